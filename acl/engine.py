@@ -1,0 +1,129 @@
+"""Pure: the decision. Total: every call of every subject gets an `Allow` or a `Deny`, and nothing is raised.
+
+Names are compared byte for byte. They are never folded, trimmed or normalised: what a person granted is what is written
+in the table, not what looks like it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from acl.model import MAIN_SESSION, Allow, Call, Decision, Deny, Direction, Policy, Reason, Subject
+from acl.rules import RULES, SCOPES_ELSEWHERE, Rule
+
+_BY_NAME: dict[tuple[Direction, str], Rule] = {}
+for _entry in RULES:
+    for _name in _entry.names:
+        _BY_NAME.setdefault((_entry.direction, _name), _entry)  # the first rule that names it wins
+
+DEFAULT_DENY = "default-deny"
+_MAIN_ALIAS = re.compile(r"agent:main:main")
+# What the gateway may read as an order instead of as words. Blanks and invisible characters before it do not hide it.
+_COMMAND_TEXT = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[/!\uff0f\uff01]")
+_AGENT_TURNS = frozenset(
+    {
+        (Direction.FROM_NODE, "agent"),
+        (Direction.NODE_EVENT, "voice.transcript"),
+        (Direction.NODE_EVENT, "agent.request"),
+    }
+)
+
+
+def decide(policy: Policy, subject: Subject, call: Call) -> Decision:
+    """Decides one call.
+
+    Args:
+        policy: what the owner tuned.
+        subject: who asks, or who is asked.
+        call: what for.
+
+    Returns:
+        `Allow`, which is the only thing a call can be forwarded with, or `Deny` with the reason.
+    """
+    rule = _BY_NAME.get((call.direction, call.name))
+    if rule is None:
+        return _unlisted(call)
+    if rule.any_of and not rule.any_of & subject.permissions:
+        return _not_permitted(rule, call)
+    if rule.scope is not None and rule.scope not in subject.scopes:
+        return Deny(rule.id, Reason.MISSING_SCOPE, rule.scope)
+    reason = _narrowed(policy, subject, call)
+    return Deny(rule.id, reason) if reason else Allow(rule.id, call)
+
+
+def _unlisted(call: Call) -> Deny:
+    if call.direction is Direction.FROM_OPERATOR:
+        return Deny(DEFAULT_DENY, Reason.MISSING_SCOPE, SCOPES_ELSEWHERE.get(call.name, "operator.admin"))
+    return Deny(DEFAULT_DENY, Reason.UNLISTED)
+
+
+def _not_permitted(rule: Rule, call: Call) -> Deny:
+    if call.direction is Direction.FROM_OPERATOR:
+        return Deny(rule.id, Reason.MISSING_SCOPE, rule.scope)
+    return Deny(rule.id, Reason.NOT_PERMITTED)
+
+
+def _narrowed(policy: Policy, subject: Subject, call: Call) -> Reason | None:
+    if call.direction is Direction.FROM_NODE and call.name == "node.invoke":
+        return _invoke(policy, subject, call)
+    if (call.direction, call.name) in _AGENT_TURNS:
+        return _agent_turn(policy, call)
+    return None
+
+
+def _invoke(policy: Policy, subject: Subject, call: Call) -> Reason | None:
+    if call.target != subject.node_id and call.target not in policy.invoke_targets:
+        return Reason.TARGET
+    if call.command is None or not any(_matches(pattern, call.command) for pattern in policy.invoke_commands):
+        return Reason.TARGET
+    return None
+
+
+def _matches(pattern: str, command: str) -> bool:
+    if pattern.endswith(".*"):
+        return command.startswith(pattern[:-1]) and command in _LISTED_COMMANDS
+    return command == pattern
+
+
+_LISTED_COMMANDS = frozenset(name for (direction, name) in _BY_NAME if direction is Direction.TO_NODE)
+
+
+def _agent_turn(policy: Policy, call: Call) -> Reason | None:
+    if canonical_session(call.session) not in {canonical_session(key) for key in policy.agent_sessions}:
+        return Reason.SESSION
+    if not policy.agent_commands and reads_as_command(call.text or ""):
+        return Reason.COMMAND_TEXT
+    return None
+
+
+def canonical_session(key: str | None) -> str:
+    """Returns the one spelling of a session key: absent, empty and `agent:main:main` all mean `main`."""
+    if not key or _MAIN_ALIAS.fullmatch(key):
+        return MAIN_SESSION
+    return key
+
+
+def reads_as_command(text: str) -> bool:
+    """Tells whether the gateway might take a text for an order (`/new`, `!ls`) instead of for words."""
+    return _COMMAND_TEXT.match(text) is not None
+
+
+def granted_commands(subject: Subject, names: frozenset[str], policy: Policy) -> frozenset[str]:
+    """Returns which of the named commands may be invoked on a node."""
+    return frozenset(
+        name for name in names if isinstance(decide(policy, subject, Call(Direction.TO_NODE, name)), Allow)
+    )
+
+
+def allowed_names(policy: Policy, subject: Subject, direction: Direction) -> list[str]:
+    """Returns the methods or events of a direction that a subject could use, sorted: what hello-ok advertises.
+
+    Narrowing by target, session or text is left out: it is about a call, not about a name.
+    """
+    return sorted(
+        name
+        for (way, name), rule in _BY_NAME.items()
+        if way is direction
+        and (not rule.any_of or rule.any_of & subject.permissions)
+        and (rule.scope is None or rule.scope in subject.scopes)
+    )

@@ -1,0 +1,129 @@
+"""Pure: the vocabulary of a decision: who asks, what for, and the two answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from acl.permissions import Permissions
+
+MAIN_SESSION = "main"
+"""The session that an absent key means (gateway-protocol §6)."""
+
+
+class Direction(StrEnum):
+    """Where a call comes from and goes to."""
+
+    FROM_NODE = "from-node"
+    """A request of a node's own socket."""
+    NODE_EVENT = "node-event"
+    """The event inside a node's `node.event`."""
+    FROM_OPERATOR = "from-operator"
+    """A request of the operator socket of a phone."""
+    TO_NODE = "to-node"
+    """A command that the gateway invokes on a node."""
+    EVENT_TO_NODE = "event-to-node"
+    """An event that the gateway sends to a node."""
+    EVENT_TO_OPERATOR = "event-to-operator"
+    """An event that the gateway sends to the operator socket of a phone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The paired node that a decision is about.
+
+    Attributes:
+        node_id: its id.
+        permissions: what a person granted.
+        scopes: of an operator socket: what it was admitted with; empty for a node socket.
+    """
+
+    node_id: str
+    permissions: Permissions
+    scopes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is asked.
+
+    Attributes:
+        direction: from whom to whom.
+        name: method, event or command, exactly as on the wire.
+        target: of `node.invoke`: the node it is aimed at.
+        command: of `node.invoke`: the command.
+        session: of an agent turn: the session key as given; None when there is none.
+        text: of an agent turn: the text that the agent will read.
+    """
+
+    direction: Direction
+    name: str
+    target: str | None = None
+    command: str | None = None
+    session: str | None = None
+    text: str | None = field(default=None, repr=False)
+
+
+class Reason(StrEnum):
+    """Why a call was denied."""
+
+    UNLISTED = "unlisted"
+    """No rule knows the name."""
+    NOT_PERMITTED = "not-permitted"
+    """A rule knows it, and the node lacks the permission."""
+    MISSING_SCOPE = "missing-scope"
+    """The operator socket lacks the scope."""
+    TARGET = "target"
+    """Another node may not be addressed, or not with this command."""
+    SESSION = "session"
+    """The session may not be addressed."""
+    COMMAND_TEXT = "command-text"
+    """The text would be read as a gateway command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """The proof that a call was decided and allowed. Only `acl.engine` makes one.
+
+    Attributes:
+        rule: id of the rule that decided.
+        call: what it permits, and nothing else.
+    """
+
+    rule: str
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """A refusal.
+
+    Attributes:
+        rule: id of the rule that decided; `default-deny` when none did.
+        reason: why, for programs.
+        missing_scope: of an operator socket: the scope that the call would need.
+    """
+
+    rule: str
+    reason: Reason
+    missing_scope: str | None = None
+
+
+Decision = Allow | Deny
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the owner can tune without changing the rules.
+
+    Attributes:
+        agent_sessions: session keys that a node may address.
+        agent_commands: whether text that the gateway reads as a command passes.
+        invoke_targets: node ids that a node with `nodes` may invoke beside itself.
+        invoke_commands: commands it may invoke; here a trailing `.*` is a family.
+    """
+
+    agent_sessions: frozenset[str] = frozenset({MAIN_SESSION})
+    agent_commands: bool = False
+    invoke_targets: frozenset[str] = frozenset()
+    invoke_commands: tuple[str, ...] = ("screen.*", "device.*")

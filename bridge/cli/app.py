@@ -1,0 +1,112 @@
+"""The commands put together, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from bridge import __version__
+from bridge.cli import acl, demo, nodes, pair, pairing, run, status
+from bridge.cli.invocation import PROGRAM, Invocation
+from bridge.cli.output import json_text
+from bridge.cli.terminal import terminal_safe
+from bridge.config_file import HOME_VARIABLE, home_folder
+from bridge.errors import BridgeError, error_document, exit_status
+
+_OUR_PACKAGES = frozenset({"acl", "bridge", "certs", "gateway_client", "launchd"})
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Lets phones be nodes of the agent gateway on this machine, over the LAN, without exposing it.",
+    epilog="Exit status: 0 ok, 1 refused or failed, 2 usage, 3 daemon not running, 4 gateway not connected.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+app.command("run")(run.run)
+app.command("status")(status.status)
+app.command("pair")(pair.pair)
+app.command("pending")(pairing.pending)
+app.command("approve")(pairing.approve)
+app.command("deny")(pairing.deny)
+app.add_typer(nodes.app, name="nodes")
+app.add_typer(acl.app, name="acl")
+app.command("demo")(demo.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    ctx: typer.Context,
+    home: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help=f"Folder of the bridge's state, else ${HOME_VARIABLE}. May stand anywhere."),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+    ctx.obj = Invocation(home_folder(home, os.environ), home)
+
+
+def run_command(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the process's exit status; see `bridge.cli.main`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 gets escapes, not a traceback
+    try:
+        app(args=home_first(given), prog_name=PROGRAM)
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
+    except Exception as error:  # the last place where a failure can become a sentence
+        _report(error, as_json="--json" in given)
+        return exit_status(error)
+    return 0
+
+
+def home_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--home DIR` moved to the front, where the program itself takes it; nothing after `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments[:end])
+    for word in words:
+        if word == "--home":
+            front += [word, *(value for value in [next(words, None)] if value is not None)]
+        elif word.startswith("--home="):
+            front.append(word)
+        else:
+            rest.append(word)
+    return [*front, *rest, *arguments[end:]]
+
+
+def _report(error: Exception, *, as_json: bool) -> None:
+    """Says on standard error what happened, why, and what mends it."""
+    if type(error).__module__.partition(".")[0] not in _OUR_PACKAGES:
+        traceback.print_exception(error)
+        print("This is a fault of clawdis-bridge; the lines above tell where.", file=sys.stderr)
+    elif as_json:
+        known = error if isinstance(error, BridgeError) else BridgeError("FAILED", str(error))
+        print(json_text({"error": error_document(known)}), file=sys.stderr)
+    elif isinstance(error, BridgeError):
+        print(f"Error: {terminal_safe(error.message)}", file=sys.stderr)
+        if error.fix is not None:
+            print(f"  {terminal_safe(error.fix)}", file=sys.stderr)
+    else:
+        for line in str(error).splitlines():
+            print(f"Error: {terminal_safe(line)}", file=sys.stderr)

@@ -1,0 +1,42 @@
+"""Pure: words of the command line turned into values."""
+
+from __future__ import annotations
+
+import re
+
+from acl.permissions import PROFILES, UnknownPermissionError, read_permissions
+from bridge.errors import UsageError
+
+_DURATION = re.compile(r"(\d{1,6})([smh]?)", re.ASCII)
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def parse_permissions(text: str) -> list[str]:
+    """Permissions in a comma-separated list, each once; `none` is the empty list.
+
+    Raises:
+        UsageError: empty, or a word is no permission.
+    """
+    if text.strip() == "none":
+        return []
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    try:
+        read_permissions(words)
+    except UnknownPermissionError as error:
+        fix = f"'{error.word}' is a profile: --profile {error.word}" if error.word in PROFILES else None
+        raise UsageError(f"{error}.", fix) from error
+    if not words:
+        raise UsageError("The list of permissions is empty.", "Name some, like screen,voice; or say: none")
+    return list(dict.fromkeys(words))
+
+
+def parse_duration(text: str) -> int:
+    """Seconds in a duration such as `90`, `90s`, `5m` or `1h`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise UsageError(f"{text!r} is no length of time.", "Write seconds, minutes or hours: 90s, 5m, 1h")
+    return int(found[1]) * _SECONDS[found[2]]

@@ -1,0 +1,191 @@
+"""Pure: the answers of local control, exactly the JSON that `--json` prints (design §17).
+
+Field names are snake case here and camel case in JSON; optional fields are left out of the JSON when they are None.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_as_utc)]
+"""A point in time; ISO 8601 in UTC as JSON. A time without a zone is refused."""
+
+
+class Document(BaseModel):
+    """Base of the answers. Unknown keys are ignored: a newer daemon may add some."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+    def to_json(self) -> dict[str, object]:
+        """The document as plain JSON values with camel-case keys; a None is left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Listener(Document):
+    """One listening port."""
+
+    name: Literal["nodes", "apps"]
+    addresses: list[str]
+    port: int
+
+
+class GatewayStatus(Document):
+    """The connection to the gateway."""
+
+    url: str
+    state: Literal["connected", "connecting", "refused", "down"]
+    version: str | None = None
+    detail: str | None = None
+    """Why it is not connected and what to do; None when there is nothing to say."""
+
+
+class NodeCounts(Document):
+    """How many nodes there are."""
+
+    paired: int
+    connected: int
+
+
+class DiscoveryReport(Document):
+    """Whether phones find the bridge by themselves."""
+
+    state: Literal["off", "starting", "on", "conflict", "failed"]
+    detail: str | None = None
+
+
+class ConsoleReport(Document):
+    """The browser console."""
+
+    url: str | None = None
+    """None: it is switched off."""
+
+
+class Status(Document):
+    """The state of the daemon at a glance."""
+
+    version: str
+    pid: int
+    started_at: Instant
+    listeners: list[Listener]
+    gateway: GatewayStatus
+    nodes: NodeCounts
+    pending: int
+    """Number of pairing requests that wait for a decision."""
+    pin: str
+    """SHA-256 hex of the certificate's DER; what a phone shows before it trusts the bridge."""
+    spki: str
+    """SHA-256 hex of the certificate's SPKI DER."""
+    discovery: DiscoveryReport
+    console: ConsoleReport = ConsoleReport()
+    limits: dict[str, int] = Field(default_factory=dict)
+    """The limits in force, by their configuration key."""
+
+
+class PendingRequest(Document):
+    """A pairing request that waits for a decision, frozen as the prompt showed it."""
+
+    id: str
+    kind: Literal["native", "openclaw"]
+    display_name: str
+    platform: str
+    device_family: str = ""
+    address: str
+    permissions: list[str]
+    """What an approval grants unless it names something else."""
+    commands: list[str]
+    key_fingerprint: str
+    pin: str
+    created_at: Instant
+    expires_at: Instant
+    previously_revoked: bool = False
+
+
+class Approval(Document):
+    """The outcome of an approval."""
+
+    node_id: str
+    display_name: str
+    permissions: list[str]
+    security: Literal["mtls", "device-key"]
+    withheld: list[str]
+    """Granted commands that the gateway does not let through."""
+    allow_line: str | None = None
+    """The command that makes the gateway let them through; None when nothing is withheld."""
+
+
+class Denial(Document):
+    """The outcome of a denial."""
+
+    id: str
+
+
+class NodeRow(Document):
+    """A paired or revoked node."""
+
+    node_id: str
+    display_name: str
+    platform: str
+    security: Literal["mtls", "device-key"]
+    permissions: list[str]
+    state: Literal["connected", "background", "offline", "revoked"]
+    connected_at: Instant | None = None
+    last_seen_at: Instant | None = None
+    gateway_node_id: str
+    """Its id at the gateway; empty before it was first linked."""
+    withheld: list[str]
+    wants: list[str]
+    """Commands that it newly declares and that nobody has granted."""
+
+
+class TokenCounts(Document):
+    """How many device tokens are valid, by role."""
+
+    node: int
+    operator: int
+
+
+class NodeDetail(NodeRow):
+    """Everything that is known of one node."""
+
+    declared_commands: list[str]
+    effective_commands: list[str]
+    tokens: TokenCounts
+    allow_line: str | None = None
+    """The command that makes the gateway let the withheld commands through; None when nothing is withheld."""
+
+
+class Revocation(Document):
+    """The outcome for one revoked node."""
+
+    node_id: str
+    revoked_at: Instant
+
+
+class SetupCode(Document):
+    """A one-time code. Whoever presents it first is paired: it is a secret and its repr says nothing of it."""
+
+    id: str
+    setup_code: str = Field(repr=False)
+    link: str = Field(repr=False)
+    """`oc-pair://` and the code."""
+    url: str
+    permissions: list[str]
+    expires_at: Instant
+    pin: str
+
+
+class Explanation(Document):
+    """What the access policy says of one call."""
+
+    decision: Literal["allow", "deny"]
+    rule: str
+    reason: str

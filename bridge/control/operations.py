@@ -1,0 +1,143 @@
+"""Pure: what the daemon offers to a person at this machine, and how shortened ids are understood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from bridge.control.documents import (
+    Approval,
+    Denial,
+    Explanation,
+    NodeDetail,
+    NodeRow,
+    PendingRequest,
+    Revocation,
+    SetupCode,
+    Status,
+)
+from bridge.control.requests import SEE_IDS, RevokeBody
+from bridge.errors import AmbiguousId, UnknownId
+
+MIN_PREFIX = 4  # characters: 16 bits of a hexadecimal id, so that one typing slip rarely names another node
+_SHOWN = 12  # characters of an id in a message
+
+
+class Operations(Protocol):
+    """What the control API calls. Ids may be shortened; every method raises `BridgeError`s only.
+
+    A method that was cancelled may have taken effect: a caller that needs to know asks again.
+    """
+
+    async def status(self) -> Status:
+        """The state of the daemon."""
+
+    async def pending(self) -> list[PendingRequest]:
+        """The pairing requests that wait for a decision, oldest first."""
+
+    async def approve(self, id: str, permissions: list[str] | None, name: str | None) -> Approval:
+        """Pairs the device of a request.
+
+        Args:
+            id: the request.
+            permissions: what to grant; None: what the request shows.
+            name: what to call the node; None: the name the device gave.
+
+        Raises:
+            UnknownId: no such request.
+            AmbiguousId: several.
+            AlreadyDecided: it was approved, denied or has expired.
+        """
+
+    async def deny(self, id: str) -> Denial:
+        """Refuses a request; raises as `approve` does."""
+
+    async def nodes(self) -> list[NodeRow]:
+        """All paired nodes, and the revoked ones of which a tombstone is kept."""
+
+    async def node(self, id: str) -> NodeDetail:
+        """Everything about one node; raises `UnknownId` or `AmbiguousId`."""
+
+    async def rename(self, id: str, name: str) -> NodeRow:
+        """Gives a node another display name; raises `UnknownId` or `AmbiguousId`."""
+
+    async def set_permissions(self, id: str, permissions: list[str]) -> NodeRow:
+        """Replaces what a node may do; an empty list takes everything. Raises `UnknownId` or `AmbiguousId`."""
+
+    async def revoke(self, which: RevokeBody) -> list[Revocation]:
+        """Ends the pairing of some nodes; see `select_nodes`. All or none: an unknown id revokes nothing."""
+
+    async def mint_setup_code(
+        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
+    ) -> SetupCode:
+        """Makes a one-time code.
+
+        Args:
+            permissions: what it grants; None: what `profile` names.
+            profile: a profile of the policy; None with None: the default of a setup code.
+            ttl_s: seconds for which it is valid.
+            address: IP address to put into the code; None: the bridge's name on the LAN.
+
+        Raises:
+            UsageError: there is no such profile.
+            NotAllowed: the app port is closed, or the address is not listened on.
+        """
+
+    async def explain(self, node: str, method: str, command: str | None) -> Explanation:
+        """What the access policy decides about a call of a node, and which rule; raises as `node` does."""
+
+
+def resolve_prefix(prefix: str, ids: Iterable[str]) -> str:
+    """The one id that `prefix` means.
+
+    An exact match wins, however short and whatever else begins with it. Otherwise at least `MIN_PREFIX` characters
+    are needed, and exactly one id must begin with them, in the same case. Positions in a list are never ids.
+
+    Raises:
+        UnknownId: none fits, or the prefix is too short to be trusted.
+        AmbiguousId: several fit.
+    """
+    known = set(ids)
+    if prefix in known:
+        return prefix
+    if len(prefix) < MIN_PREFIX:
+        raise UnknownId(
+            f"'{prefix}' is not a whole id, and too short for the beginning of one.",
+            f"Give at least {MIN_PREFIX} characters of the id.",
+        )
+    fitting = sorted(each for each in known if each.startswith(prefix))
+    if not fitting:
+        raise UnknownId(f"Nothing has the id '{prefix}'.", SEE_IDS)
+    if len(fitting) > 1:
+        raise AmbiguousId(
+            f"'{prefix}' fits {len(fitting)} ids: {_listed(fitting, prefix)}.", "Give more characters of the id."
+        )
+    return fitting[0]
+
+
+def select_nodes(which: RevokeBody, node_ids: Iterable[str]) -> list[str]:
+    """The whole ids of the nodes that a revocation means, each once, in the order of `node_ids`.
+
+    Args:
+        which: the request.
+        node_ids: the nodes that are paired.
+
+    Raises:
+        UnknownId: an id fits no node; also the one to keep, so that a slip does not revoke everything.
+        AmbiguousId: an id fits several nodes.
+    """
+    known = list(dict.fromkeys(node_ids))
+    if which.ids is not None:
+        chosen = {resolve_prefix(each, known) for each in which.ids}
+        return [each for each in known if each in chosen]
+    if which.others is not None:
+        kept = resolve_prefix(which.others, known)
+        return [each for each in known if each != kept]
+    return known
+
+
+def _listed(ids: list[str], prefix: str) -> str:
+    """The first few ids, each just long enough to be told from `prefix`."""
+    length = max(_SHOWN, len(prefix) + MIN_PREFIX)
+    shown = [each[:length] for each in ids[:3]]
+    return ", ".join(shown) + (", ..." if len(ids) > len(shown) else "")

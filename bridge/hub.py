@@ -1,0 +1,245 @@
+"""What every session may look up, and where its commands go: store, desk, roster and links in one place.
+
+A relay's command goes to the room it concerns; nothing is decided here but the order of things.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+from acl.model import Policy
+from acl.permissions import Permissions
+from bridge import clock
+from bridge.lan.events import (
+    Admit,
+    Ended,
+    FileRequest,
+    Forward,
+    FromGateway,
+    Join,
+    LinkLost,
+    NoteRevocationTold,
+    Penalise,
+    Redeem,
+    Report,
+)
+from bridge.lan.relay import IOS_FRAME_BYTES, Relay
+from bridge.lan.roster import Roster
+from bridge.log import Log
+from bridge.pairing.reception import Reception
+from bridge.pairing.records import NodeRecord, Role
+from bridge.pairing.store import StoreError
+from bridge.tasks import Tasks
+from bridge.upstream.secret import SecretError
+from bridge.upstream.switchboard import Switchboard
+from gateway_client.errors import GatewayError
+from gateway_client.frames import Event, JsonObject
+
+MAX_PENALTIES = 1024  # keys kept out at a time, 100 bytes each; the oldest are let in first
+REMOVED = 4001  # WebSocket close code of a removed device (gateway-protocol §1.6)
+RESTART = 1012  # WebSocket close code: come back
+
+
+class Hub:
+    """See the module's text.
+
+    Args:
+        reception: requests, codes, tokens, the store.
+        switchboard: the gateway's side.
+        policy: the policy in force.
+        default_permissions: what a prompt proposes.
+        penalty_s: seconds for which a key stays out that was closed for its refusals.
+    """
+
+    def __init__(
+        self,
+        reception: Reception,
+        switchboard: Switchboard,
+        *,
+        policy: Policy,
+        default_permissions: Permissions,
+        penalty_s: float,
+        tasks: Tasks,
+        log: Log,
+    ) -> None:
+        self.reception = reception
+        self.switchboard = switchboard
+        self.roster: Roster[Relay] = Roster()
+        self.empty = asyncio.Event()
+        self.empty.set()
+        self.connected_at: dict[str, datetime] = {}
+        self._policy = policy
+        self._default_permissions = default_permissions
+        self._penalty_s = penalty_s
+        self._penalties: dict[str, float] = {}
+        self._tasks = tasks
+        self._log = log
+        reception.store.on_change(self._on_record)
+        switchboard.operator.on_event(self._on_operator_event)
+        switchboard.operator.on_change(self._on_gateway_change)
+
+    # What a session may look up.
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._policy
+
+    @property
+    def default_permissions(self) -> Permissions:
+        """What a prompt proposes."""
+        return self._default_permissions
+
+    @property
+    def window_opened(self) -> datetime | None:
+        """When a person last invited devices."""
+        return self.reception.window_opened
+
+    @property
+    def gateway_hello(self) -> JsonObject:
+        """The gateway's last hello-ok on the operator link."""
+        return self.switchboard.operator.hello
+
+    def record(self, node_id: str) -> NodeRecord | None:
+        """The stored record of a key."""
+        return self.reception.store.get(node_id)
+
+    def lan_ids(self) -> Mapping[str, str]:
+        """Node ids at the gateway -> node ids on the LAN, of the paired nodes."""
+        nodes = self.reception.store.nodes.values()
+        return {record.gateway_node_id: record.node_id for record in nodes if record.revoked_at is None}
+
+    def penalty_left(self, node_id: str, now: float) -> float:
+        """Seconds for which this key may not come in."""
+        return max(0.0, self._penalties.get(node_id, now) - now)
+
+    # Where a session's commands go.
+
+    def file_request(self, relay: Relay, command: FileRequest) -> None:
+        """Puts a pairing request on the desk."""
+        self.reception.file(relay, command.draft)
+
+    def redeem(self, relay: Relay, command: Redeem) -> None:
+        """Tries a setup code."""
+        self._tasks.spawn("redeem", self.reception.redeem(relay, command))
+
+    def admit(self, relay: Relay, command: Admit) -> None:
+        """Writes down an admission."""
+        self._tasks.spawn("admit", self.reception.admit(relay, command))
+
+    def note_revocation_told(self, command: NoteRevocationTold) -> None:
+        """Remembers that a key was told of its revocation."""
+        self._tasks.spawn("note-told", self.reception.note_told(command.node_id, command.role))
+
+    def join(self, relay: Relay, command: Join) -> None:
+        """The relay's peer is in: it takes the place of an older socket and gets its link."""
+        record = command.record
+        if record.labels.client_id == "openclaw-ios":
+            relay.frame_limit = IOS_FRAME_BYTES
+        self.empty.clear()
+        for former in self.roster.join(record.node_id, command.role, relay):
+            former.post(Ended(1000, "replaced by a newer connection"))
+        self._log.info("joined", node=record.node_id[:8], role=command.role.value, address=relay.address)
+        if command.role is not Role.NODE:
+            return
+        self.connected_at[record.node_id] = clock.now().wall
+        self.switchboard.join(relay, command)
+        self._tasks.spawn("note-seen", self._note_seen(record.node_id, command))
+
+    async def _note_seen(self, node_id: str, join: Join) -> None:
+        wants = join.wider.declared.beyond(join.record.declared) if join.wider is not None else ()
+
+        def change(known: NodeRecord | None) -> NodeRecord:
+            if known is None:
+                raise StoreError("the node is gone")
+            return known.model_copy(update={"last_seen_at": clock.now().wall, "wants": wants})
+
+        try:
+            await self.reception.store.update(node_id, change)
+        except StoreError as exc:
+            self._log.error("store-failed", error=str(exc))
+        relay = self.roster.node(node_id)
+        if join.wider is not None and relay is not None:
+            self.reception.file_wider(join.wider, relay.address)
+
+    def leave(self, relay: Relay) -> None:
+        """The relay's socket has ended."""
+        self.reception.forget(relay)
+        node_id = relay.node_id
+        if node_id is not None:
+            self.roster.leave(node_id, relay)
+            if not self.roster.everyone():
+                self.empty.set()
+            self.switchboard.leave(relay)
+
+    def forward(self, relay: Relay, command: Forward) -> None:
+        """Sends a request to the gateway."""
+        self.switchboard.forward(relay, command)
+
+    def report(self, relay: Relay, command: Report) -> None:
+        """Tells the gateway how an invoke ended."""
+        self.switchboard.report(relay, command)
+
+    def penalise(self, command: Penalise) -> None:
+        """Keeps a key out for a while."""
+        self._penalties.pop(command.node_id, None)
+        while len(self._penalties) >= MAX_PENALTIES:
+            del self._penalties[next(iter(self._penalties))]
+        self._penalties[command.node_id] = clock.now().mono + self._penalty_s
+        self._log.warning("penalised", node=command.node_id[:8], seconds=self._penalty_s)
+
+    # What happens outside the sessions.
+
+    def _on_record(self, record: NodeRecord) -> None:
+        """A record has changed on disk: open sockets live by what they were admitted with, so they come again."""
+        for relay in self.roster.all_of(record.node_id):
+            known = relay.admitted
+            if record.revoked_at is not None:
+                relay.post(Ended(REMOVED, "device removed"))
+            elif known is not None and (known.permissions, known.declared) != (record.permissions, record.declared):
+                relay.post(Ended(RESTART, "permissions changed"))
+        if record.revoked_at is not None:
+            self.switchboard.close(record.node_id)
+            self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))
+        elif record.stale_upstream:
+            self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))
+
+    async def remove_stale(self, node_id: str) -> None:
+        """Removes from the gateway what stood for a key that is revoked or changed; later, when it is not there now."""
+        record = self.record(node_id)
+        if record is None or not record.stale_upstream or not self.switchboard.operator.is_open:
+            return
+        try:
+            gone = await self.switchboard.remove_stale(record)
+        except (GatewayError, SecretError) as exc:
+            self._log.warning("upstream-removal-failed", node=node_id[:8], error=str(exc))
+            return
+
+        def change(known: NodeRecord | None) -> NodeRecord:
+            left = tuple(name for name in (known or record).stale_upstream if name not in gone)
+            return (known or record).model_copy(update={"stale_upstream": left})
+
+        try:
+            await self.reception.store.update(node_id, change)
+        except StoreError as exc:
+            self._log.error("store-failed", error=str(exc))
+
+    def _on_operator_event(self, event: Event) -> None:
+        for relay in list(self.roster.operators()):
+            relay.post(FromGateway(event))
+
+    def _on_gateway_change(self, is_open: bool) -> None:
+        if not is_open:
+            for relay in list(self.roster.operators()):
+                relay.post(LinkLost())
+            return
+        for record in self.reception.store.nodes.values():
+            if record.stale_upstream:
+                self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))
+
+    def end_all(self, reason: str) -> None:
+        """Says goodbye to every socket: the bridge stops and will be back."""
+        for relay in self.roster.everyone():
+            relay.post(Ended(RESTART, reason, restart=True))

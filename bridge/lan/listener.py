@@ -1,0 +1,248 @@
+"""The only owner of LAN sockets: accepts, shakes hands with TLS, answers HTTP, and hands WebSockets to a relay.
+
+The accept loop is ours so that an address is seen before TLS and a failed handshake is seen at all: the event loop's
+own server hides both. A plain GET or HEAD gets an empty 404: apps ask for it before they open their socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import WSMsgType, hdrs, web
+
+from bridge.addresses import ListenAddress
+from bridge.lan.door import Door
+from bridge.lan.metered import MeteredProtocol
+from bridge.log import Log
+from bridge.tasks import Tasks
+
+HANDSHAKE_S = 5.0  # seconds for TLS
+SHUTDOWN_S = 2.0  # seconds for the peer's close_notify
+REQUEST_S = 10.0  # seconds from TLS to the upgrade
+PING_S = 25.0  # seconds between WebSocket pings (design §4)
+BACKLOG = 64
+ACCEPT_RETRY_S = 1.0  # seconds to wait when the process has no file descriptor left
+ROOT = "/"
+
+Handler = Callable[["Upgraded"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """A WebSocket of a peer.
+
+    Attributes:
+        socket: the open WebSocket; text messages come as bytes.
+        address: the peer's IP address.
+        promote: called once when the peer is in: its place at the door is free, its byte budget is lifted.
+        abort: ends the connection without a close frame.
+    """
+
+    socket: web.WebSocketResponse
+    address: str
+    promote: Callable[[], None]
+    abort: Callable[[], None]
+
+
+class QuietHandler(web.RequestHandler):
+    """aiohttp's HTTP protocol without words for strangers: an error is an empty answer."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answers a malformed request with its status and nothing else."""
+        self.force_close()
+        return _empty(status)
+
+
+class QuietServer(web.Server):
+    """Makes a `QuietHandler` for each connection."""
+
+    def __call__(self) -> web.RequestHandler:
+        """Returns the protocol of one connection."""
+        return QuietHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
+
+
+def _empty(status: int) -> web.Response:
+    response = web.Response(status=status, headers={hdrs.SERVER: "", hdrs.CONNECTION: "close"})
+    response.force_close()
+    return response
+
+
+class Listener:
+    """One TCP port on some addresses.
+
+    Args:
+        name: what `status` and logs call it.
+        context: TLS.
+        door: places for strangers, shared by all ports.
+        handler: runs one WebSocket until it ends; None: this port has no WebSocket yet and answers 404 to everything.
+        frame_max_bytes: bytes of the largest WebSocket message.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        context: ssl.SSLContext,
+        door: Door,
+        handler: Handler | None,
+        *,
+        frame_max_bytes: int,
+        tasks: Tasks,
+        log: Log,
+    ) -> None:
+        self.name = name
+        self.addresses: list[str] = []
+        self.port = 0
+        self._context = context
+        self._door = door
+        self._handler = handler
+        self._frame_max_bytes = frame_max_bytes
+        self._tasks = tasks
+        self._log = log.bind(listener=name)
+        self._server = QuietServer(
+            self._answer,
+            access_log=None,
+            lingering_time=0,
+            keepalive_timeout=REQUEST_S,
+            max_headers=128,
+            max_line_size=8190,
+        )
+        self._connections: dict[Any, MeteredProtocol] = {}
+        self._sockets: list[socket.socket] = []
+
+    async def start(self, addresses: Sequence[ListenAddress], port: int) -> None:
+        """Binds all addresses and begins to accept.
+
+        With port 0 the first address takes a free one and the others follow.
+
+        Raises:
+            OSError: an address or the port cannot be had; nothing is bound then.
+        """
+        try:
+            for address in addresses:
+                bound = _bind(address, self.port or port)
+                self._sockets.append(bound)
+                self.port = bound.getsockname()[1]
+                self.addresses.append(address.text)
+        except OSError:
+            self._close_sockets()
+            raise
+        for bound in self._sockets:
+            self._tasks.spawn(f"accept-{self.name}", self._accept(bound))
+
+    async def stop(self) -> None:
+        """Stops accepting and ends what is left of the connections."""
+        self._close_sockets()
+        await self._server.shutdown(SHUTDOWN_S)
+        for metered in list(self._connections.values()):
+            metered.abort()
+
+    def _close_sockets(self) -> None:
+        for bound in self._sockets:
+            bound.close()
+        self._sockets.clear()
+
+    async def _accept(self, bound: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while bound.fileno() != -1:
+            try:
+                peer, address = await loop.sock_accept(bound)
+            except OSError as exc:
+                if bound.fileno() == -1:
+                    return
+                self._log.warning("accept-failed", error=str(exc))
+                await asyncio.sleep(ACCEPT_RETRY_S)
+                continue
+            ip = str(address[0])
+            if not self._door.enter(ip):
+                self._log.debug("door-full", address=ip)
+                peer.close()
+                continue
+            self._tasks.spawn("handshake", self._shake_hands(peer, ip))
+
+    async def _shake_hands(self, peer: socket.socket, ip: str) -> None:
+        metered = MeteredProtocol(self._server(), ip, on_lost=lambda: self._forget(metered), deadline_s=REQUEST_S)
+        self._connections[metered.inner] = metered
+        try:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: metered,
+                peer,
+                ssl=self._context,
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=SHUTDOWN_S,
+            )
+        except (OSError, TimeoutError) as exc:
+            # An app's first visits end here on purpose: connect-and-close, then a handshake that it aborts.
+            self._log.debug("tls-refused", address=ip, error=getattr(exc, "reason", None) or type(exc).__name__)
+            peer.close()
+        finally:
+            if not metered.made:
+                self._forget(metered)
+
+    def _forget(self, metered: MeteredProtocol) -> None:
+        self._connections.pop(metered.inner, None)
+        if not metered.promoted:
+            self._door.leave(metered.address)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        metered = self._connections.get(request.protocol)
+        if metered is None or not _is_upgrade(request) or self._handler is None:
+            return _empty(404)
+        if hdrs.ORIGIN in request.headers:
+            return _empty(403)
+        socket_ = web.WebSocketResponse(
+            compress=False, max_msg_size=self._frame_max_bytes, heartbeat=PING_S, decode_text=False, timeout=SHUTDOWN_S
+        )
+        socket_.headers[hdrs.SERVER] = ""
+        try:
+            await socket_.prepare(request)
+        except web.HTTPException as refused:
+            return _empty(refused.status)
+        metered.begin_socket()
+
+        def promote() -> None:
+            metered.promote()
+            self._door.leave(metered.address)
+
+        with suppress(ConnectionError):
+            await self._handler(Upgraded(socket_, metered.address, promote, metered.abort))
+        return socket_
+
+
+def _is_upgrade(request: web.BaseRequest) -> bool:
+    return (
+        request.method == hdrs.METH_GET
+        and request.path == ROOT
+        and request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
+    )
+
+
+def _bind(address: ListenAddress, port: int) -> socket.socket:
+    family = socket.AF_INET if address.address.version == 4 else socket.AF_INET6
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.setblocking(False)
+        bound.bind(address.socket_address(port))
+        bound.listen(BACKLOG)
+    except OSError as exc:
+        bound.close()
+        raise OSError(exc.errno, f"{address.text} port {port}: {exc.strerror}") from exc
+    return bound
+
+
+__all__ = ["Handler", "Listener", "Upgraded", "WSMsgType"]

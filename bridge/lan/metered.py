@@ -1,0 +1,91 @@
+"""A protocol between the transport and aiohttp that bounds what a stranger can make the bridge keep in memory.
+
+Until its peer is in, a connection may send `STRANGER_BYTES` in all and has to become a WebSocket in time; what comes
+beyond that ends it. A WebSocket library's own limit would have to be that of the largest legal frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+# A request head (8 KiB line, headers), the largest `connect` (64 KiB), early frames and pings. Times 64 places: 12 MiB.
+STRANGER_BYTES = 192 * 1024
+
+
+class MeteredProtocol(asyncio.Protocol):
+    """Counts for the protocol that it wraps.
+
+    Args:
+        inner: aiohttp's protocol.
+        address: the peer's IP address.
+        on_lost: called once when the connection has ended.
+        deadline_s: seconds until the connection must be a WebSocket.
+    """
+
+    def __init__(self, inner: asyncio.Protocol, address: str, on_lost: Callable[[], None], deadline_s: float) -> None:
+        self.inner = inner
+        self.address = address
+        self.made = False
+        self.lost = False
+        self.promoted = False
+        self._on_lost = on_lost
+        self._deadline_s = deadline_s
+        self._left = STRANGER_BYTES
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TLS is done."""
+        self.made = True
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+        self._timer = asyncio.get_running_loop().call_later(self._deadline_s, self.abort)
+        self.inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Counts a stranger's bytes, then passes them on."""
+        if not self.promoted:
+            self._left -= len(data)
+            if self._left < 0:
+                self.abort()
+                return
+        self.inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Passes the end of the peer's bytes on."""
+        return self.inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Passes the end on."""
+        self.lost = True
+        self._stop_timer()
+        self.inner.connection_lost(exc)
+        self._on_lost()
+
+    def pause_writing(self) -> None:
+        """Passes back-pressure on."""
+        self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Passes the end of back-pressure on."""
+        self.inner.resume_writing()
+
+    def begin_socket(self) -> None:
+        """The connection is a WebSocket: from here on the session's deadlines count."""
+        self._stop_timer()
+
+    def promote(self) -> None:
+        """The peer is in: its frames are bounded by the session's terms."""
+        self.promoted = True
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        self._stop_timer()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

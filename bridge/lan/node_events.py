@@ -1,0 +1,147 @@
+"""Pure: what becomes of a node's `node.event` (gateway-protocol §6, design §9).
+
+Events that start an agent's turn are rebuilt from known members; the others pass with their payload text untouched. An
+event without permission is answered, never refused: an app sends some of them without being asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import orjson
+
+from acl.engine import decide
+from acl.model import Allow, Call, Direction, Policy, Subject
+from bridge.lan import answers
+from bridge.lan.events import Fault
+from bridge.lan.node_calls import ParamsError, turn_members
+from gateway_client.frames import Bounds, FrameError, Json, JsonObject, Response, object_of, parse_json, text_of
+
+MAX_PAYLOAD_BYTES = 65_536  # of an ordinary event; the largest that apps send is an APNs registration, about 2 KiB
+TURN_BOUNDS = Bounds(max_bytes=10 * 1024 * 1024, max_depth=8, max_items=1_024)  # text plus attachments of a turn
+_TRANSCRIPT_IDS = ("eventId", "providerEventId", "transcriptId", "callId")
+_TRANSCRIPT_COUNTS = ("sequence", "timestamp")
+_TURNS = {"voice.transcript": "text", "agent.request": "message"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """The parameters are no event."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The bridge answers for the gateway."""
+
+    payload: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The node says whether it is in the background; the gateway does not know this event."""
+
+    name: str
+    background: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The event goes to the gateway.
+
+    Attributes:
+        params: rebuilt parameters of `node.event`.
+        allow: the proof.
+        background: whether it says that the app went to the background.
+        on_fault: the answer when the gateway gives none.
+    """
+
+    params: JsonObject = field(repr=False)
+    allow: Allow
+    background: bool = False
+    on_fault: Callable[[Fault], Response] | None = None
+
+
+Reading = Bad | Answer | State | Pass
+
+
+def handled(name: str, reason: str | None = None) -> JsonObject:
+    """Returns an answer to `node.event`: handled, or not and why."""
+    payload: JsonObject = {"ok": True, "event": name, "handled": reason is None}
+    if reason is not None:
+        payload["reason"] = reason
+    return payload
+
+
+def read_event(params: Json, subject: Subject, policy: Policy) -> Reading:
+    """Decides what becomes of an event."""
+    fields = object_of(params)
+    name = text_of(fields, "event")
+    if name is None or len(name) > 128:
+        return Bad("invalid node.event params")
+    if name in _TURNS:
+        return _turn(name, fields, subject, policy)
+    decision = decide(policy, subject, Call(Direction.NODE_EVENT, name))
+    if not isinstance(decision, Allow):
+        return Answer(handled(name, "not_permitted"))
+    try:
+        payload = _payload(fields, Bounds(max_bytes=MAX_PAYLOAD_BYTES))
+    except FrameError:
+        return Answer(handled(name, "invalid_payload"))
+    if name == "node.state":
+        return State(name, object_of(payload).get("state") == "background")
+    background = name == "node.presence.alive" and object_of(payload).get("trigger") == "background"
+    return Pass(_as_given(name, fields), decision, background, lambda _: _unhandled(name))
+
+
+def _unhandled(name: str) -> Response:
+    return answers.ok("", handled(name, "gateway_unavailable"))
+
+
+def _as_given(name: str, fields: JsonObject) -> JsonObject:
+    if isinstance(fields.get("payloadJSON"), str):
+        return {"event": name, "payloadJSON": fields["payloadJSON"]}
+    if fields.get("payload") is not None:
+        return {"event": name, "payload": fields["payload"]}
+    return {"event": name}
+
+
+def _payload(fields: JsonObject, bounds: Bounds) -> Json:
+    text = fields.get("payloadJSON")
+    if isinstance(text, str):  # a string wins over an object (gateway-protocol §6)
+        return parse_json(text.encode("utf-8"), bounds)
+    payload = fields.get("payload")
+    if payload is not None and len(orjson.dumps(payload)) > bounds.max_bytes:
+        return parse_json(orjson.dumps(payload), bounds)
+    return payload
+
+
+def _turn(name: str, fields: JsonObject, subject: Subject, policy: Policy) -> Reading:
+    try:
+        payload = object_of(_payload(fields, TURN_BOUNDS))
+        members = turn_members(payload, _TURNS[name])
+    except (FrameError, ParamsError):
+        return Answer(handled(name, "invalid_payload"))
+    call = Call(Direction.NODE_EVENT, name, session=text_of(payload, "sessionKey"), text=text_of(payload, _TURNS[name]))
+    decision = decide(policy, subject, call)
+    if not isinstance(decision, Allow):
+        return Answer(handled(name, "not_permitted"))
+    if name == "voice.transcript":
+        members = _transcript(members, payload)
+    text = orjson.dumps(members).decode("utf-8")
+    return Pass({"event": name, "payloadJSON": text}, decision)
+
+
+def _transcript(members: JsonObject, payload: JsonObject) -> JsonObject:
+    out: JsonObject = {name: members[name] for name in ("text", "sessionKey")}
+    for name in _TRANSCRIPT_IDS:
+        value = text_of(payload, name)
+        if value is not None and len(value) <= 256:
+            out[name] = value
+    for name in _TRANSCRIPT_COUNTS:
+        count = payload.get(name)
+        if isinstance(count, int | float) and not isinstance(count, bool):
+            out[name] = count
+    return out

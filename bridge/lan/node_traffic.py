@@ -1,0 +1,323 @@
+"""Pure: what an open node socket does: its requests upwards, the agent's invokes downwards (gateway-protocol §§5-8).
+
+One table maps each method to its handler; every request meets `acl.engine.decide` first. Invokes are kept in
+`upstream.outcomes.InFlight`, so that each ends in exactly one result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from acl.engine import decide
+from acl.model import Allow, Call, Direction, Subject
+from acl.permissions import Permission
+from bridge.lan import answers, node_calls, node_events
+from bridge.lan.events import (
+    Answered,
+    Command,
+    Directory,
+    Forward,
+    FromGateway,
+    Instant,
+    Link,
+    Note,
+    Oversized,
+    Report,
+    Send,
+    SessionEvent,
+    Unanswered,
+)
+from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
+from bridge.pairing.records import NodeRecord
+from bridge.upstream.outcomes import InFlight, Invoke, read_invoke
+from gateway_client.frames import ErrorShape, Event, Json, JsonObject, Request, Response, object_of, text_of
+
+RESULT_TRIES = 3  # times a refused result is sent again (design §11)
+RESULT_RETRY_S = 0.25  # seconds between them
+RESULT_WAIT_S = 15.0  # seconds for the gateway to take a result
+_PUBLISHING = frozenset({"node.pluginTools.update", "node.skills.update", "node.runnerInventory.update"})
+
+
+@dataclass(slots=True)
+class NodeTraffic:
+    """An open node socket.
+
+    Args:
+        subject: whom the ACL sees.
+        record: the stored node.
+        offered: the commands offered to the gateway on this connection.
+        directory: what may be looked up.
+    """
+
+    subject: Subject
+    record: NodeRecord
+    offered: frozenset[str]
+    directory: Directory
+    background: bool = False
+    _forwarding: Forwarding = field(default_factory=Forwarding)
+    _in_flight: InFlight = field(default_factory=InFlight)
+    _results: dict[str, tuple[Forward, Request, int, float]] = field(default_factory=dict)
+    _refused_actions: list[str] = field(default_factory=list)
+
+    # Requests of the node.
+
+    def on_request(self, request: Request, now: Instant) -> Result:
+        """Decides a request, then hands it to its method's handler."""
+        handler = _HANDLERS.get(request.method)
+        call = node_calls.call_of(request)
+        decision = decide(self.directory.policy, self.subject, call)
+        if not isinstance(decision, Allow):
+            return refused(request, answers.denied(decision, "node"))
+        if handler is None:
+            return refused(request, answers.unauthorized_role("node"))
+        return handler(self, request, decision, now)
+
+    def _health(self, request: Request, _allow: Allow, now: Instant) -> Result:
+        return [Send(answers.ok(request.id, {"ok": True, "ts": now.wall_ms}))]
+
+    def _publish(self, request: Request, _allow: Allow, _now: Instant) -> Result:
+        # Skills and tools of a node become the agent's own words: they stay here, and the node host is content with ok.
+        payload: JsonObject = {"bins": []} if request.method == "skills.bins" else {"ok": True}
+        return [Send(answers.ok(request.id, payload))]
+
+    def _surface_refresh(self, request: Request, _allow: Allow, _now: Instant) -> Result:
+        error = ErrorShape("UNAVAILABLE", "plugin surface unavailable")
+        return [Send(answers.failure(request.id, error))]
+
+    def _result(self, request: Request, allow: Allow, now: Instant) -> Result:
+        try:
+            result = node_calls.read_result(request.params, self.subject.node_id)
+        except node_calls.ParamsError as exc:
+            return refused(request, answers.invalid(str(exc)))
+        invoke = self._in_flight.settle(result.id)
+        if invoke is None:
+            late: JsonObject = {"ok": True, "ignored": True}
+            return [Note("late-result"), Send(answers.ok(request.id, late))]
+        if result.ok and node_calls.needs_foreground(invoke.command):
+            self.background = False
+        if len(self._results) >= InFlight.LIMIT:
+            return refused(request, answers.busy("too many unanswered results"), counts=False)
+        params = result.upstream(self.record.gateway_node_id)
+        forward = Forward(Link.NODE, f"r{self._forwarding.next_key()}", request.method, params, allow, RESULT_WAIT_S)
+        self._results[forward.key] = (forward, request, RESULT_TRIES, invoke.deadline)
+        return [forward, Note("invoke", {"command": invoke.command, "ok": result.ok})]
+
+    def _progress(self, request: Request, allow: Allow, _now: Instant) -> Result:
+        try:
+            params = node_calls.progress_params(request.params, self.subject.node_id, self.record.gateway_node_id)
+        except node_calls.ParamsError as exc:
+            return refused(request, answers.invalid(str(exc)))
+        if not self._in_flight.has(str(params["invokeId"])):
+            ignored: JsonObject = {"ok": True, "ignored": True}
+            return [Send(answers.ok(request.id, ignored))]
+        return self._forwarding.send(request, Link.NODE, params, allow)
+
+    def _event(self, request: Request, _allow: Allow, now: Instant) -> Result:
+        outcome = node_events.read_event(request.params, self.subject, self.directory.policy)
+        match outcome:
+            case node_events.Bad(message=message):
+                return refused(request, answers.invalid(message))
+            case node_events.Answer(payload=payload):
+                return [Send(answers.ok(request.id, payload))]
+            case node_events.State(background=background, name=name):
+                self.background = background
+                return [Send(answers.ok(request.id, node_events.handled(name)))]
+            case node_events.Pass():
+                if outcome.background:
+                    self.background = True
+                return self._forwarding.send(
+                    request, Link.NODE, outcome.params, outcome.allow, on_fault=outcome.on_fault
+                )
+
+    def _pull(self, request: Request, allow: Allow, _now: Instant) -> Result:
+        self.background = False
+        return self._forwarding.send(request, Link.NODE, {}, allow, reshape=self._own_actions)
+
+    def _own_actions(self, response: Response) -> Response:
+        actions = object_of(response.payload).get("actions")
+        if not response.ok or not isinstance(actions, list):
+            return response
+        kept: list[Json] = [action for action in actions if self._may_do(action)]
+        refused_ids = [text_of(action, "id") for action in actions if not self._may_do(action)]
+        self._refused_actions += [name for name in refused_ids if name]
+        return Response(response.id, True, {"nodeId": self.subject.node_id, "actions": kept})
+
+    def _may_do(self, action: Json) -> bool:
+        command = text_of(action, "command") or ""
+        return isinstance(decide(self.directory.policy, self.subject, Call(Direction.TO_NODE, command)), Allow)
+
+    def _pending(self, request: Request, allow: Allow, _now: Instant) -> Result:
+        try:
+            params = node_calls.pending_params(request.method, request.params)
+        except node_calls.ParamsError as exc:
+            return refused(request, answers.invalid(str(exc)))
+        return self._forwarding.send(request, Link.NODE, params, allow, reshape=self._own_node_id)
+
+    def _own_node_id(self, response: Response) -> Response:
+        payload = object_of(response.payload)
+        if "nodeId" not in payload:
+            return response
+        return Response(response.id, response.ok, {**payload, "nodeId": self.subject.node_id}, response.error)
+
+    def _list(self, request: Request, allow: Allow, _now: Instant) -> Result:
+        everything = Permission.NODES in self.subject.permissions
+        ids = self.directory.lan_ids()
+
+        def shape(response: Response) -> Response:
+            return node_calls.own_list(response, ids, None if everything else self.subject.node_id)
+
+        return self._forwarding.send(request, Link.OPERATOR, {}, allow, reshape=shape)
+
+    def _invoke(self, request: Request, allow: Allow, _now: Instant) -> Result:
+        gateway_ids = {lan: gateway for gateway, lan in self.directory.lan_ids().items()}
+        try:
+            params = node_calls.invoke_params(request.params, gateway_ids)
+        except node_calls.ParamsError as exc:
+            return refused(request, answers.invalid(str(exc)))
+        target = text_of(request.params, "nodeId") or ""
+
+        def shape(response: Response) -> Response:
+            return node_calls.own_invoke(answers.for_lan_caller(response), target)
+
+        wait_s = node_calls.wait_for(request.params, default_s=30.0)
+        return self._forwarding.send(request, Link.OPERATOR, params, allow, wait_s=wait_s, reshape=shape)
+
+    def _agent(self, request: Request, allow: Allow, _now: Instant) -> Result:
+        try:
+            params = node_calls.agent_params(request.method, request.params)
+        except node_calls.ParamsError as exc:
+            return refused(request, answers.invalid(str(exc)))
+        wait_s = None if request.method == "agent" else node_calls.wait_for(request.params, default_s=30.0)
+        return self._forwarding.send(request, Link.OPERATOR, params, allow, wait_s=wait_s)
+
+    def _voicewake(self, request: Request, allow: Allow, _now: Instant) -> Result:
+        return self._forwarding.send(request, Link.OPERATOR, {}, allow)
+
+    # What comes from the gateway.
+
+    def on_event(self, event: SessionEvent, now: Instant) -> list[Command]:
+        """Takes what the gateway's side has to say."""
+        match event:
+            case Answered(key=key) if key in self._results:
+                return self._result_answered(event, now)
+            case Unanswered(key=key) if key in self._results:
+                _, request, *_ = self._results.pop(key)
+                ignored: JsonObject = {"ok": True, "ignored": True}
+                return [Note("result-lost"), Send(answers.ok(request.id, ignored))]
+            case Answered():
+                return [*self._forwarding.answered(event), *self._acknowledge_refused()]
+            case Unanswered():
+                return self._forwarding.unanswered(event)
+            case FromGateway(event=from_gateway):
+                return self._on_gateway_event(from_gateway, now)
+            case _:
+                return []
+
+    def _result_answered(self, event: Answered, now: Instant) -> list[Command]:
+        forward, request, tries, deadline = self._results.pop(event.key)
+        error = event.response.error
+        changed = error is not None and error.detail("code") == "PAIRING_CHANGED"
+        if changed and tries > 0 and now.mono + RESULT_RETRY_S < deadline:
+            again = Forward(
+                forward.link, forward.key, forward.method, forward.params, forward.allow, RESULT_WAIT_S, RESULT_RETRY_S
+            )
+            self._results[again.key] = (again, request, tries - 1, deadline)
+            return [again]
+        return [Send(Response(request.id, event.response.ok, event.response.payload, error))]
+
+    def _acknowledge_refused(self) -> list[Command]:
+        if not self._refused_actions:
+            return []
+        ids: list[Json] = list[Json](self._refused_actions)
+        self._refused_actions.clear()
+        decision = decide(self.directory.policy, self.subject, Call(Direction.FROM_NODE, "node.pending.ack"))
+        if not isinstance(decision, Allow):
+            return []
+        noted = Note("pending-refused", {"count": len(ids)})
+        key = f"a{self._forwarding.next_key()}"
+        return [noted, Forward(Link.NODE, key, "node.pending.ack", {"ids": ids}, decision)]
+
+    def _on_gateway_event(self, event: Event, now: Instant) -> list[Command]:
+        if event.event == "node.invoke.request":
+            return self._on_invoke(event, now)
+        decision = decide(self.directory.policy, self.subject, Call(Direction.EVENT_TO_NODE, event.event))
+        if not isinstance(decision, Allow):
+            return []
+        payload = event.payload
+        if event.event in {"node.invoke.cancel", "node.invoke.input"}:
+            invoke_id = text_of(payload, "invokeId", "id")
+            if invoke_id is None or not self._in_flight.has(invoke_id):
+                return []
+            payload = node_calls.own_stream_event(event.event, payload, self.subject.node_id)
+        return [Send(Event(event.event, payload))]
+
+    def _on_invoke(self, event: Event, now: Instant) -> list[Command]:
+        invoke = read_invoke(event.payload, now.mono)
+        if invoke is None:
+            return [Note("invoke-malformed")]
+        error = self._why_not(invoke)
+        if error is not None:
+            return [Note("invoke-refused", {"command": invoke.command, "code": error.code}), Report(invoke.id, error)]
+        self._in_flight.add(invoke)
+        return [Send(Event("node.invoke.request", invoke.request_for(self.subject.node_id)))]
+
+    def _why_not(self, invoke: Invoke) -> ErrorShape | None:
+        decision = decide(self.directory.policy, self.subject, Call(Direction.TO_NODE, invoke.command))
+        if not isinstance(decision, Allow) or invoke.command not in self.offered:
+            return ErrorShape("FORBIDDEN", f"{invoke.command} is not granted to this node")
+        if self.background and node_calls.needs_foreground(invoke.command):
+            return answers.background(invoke.command)
+        if self._in_flight.full or self._in_flight.has(invoke.id):
+            return ErrorShape("UNAVAILABLE", "the node has too many invokes at once")
+        return None
+
+    # Time and the end.
+
+    def on_oversized(self, event: Oversized, _now: Instant) -> list[Command]:
+        """Ends what a frame was about that the peer cannot take."""
+        match event.frame:
+            case Response():
+                return too_large_answer(event.frame)
+            case Event(event="node.invoke.request", payload=payload):
+                invoke_id = text_of(payload, "id") or ""
+                self._in_flight.settle(invoke_id)
+                return [Report(invoke_id, ErrorShape("PAYLOAD_TOO_LARGE", "larger than the device takes"))]
+            case _:
+                return [Note("event-too-large", {"bytes": event.size})]
+
+    def on_timer(self, now: Instant) -> list[Command]:
+        """Ends the invokes whose time is up."""
+        return [
+            Report(invoke.id, ErrorShape("TIMEOUT", "the node did not answer in time"))
+            for invoke in self._in_flight.overdue(now.mono)
+        ]
+
+    def on_lost(self, _now: Instant) -> list[Command]:
+        """Ends every invoke: the phone has gone."""
+        gone = ErrorShape("NODE_DISCONNECTED", "NODE_DISCONNECTED: the node went away before it answered")
+        return [Report(invoke.id, gone) for invoke in self._in_flight.drain()]
+
+    def next_deadline(self) -> float | None:
+        """When the next invoke's time is up."""
+        return self._in_flight.next_deadline()
+
+
+_Handler = Callable[[NodeTraffic, Request, Allow, Instant], Result]
+
+_HANDLERS: dict[str, _Handler] = {
+    "health": NodeTraffic._health,
+    "node.invoke.result": NodeTraffic._result,
+    "node.invoke.progress": NodeTraffic._progress,
+    "node.event": NodeTraffic._event,
+    "node.pending.pull": NodeTraffic._pull,
+    "node.pending.ack": NodeTraffic._pending,
+    "node.pending.drain": NodeTraffic._pending,
+    **dict.fromkeys((*_PUBLISHING, "skills.bins"), NodeTraffic._publish),
+    "node.pluginSurface.refresh": NodeTraffic._surface_refresh,
+    "node.list": NodeTraffic._list,
+    "node.invoke": NodeTraffic._invoke,
+    "agent": NodeTraffic._agent,
+    "agent.wait": NodeTraffic._agent,
+    "voicewake.get": NodeTraffic._voicewake,
+}

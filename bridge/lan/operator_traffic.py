@@ -1,0 +1,102 @@
+"""Pure: what the operator socket of a phone does: a closed list of methods, and runs of the sessions it opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from acl.engine import decide
+from acl.model import Allow, Call, Direction, Reason, Subject
+from acl.rules import APPS_TRY
+from bridge.lan import answers, node_calls
+from bridge.lan.events import (
+    Answered,
+    Command,
+    Directory,
+    FromGateway,
+    Instant,
+    Link,
+    LinkLost,
+    Note,
+    Oversized,
+    Send,
+    SessionEvent,
+    Unanswered,
+)
+from bridge.lan.operator_params import PARAMS
+from bridge.lan.streams import RunFilter
+from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
+from gateway_client.frames import Event, JsonObject, Request, Response, object_of, text_of
+
+_RUN_EVENTS = frozenset({"chat", "agent", "session.message"})
+
+
+@dataclass(slots=True)
+class OperatorTraffic:
+    """An open operator socket.
+
+    Args:
+        subject: whom the ACL sees, with the scopes that were granted.
+        directory: what may be looked up.
+    """
+
+    subject: Subject
+    directory: Directory
+    background: bool = False
+    _forwarding: Forwarding = field(default_factory=Forwarding)
+    _runs: RunFilter = field(default_factory=RunFilter)
+
+    def on_request(self, request: Request, now: Instant) -> Result:
+        """Decides a request and forwards it with the members that its method has."""
+        decision = decide(self.directory.policy, self.subject, Call(Direction.FROM_OPERATOR, request.method))
+        if not isinstance(decision, Allow):
+            counts = decision.reason is not Reason.MISSING_SCOPE or request.method not in APPS_TRY
+            return refused(request, answers.denied(decision, "operator"), counts=counts)
+        if request.method == "health":
+            return [Send(answers.ok(request.id, {"ok": True, "ts": now.wall_ms}))]
+        given = object_of(request.params)
+        params: JsonObject = {name: given[name] for name in PARAMS[request.method] if name in given}
+        session = text_of(params, "sessionKey", "key")
+        if session is not None:
+            self._runs.follow(session)
+        wait_s = node_calls.wait_for(params, default_s=30.0)
+        return self._forwarding.send(request, Link.OPERATOR, params, decision, wait_s=wait_s)
+
+    def on_event(self, event: SessionEvent, _now: Instant) -> list[Command]:
+        """Takes what the gateway's side has to say."""
+        match event:
+            case Answered():
+                return self._forwarding.answered(event)
+            case Unanswered():
+                return self._forwarding.unanswered(event)
+            case LinkLost():
+                self._runs.gap()
+                return []
+            case FromGateway(event=from_gateway):
+                return self._on_gateway_event(from_gateway)
+            case _:
+                return []
+
+    def _on_gateway_event(self, event: Event) -> list[Command]:
+        decision = decide(self.directory.policy, self.subject, Call(Direction.EVENT_TO_OPERATOR, event.event))
+        if not isinstance(decision, Allow) or (event.event in _RUN_EVENTS and not self._runs.passes(event)):
+            return []
+        return [Send(Event(event.event, event.payload))]  # without seq: what was filtered leaves no gap
+
+    def on_oversized(self, event: Oversized, _now: Instant) -> list[Command]:
+        """Answers what the peer cannot take."""
+        if isinstance(event.frame, Response):
+            return too_large_answer(event.frame)
+        self._runs.gap()
+        return [Note("event-too-large", {"bytes": event.size})]
+
+    def on_timer(self, _now: Instant) -> list[Command]:
+        """Nothing of an operator socket waits for time."""
+        return []
+
+    def on_lost(self, _now: Instant) -> list[Command]:
+        """Nothing has to be finished: answers that still come are dropped."""
+        return []
+
+    def next_deadline(self) -> float | None:
+        """Never."""
+        return None

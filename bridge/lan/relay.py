@@ -1,0 +1,225 @@
+"""Runs the commands of one session: sends, closes, timers, and calls to the rooms behind it. Decides nothing.
+
+`post` takes an event and performs what follows from it at once, in order; only the peer's own messages wait, when the
+peer does not read what it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol, assert_never
+
+from aiohttp import WSMsgType
+
+from bridge import clock
+from bridge.lan.events import (
+    Admit,
+    Close,
+    Command,
+    FileRequest,
+    Forward,
+    Join,
+    Lost,
+    Note,
+    NoteRevocationTold,
+    Oversized,
+    Penalise,
+    Received,
+    Redeem,
+    Report,
+    Send,
+    SessionEvent,
+    Timer,
+)
+from bridge.lan.listener import Upgraded
+from bridge.lan.session import Session
+from bridge.log import Log
+from bridge.pairing.records import NodeRecord
+from bridge.tasks import Tasks
+from gateway_client.frames import Frame, encode_frame
+
+IOS_FRAME_BYTES = 16 * 1024 * 1024  # what the iOS app reads at most (mobile-clients §3.2)
+BUFFER_BYTES = 50 * 1024 * 1024  # bytes that may wait for one peer: two of the largest frames, as at the gateway
+RESUME_BYTES = 1024 * 1024  # a peer's next message is read when less than this waits for it
+DRAIN_S = 5.0  # seconds for the last frames of a socket that is being closed
+
+
+class Rooms(Protocol):
+    """What lies behind a relay."""
+
+    def file_request(self, relay: Relay, command: FileRequest) -> None:
+        """Puts a pairing request on the desk."""
+
+    def redeem(self, relay: Relay, command: Redeem) -> None:
+        """Tries a setup code."""
+
+    def admit(self, relay: Relay, command: Admit) -> None:
+        """Writes down an admission."""
+
+    def note_revocation_told(self, command: NoteRevocationTold) -> None:
+        """Remembers that a key was told of its revocation."""
+
+    def join(self, relay: Relay, command: Join) -> None:
+        """The relay's peer is in."""
+
+    def leave(self, relay: Relay) -> None:
+        """The relay's socket has ended."""
+
+    def forward(self, relay: Relay, command: Forward) -> None:
+        """Sends a request to the gateway."""
+
+    def report(self, relay: Relay, command: Report) -> None:
+        """Tells the gateway how an invoke ended."""
+
+    def penalise(self, command: Penalise) -> None:
+        """Keeps a key out for a while."""
+
+
+class Relay:
+    """One socket; see the module's text.
+
+    Args:
+        upgraded: the WebSocket.
+        session: decides.
+        rooms: do.
+    """
+
+    def __init__(self, upgraded: Upgraded, session: Session, rooms: Rooms, tasks: Tasks, log: Log) -> None:
+        self.address = upgraded.address
+        self.session = session
+        self._upgraded = upgraded
+        self._rooms = rooms
+        self._tasks = tasks
+        self._log = log.bind(address=upgraded.address, connection=session.connection_id)
+        self._outbox: deque[bytes | Close] = deque()
+        self._waiting_bytes = 0
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self.frame_limit = BUFFER_BYTES
+        self.admitted: NodeRecord | None = None
+
+    @property
+    def node_id(self) -> str | None:
+        """The proven key's id, or None before the proof."""
+        return self.session.node_id
+
+    async def run(self) -> None:
+        """Serves the socket until it ends."""
+        writer = self._tasks.spawn("writer", self._write())
+        self._perform(self.session.start())
+        try:
+            async for message in self._upgraded.socket:
+                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    break
+                self.post(Received(message.data))
+                await self._room.wait()
+        finally:
+            self.post(Lost())
+            self._rooms.leave(self)
+            self._stop_timer()
+            self._closing = True
+            self._changed.set()
+            await asyncio.wait({writer}, timeout=DRAIN_S)
+            writer.cancel()
+
+    def post(self, event: SessionEvent) -> None:
+        """Gives the session an event and performs what it asks for."""
+        self._perform(self.session.handle(event, clock.now()))
+
+    def _perform(self, commands: list[Command]) -> None:
+        for command in commands:
+            self._do(command)
+        self._arm()
+
+    def _do(self, command: Command) -> None:
+        match command:
+            case Send(frame=frame):
+                self._send(frame)
+            case Close():
+                self._enqueue(command)
+            case FileRequest():
+                self._rooms.file_request(self, command)
+            case Redeem():
+                self._rooms.redeem(self, command)
+            case Admit():
+                self._rooms.admit(self, command)
+            case NoteRevocationTold():
+                self._rooms.note_revocation_told(command)
+            case Join():
+                self._upgraded.promote()
+                self.admitted = command.record
+                self._log = self._log.bind(node=command.record.node_id[:8], role=command.role.value)
+                self._rooms.join(self, command)
+            case Forward():
+                self._rooms.forward(self, command)
+            case Report():
+                self._rooms.report(self, command)
+            case Penalise():
+                self._rooms.penalise(command)
+            case Note(event=name, fields=fields):
+                self._log.info(name, **fields)
+            case _:
+                assert_never(command)
+
+    def _send(self, frame: Frame) -> None:
+        data = encode_frame(frame)
+        if len(data) > self.frame_limit:
+            self.post(Oversized(frame, len(data)))
+            return
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes > BUFFER_BYTES:
+            self._log.warning("slow-peer", waiting=self._waiting_bytes)
+            self._outbox.clear()
+            self._waiting_bytes = 0
+            self._upgraded.abort()
+            return
+        self._enqueue(data)
+        if self._waiting_bytes > RESUME_BYTES:
+            self._room.clear()
+
+    def _enqueue(self, item: bytes | Close) -> None:
+        if not self._closing:
+            self._outbox.append(item)
+            self._closing = isinstance(item, Close)
+            self._changed.set()
+
+    async def _write(self) -> None:
+        socket = self._upgraded.socket
+        try:
+            while True:
+                while self._outbox:
+                    item = self._outbox.popleft()
+                    if isinstance(item, Close):
+                        await socket.close(code=item.code, message=item.reason.encode("utf-8"))
+                        return
+                    await socket.send_frame(item, WSMsgType.TEXT)
+                    self._waiting_bytes -= len(item)
+                    if self._waiting_bytes <= RESUME_BYTES:
+                        self._room.set()
+                if self._closing:
+                    return
+                self._changed.clear()
+                await self._changed.wait()
+        except ConnectionError:
+            self._upgraded.abort()
+        finally:
+            self._room.set()
+
+    def _arm(self) -> None:
+        self._stop_timer()
+        due = self.session.next_deadline()
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self.post(Timer())
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,63 @@
+"""The log: structlog, lines for people on a terminal and JSON otherwise (design §15).
+
+Never a payload, a token, a code or a transcript: callers log names, counts and ids. Text of peers is escaped by the
+renderers: JSON escapes control characters, and the console form is given the escaped text.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+Log = FilteringBoundLogger
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+MAX_TEXT_CHARS = 500  # characters of one logged text: a peer's words must not fill the disk
+
+
+def make_log(level: str, form: Literal["auto", "console", "json"], stream: TextIO | None = None) -> Log:
+    """Makes the daemon's log.
+
+    Args:
+        level: debug, info, warning or error.
+        form: `auto` means console on a terminal, else JSON lines.
+        stream: where to; None: standard error.
+    """
+    out = stream if stream is not None else sys.stderr
+    console = form == "console" or (form == "auto" and out.isatty())
+    renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    log: Log = structlog.wrap_logger(
+        structlog.PrintLogger(out),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _bounded,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+    )
+    return log
+
+
+def silent_log() -> Log:
+    """Returns a log that keeps nothing, for parts that run without a daemon."""
+    log: Log = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr), processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(0)
+    )
+    return log
+
+
+def _drop(_logger: WrappedLogger, _name: str, _event: EventDict) -> EventDict:
+    raise structlog.DropEvent
+
+
+def _bounded(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    for key, value in event.items():
+        if isinstance(value, str) and key != "exception":
+            event[key] = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value[:MAX_TEXT_CHARS])
+    return event

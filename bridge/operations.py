@@ -1,0 +1,310 @@
+"""What a person at this machine can ask of the daemon: `control.operations.Operations`, done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from acl.model import Subject
+from acl.permissions import read_permissions
+from bridge import __version__, clock, invitations
+from bridge.config import Config
+from bridge.control import documents
+from bridge.control.advice import allow_line
+from bridge.control.operations import resolve_prefix, select_nodes
+from bridge.control.requests import RevokeBody
+from bridge.discovery import DiscoveryState, DiscoveryStatus
+from bridge.errors import AlreadyDecided, BridgeError, NotAllowed
+from bridge.explanations import explain_call
+from bridge.hub import Hub
+from bridge.lan.events import Instant
+from bridge.lan.listener import Listener
+from bridge.pairing.desk import PairingRequest
+from bridge.pairing.records import NodeRecord, clean_label, key_fingerprint
+from bridge.pairing.setup_code import CODE_BYTES, SetupCode
+from bridge.pairing.store import StoreError
+from bridge.upstream.operator_link import LinkDownError
+from certs.errors import IdentityError
+from certs.store import BridgeIdentity
+from gateway_client.errors import GatewayError
+from gateway_client.frames import object_of
+from gateway_client.identity import encode_base64url
+
+NodeState = Literal["connected", "background", "offline", "revoked"]
+SURFACE_WAIT_S = 12.0  # seconds that `approve` waits to be able to say what the gateway withholds
+
+
+class BridgeOperations:
+    """See the module's text.
+
+    Args:
+        hub: the running parts.
+        listeners: the LAN ports.
+        discovery: tells the advertiser's state.
+        app_host: what a setup code names as host when discovery is up; the name of the bridge on the LAN.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        config: Config,
+        identity: BridgeIdentity,
+        *,
+        listeners: Iterable[Listener],
+        discovery: Callable[[], DiscoveryStatus],
+        app_host: str,
+        started: Instant,
+    ) -> None:
+        self._hub = hub
+        self._config = config
+        self._identity = identity
+        self._listeners = list(listeners)
+        self._discovery = discovery
+        self._app_host = app_host
+        self._started = started
+
+    async def status(self) -> documents.Status:
+        """The state of the daemon."""
+        operator = self._hub.switchboard.operator
+        discovery = self._discovery()
+        limits = self._config.limits.model_dump()
+        return documents.Status(
+            version=__version__,
+            pid=os.getpid(),
+            started_at=self._started.wall,
+            listeners=[
+                documents.Listener.model_validate({"name": one.name, "addresses": one.addresses, "port": one.port})
+                for one in self._listeners
+            ],
+            gateway=documents.GatewayStatus(
+                url=operator.url, state=operator.state, version=operator.version, detail=operator.detail
+            ),
+            nodes=documents.NodeCounts(paired=len(self._paired()), connected=self._hub.roster.connected()),
+            pending=len(self._hub.reception.desk.pending()),
+            pin=self._identity.pin,
+            spki=self._identity.spki,
+            discovery=documents.DiscoveryReport(state=discovery.state.value, detail=discovery.detail),
+            limits=limits,
+        )
+
+    # Requests.
+
+    async def pending(self) -> list[documents.PendingRequest]:
+        """The pairing requests that wait for a decision, oldest first."""
+        return [self._pending_row(request) for request in self._hub.reception.desk.pending()]
+
+    def _pending_row(self, request: PairingRequest) -> documents.PendingRequest:
+        now = clock.now()
+        draft = request.draft
+        return documents.PendingRequest(
+            id=request.id,
+            kind="openclaw",
+            display_name=draft.labels.display_name,
+            platform=draft.labels.platform,
+            device_family=draft.labels.device_family,
+            address=request.address,
+            permissions=sorted(draft.permissions),
+            commands=list(draft.declared.commands),
+            key_fingerprint=key_fingerprint(draft.node_id),
+            pin=self._identity.pin,
+            created_at=request.created_at,
+            expires_at=now.wall + timedelta(seconds=max(0.0, request.expires - now.mono)),
+            previously_revoked=draft.revoked_at is not None,
+        )
+
+    def _request(self, request_id: str) -> PairingRequest:
+        desk = self._hub.reception.desk
+        request = desk.get(resolve_prefix(request_id, [request.id for request in desk.pending()]))
+        if request is None:
+            raise AlreadyDecided(
+                "This request has been decided or has expired.", "See what waits: clawdis-bridge pending"
+            )
+        return request
+
+    async def approve(self, id: str, permissions: list[str] | None, name: str | None) -> documents.Approval:
+        """Pairs the device of a request, and waits a little to say what the gateway makes of it."""
+        request = self._request(id)
+        granted = read_permissions(permissions) if permissions is not None else None
+        try:
+            record = await self._hub.reception.approve(request, granted, name)
+        except (StoreError, IdentityError) as exc:
+            raise BridgeError("STORE", f"The approval could not be written down: {exc}") from exc
+        withheld = await self._withheld_soon(record.node_id)
+        return documents.Approval(
+            node_id=record.node_id,
+            display_name=record.labels.display_name,
+            permissions=sorted(record.permissions),
+            security=record.security.value,
+            withheld=withheld,
+            allow_line=await self._allow_line(withheld),
+        )
+
+    async def _withheld_soon(self, node_id: str) -> list[str]:
+        deadline = asyncio.get_running_loop().time() + SURFACE_WAIT_S
+        while asyncio.get_running_loop().time() < deadline:
+            link = self._hub.switchboard.link(node_id)
+            if link is not None and link.surface is not None:
+                return list(link.surface.withheld)
+            if self._hub.roster.node(node_id) is None and link is None and self._is_away(node_id, deadline):
+                return []
+            await asyncio.sleep(0.1)
+        return []
+
+    def _is_away(self, node_id: str, deadline: float) -> bool:
+        # Whoever was held is in within moments; a phone that had gone comes by itself, and nobody waits for it here.
+        waited = SURFACE_WAIT_S - (deadline - asyncio.get_running_loop().time())
+        return waited > 2.0 or not self._hub.switchboard.operator.is_open
+
+    async def deny(self, id: str) -> documents.Denial:
+        """Refuses a request."""
+        request = self._request(id)
+        self._hub.reception.deny(request)
+        return documents.Denial(id=request.id)
+
+    # Nodes.
+
+    def _paired(self) -> list[NodeRecord]:
+        return [record for record in self._hub.reception.store.nodes.values() if record.revoked_at is None]
+
+    def _record(self, node_id: str) -> NodeRecord:
+        nodes = self._hub.reception.store.nodes
+        return nodes[resolve_prefix(node_id, nodes)]
+
+    async def nodes(self) -> list[documents.NodeRow]:
+        """All paired nodes, and the revoked ones."""
+        return [self._row(record) for record in self._hub.reception.store.nodes.values()]
+
+    def _row(self, record: NodeRecord) -> documents.NodeRow:
+        link = self._hub.switchboard.link(record.node_id)
+        surface = link.surface if link is not None else None
+        state = self._state(record)
+        is_in = state in {"connected", "background"}
+        return documents.NodeRow(
+            node_id=record.node_id,
+            display_name=record.labels.display_name,
+            platform=record.labels.platform,
+            security=record.security.value,
+            permissions=sorted(record.permissions),
+            state=state,
+            connected_at=self._hub.connected_at.get(record.node_id) if is_in else None,
+            last_seen_at=record.last_seen_at,
+            gateway_node_id=record.gateway_node_id,
+            withheld=list(surface.withheld) if surface is not None else [],
+            wants=list(record.wants),
+        )
+
+    def _state(self, record: NodeRecord) -> NodeState:
+        if record.revoked_at is not None:
+            return "revoked"
+        relay = self._hub.roster.node(record.node_id)
+        if relay is None:
+            return "offline"
+        return "background" if relay.session.in_background else "connected"
+
+    async def node(self, id: str) -> documents.NodeDetail:
+        """Everything about one node."""
+        record = self._record(id)
+        link = self._hub.switchboard.link(record.node_id)
+        surface = link.surface if link is not None else None
+        return documents.NodeDetail(
+            **dict(self._row(record)),
+            declared_commands=list(record.declared.commands),
+            effective_commands=sorted(surface.effective) if surface is not None else [],
+            tokens=documents.TokenCounts(node=len(record.node_tokens), operator=len(record.operator_tokens)),
+            allow_line=await self._allow_line(list(surface.withheld) if surface is not None else []),
+        )
+
+    async def _allow_line(self, withheld: list[str]) -> str | None:
+        if not withheld:
+            return None
+        return allow_line(await self._allowed_at_gateway(), withheld)
+
+    async def _allowed_at_gateway(self) -> list[str] | None:
+        try:
+            answer = await self._hub.switchboard.operator.request("config.get", {}, wait_s=5.0)
+        except (LinkDownError, GatewayError):
+            return None
+        found: object = object_of(answer.payload).get("config")
+        for name in ("gateway", "nodes", "commands"):
+            found = found.get(name) if isinstance(found, dict) else None
+        if not answer.ok:
+            return None
+        allowed = found.get("allow") if isinstance(found, dict) else None
+        return [name for name in allowed if isinstance(name, str)] if isinstance(allowed, list) else []
+
+    async def _change(self, node_id: str, update: dict[str, object]) -> documents.NodeRow:
+        record = self._record(node_id)
+        if record.revoked_at is not None:
+            raise NotAllowed("This node is revoked.", "Pair it again: clawdis-bridge pair --qr")
+
+        def change(known: NodeRecord | None) -> NodeRecord:
+            return (known or record).model_copy(update=update)
+
+        try:
+            changed = await self._hub.reception.store.update(record.node_id, change)
+        except StoreError as exc:
+            raise BridgeError("STORE", f"The change could not be written down: {exc}") from exc
+        return self._row(changed)
+
+    async def rename(self, id: str, name: str) -> documents.NodeRow:
+        """Gives a node another display name."""
+        record = self._record(id)
+        shown = clean_label(name, record.labels.display_name)
+        return await self._change(id, {"labels": record.labels.model_copy(update={"display_name": shown})})
+
+    async def set_permissions(self, id: str, permissions: list[str]) -> documents.NodeRow:
+        """Replaces what a node may do; it reconnects with it."""
+        return await self._change(id, {"permissions": tuple(sorted(read_permissions(permissions)))})
+
+    async def revoke(self, which: RevokeBody) -> list[documents.Revocation]:
+        """Ends the pairing of some nodes."""
+        revocations: list[documents.Revocation] = []
+        for node_id in select_nodes(which, [record.node_id for record in self._paired()]):
+            try:
+                record = await self._hub.reception.revoke(node_id)
+            except StoreError as exc:
+                raise BridgeError("STORE", f"The revocation could not be written down: {exc}") from exc
+            when = record.revoked_at or datetime.now(UTC)
+            revocations.append(documents.Revocation(node_id=node_id, revoked_at=when))
+        return revocations
+
+    # Codes and questions.
+
+    async def mint_setup_code(
+        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
+    ) -> documents.SetupCode:
+        """Makes a one-time code; a person invites devices with it."""
+        apps = next(listener for listener in self._listeners if listener.name == "apps")
+        names = self._app_host if self._discovery().state is DiscoveryState.ON else None
+        now = datetime.now(UTC)
+        code = SetupCode(
+            secrets.token_hex(4),
+            encode_base64url(secrets.token_bytes(CODE_BYTES)),
+            invitations.url_for(apps.addresses, apps.port, names, address),
+            self._identity.pin,
+            invitations.granted(permissions, profile),
+            now + timedelta(seconds=ttl_s),
+        )
+        await asyncio.to_thread(self._hub.reception.codes.add, code, now)
+        self._hub.reception.open_window()
+        return documents.SetupCode(
+            id=code.id,
+            setup_code=code.text(),
+            link=code.link(),
+            url=code.url,
+            permissions=sorted(code.permissions),
+            expires_at=code.expires_at,
+            pin=code.pin,
+        )
+
+    async def explain(self, node: str, method: str, command: str | None) -> documents.Explanation:
+        """What the policy decides about a call of a node, and which rule."""
+        record = self._record(node)
+        if record.revoked_at is not None:
+            return documents.Explanation(decision="deny", rule="revoked", reason="the node is revoked")
+        subject = Subject(record.node_id, record.granted, record.operator_scopes)
+        return explain_call(self._hub.policy, subject, method, command)

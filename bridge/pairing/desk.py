@@ -1,0 +1,204 @@
+"""Pure: pairing requests that wait for a person (design §6).
+
+pending -> approved | denied | expired. A request is frozen when it is made: what the person read is granted. One
+request per key; a retry of the same content keeps its id and keeps it alive, other content makes a new one. One per
+address, too: a second key from an address waits until the first has been silent for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from acl.permissions import Permissions
+from bridge.pairing.records import Labels, Surface
+
+KEPT_S = 300.0  # seconds after the last retry; the gateway keeps its own requests as long (gateway-protocol §3.2)
+SILENT_S = 60.0  # seconds: the slowest client retries every 30 s, so twice that means it has gone
+DENIED_S = 900.0  # seconds during which a denied key asks nobody
+MAX_PENDING = 32  # requests; about 10 KiB each with the largest declaration, and more than a person would ever read
+MAX_DENIED = 1024  # keys remembered as denied, 100 bytes each; the oldest go first
+BUSY_RETRY_MS = 5_000  # milliseconds until a key that found the desk busy should try again
+
+
+class Why(StrEnum):
+    """What a person is asked to decide."""
+
+    NEW = "new"
+    """A key that was never seen."""
+    REPAIR = "repair"
+    """A paired key that lost its token."""
+    CHANGED = "changed"
+    """A paired key whose platform or device family changed."""
+    RETURN = "return"
+    """A key that was revoked."""
+    WIDER = "wider"
+    """A paired node that offers more than it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a client asks for, before it becomes a request.
+
+    Attributes:
+        node_id: the key's id.
+        public_key: the raw key, base64url.
+        labels: what it says about itself, cleaned.
+        declared: the surface it declares.
+        permissions: what would be granted without a person's changes.
+        why: what kind of request it is.
+        revoked_at: when the key was revoked, if it ever was.
+    """
+
+    node_id: str
+    public_key: str
+    labels: Labels
+    declared: Surface
+    permissions: Permissions
+    why: Why = Why.NEW
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairingRequest:
+    """A pending request.
+
+    Attributes:
+        id: what `approve` names it by.
+        draft: what was asked for, frozen.
+        address: the peer's IP address, as text.
+        created_at: aware UTC time of the first try.
+        seen: monotonic seconds of the last try.
+    """
+
+    id: str
+    draft: Draft
+    address: str
+    created_at: datetime
+    seen: float
+
+    @property
+    def expires(self) -> float:
+        """Monotonic seconds at which it ends unless the client tries again."""
+        return self.seen + KEPT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """The request is on the desk.
+
+    Attributes:
+        request: the request.
+        fresh: whether it is new; False for a retry.
+        ended: the request it takes the place of, if any.
+    """
+
+    request: PairingRequest
+    fresh: bool
+    ended: PairingRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """No place now; the client should try again."""
+
+    retry_after_ms: int = BUSY_RETRY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """The key was denied a short while ago: nobody is asked."""
+
+    seconds_left: float
+
+
+class Desk:
+    """The pending requests. Time and ids are given.
+
+    Args:
+        new_id: source of request ids (`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`).
+    """
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+        self._pending: dict[str, PairingRequest] = {}
+        self._denied: dict[str, float] = {}
+
+    def file(self, draft: Draft, address: str, now: float, wall: datetime) -> Filed | Busy | Silenced:
+        """Files a request, or recognises a retry.
+
+        Args:
+            draft: what is asked.
+            address: the peer's IP address.
+            now: monotonic seconds.
+            wall: aware UTC time.
+        """
+        left = self._denied.get(draft.node_id, now) - now
+        if left > 0:
+            return Silenced(left)
+        mine = self._of_key(draft.node_id)
+        if mine is not None and mine.draft == draft:
+            kept = replace(mine, seen=now)
+            self._pending[kept.id] = kept
+            return Filed(kept, fresh=False)
+        rival = self._of_address(address, draft.node_id)
+        if rival is not None and now - rival.seen < SILENT_S:
+            return Busy()
+        ended = mine or rival
+        if ended is None and len(self._pending) >= MAX_PENDING:
+            return Busy()
+        if ended is not None:
+            del self._pending[ended.id]
+        request = PairingRequest(self._new_id(), draft, address, wall, now)
+        self._pending[request.id] = request
+        return Filed(request, fresh=True, ended=ended)
+
+    def _of_key(self, node_id: str) -> PairingRequest | None:
+        return next((request for request in self._pending.values() if request.draft.node_id == node_id), None)
+
+    def _of_address(self, address: str, node_id: str) -> PairingRequest | None:
+        return next((r for r in self._pending.values() if r.address == address and r.draft.node_id != node_id), None)
+
+    def pending(self) -> list[PairingRequest]:
+        """Returns the pending requests, oldest first."""
+        return list(self._pending.values())
+
+    def get(self, request_id: str) -> PairingRequest | None:
+        """Returns the pending request of that exact id."""
+        return self._pending.get(request_id)
+
+    def take(self, request_id: str) -> PairingRequest | None:
+        """Removes a request because it was approved; returns it, or None when it is not pending any more."""
+        return self._pending.pop(request_id, None)
+
+    def deny(self, request_id: str, now: float) -> PairingRequest | None:
+        """Removes a request and silences its key for `DENIED_S`; returns it, or None when it is not pending."""
+        request = self._pending.pop(request_id, None)
+        if request is not None:
+            self.silence(request.draft.node_id, now)
+        return request
+
+    def silence(self, node_id: str, now: float) -> None:
+        """Lets a key ask nobody for `DENIED_S` seconds."""
+        self._denied.pop(node_id, None)
+        while len(self._denied) >= MAX_DENIED:
+            del self._denied[next(iter(self._denied))]
+        self._denied[node_id] = now + DENIED_S
+
+    def forgive(self) -> None:
+        """A person opened the window (`pair`): silenced keys may ask again."""
+        self._denied.clear()
+
+    def drop_key(self, node_id: str) -> PairingRequest | None:
+        """Removes the request of a key, because the key was revoked or came in another way; returns it."""
+        mine = self._of_key(node_id)
+        return self._pending.pop(mine.id) if mine is not None else None
+
+    def expire(self, now: float) -> list[PairingRequest]:
+        """Removes and returns the requests whose clients have gone."""
+        gone = [request for request in self._pending.values() if request.expires <= now]
+        for request in gone:
+            del self._pending[request.id]
+        return gone

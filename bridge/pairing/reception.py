@@ -1,0 +1,320 @@
+"""Where requests, codes and tokens meet the store: files requests, redeems codes, admits, approves, revokes.
+
+Whatever it promises is on disk first. The rules are those of `desk`, `tokens` and `setup_code`; this shell brings time,
+randomness and files to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Iterable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from acl.permissions import Permissions
+from bridge import clock
+from bridge.lan.events import (
+    AdmissionFailed,
+    Admit,
+    Admitted,
+    CodeRefused,
+    Decided,
+    Filed,
+    FilingFailed,
+    NotFiled,
+    Outcome,
+    Redeem,
+    SessionEvent,
+)
+from bridge.log import Log
+from bridge.pairing import desk, tokens
+from bridge.pairing.codes import CodeStore
+from bridge.pairing.desk import Desk, Draft, PairingRequest, Why
+from bridge.pairing.records import NodeRecord, Role, Security, Surface, clean_label
+from bridge.pairing.store import NodeStore, StoreError
+from certs.errors import IdentityError
+from certs.store import KeyFolder
+from gateway_client.identity import DeviceIdentity
+
+UPSTREAM_KEY_BYTES = 8  # random bytes in the name of an upstream key
+
+
+class Waiting(Protocol):
+    """A socket that waits for an answer of the reception."""
+
+    @property
+    def address(self) -> str:
+        """The peer's IP address."""
+
+    def post(self, event: SessionEvent) -> None:
+        """Gives the socket's session an event."""
+
+
+class Reception:
+    """See the module's text.
+
+    Args:
+        store: the paired nodes.
+        codes: the setup codes.
+        keys: the upstream keys.
+    """
+
+    def __init__(self, store: NodeStore, codes: CodeStore, keys: KeyFolder, log: Log) -> None:
+        self.store = store
+        self.codes = codes
+        self.desk = Desk(_request_id)
+        self.window_opened: datetime | None = None
+        self._keys = keys
+        self._log = log
+        self._held: dict[str, Waiting] = {}
+
+    # Requests.
+
+    def file(self, peer: Waiting, draft: Draft) -> None:
+        """Files a request for a socket, which is then held until it is decided."""
+        filed = self._file(draft, peer.address)
+        match filed:
+            case desk.Filed(request=request):
+                former = self._held.get(request.id)
+                self._held[request.id] = peer
+                if former is not None and former is not peer:
+                    former.post(Decided(Outcome.ELSEWHERE))
+                peer.post(Filed(request.id))
+            case desk.Busy(retry_after_ms=after):
+                peer.post(FilingFailed(NotFiled.BUSY, after))
+            case desk.Silenced():
+                peer.post(FilingFailed(NotFiled.SILENCED))
+
+    def file_wider(self, draft: Draft, address: str) -> None:
+        """Files the request of a paired node that offers more than was approved; nobody waits for it."""
+        self._file(draft, address)
+
+    def _file(self, draft: Draft, address: str) -> desk.Filed | desk.Busy | desk.Silenced:
+        now = clock.now()
+        filed = self.desk.file(draft, address, now.mono, now.wall)
+        if isinstance(filed, desk.Filed):
+            if filed.ended is not None:
+                self._release(filed.ended.id, Outcome.ELSEWHERE)
+            if filed.fresh:
+                self._log.info(
+                    "pairing-requested",
+                    request=filed.request.id,
+                    why=draft.why.value,
+                    address=address,
+                    name=draft.labels.display_name,
+                )
+        return filed
+
+    def forget(self, peer: Waiting) -> None:
+        """The socket has ended: its request stays, for the next try."""
+        for request_id in [name for name, held in self._held.items() if held is peer]:
+            del self._held[request_id]
+
+    def _release(self, request_id: str, outcome: Outcome) -> None:
+        held = self._held.pop(request_id, None)
+        if held is not None:
+            held.post(Decided(outcome))
+
+    async def approve(self, request: PairingRequest, permissions: Permissions | None, name: str | None) -> NodeRecord:
+        """Pairs the key of a request: on disk first, then the socket that waits.
+
+        Raises:
+            StoreError: the disk refused; the request is still pending.
+            IdentityError: no key could be made for the gateway's side; likewise.
+        """
+        draft = request.draft
+        granted = draft.permissions if permissions is None else permissions
+        record = await self._pair(draft, granted, name, token_due=draft.why is not Why.WIDER)
+        self.desk.take(request.id)
+        self._log.info("paired", node=record.node_id[:8], request=request.id, permissions=sorted(granted))
+        self._release(request.id, Outcome.APPROVED)
+        return record
+
+    def deny(self, request: PairingRequest) -> None:
+        """Turns a request down and silences its key."""
+        self.desk.deny(request.id, clock.now().mono)
+        self._log.info("pairing-denied", request=request.id)
+        self._release(request.id, Outcome.DENIED)
+
+    def expire(self) -> None:
+        """Drops the requests whose clients have gone."""
+        for request in self.desk.expire(clock.now().mono):
+            self._log.info("pairing-expired", request=request.id)
+            self._release(request.id, Outcome.ELSEWHERE)
+
+    def open_window(self) -> None:
+        """A person invites devices: silenced and revoked keys may ask again."""
+        self.desk.forgive()
+        self.window_opened = datetime.now(UTC)
+
+    async def _pair(
+        self,
+        draft: Draft,
+        permissions: Permissions,
+        name: str | None,
+        *,
+        token_due: bool,
+        minted: Iterable[tuple[Role, tokens.MintedToken]] = (),
+    ) -> NodeRecord:
+        key_name, gateway_id = await self._upstream_identity(self.store.get(draft.node_id), draft)
+        now = datetime.now(UTC)
+
+        def change(known: NodeRecord | None) -> NodeRecord:
+            record = _record(draft, permissions, name, known, key_name, gateway_id, now)
+            for role, token in minted:
+                record = tokens.issue(record, role, token)
+            return record.model_copy(update={"token_due": token_due or record.token_due})
+
+        return await self.store.update(draft.node_id, change)
+
+    async def _upstream_identity(self, known: NodeRecord | None, draft: Draft) -> tuple[str, str]:
+        # The gateway pins platform and family of an identity for good (gateway-protocol §11.3).
+        if known is not None and known.revoked_at is None and known.labels.same_kind(draft.labels):
+            return known.upstream_key, known.gateway_node_id
+        name = secrets.token_hex(UPSTREAM_KEY_BYTES)
+        key = await asyncio.to_thread(self._keys.create_ed25519, name)
+        return name, DeviceIdentity(key).device_id
+
+    # Getting in.
+
+    async def admit(self, peer: Waiting, command: Admit) -> None:
+        """Writes down the use of a token and the new tokens, then lets the socket in."""
+        minted = {role: _mint() for role in command.mint}
+
+        def change(known: NodeRecord | None) -> NodeRecord:
+            if known is None or known.revoked_at is not None:
+                raise _GoneError
+            record = known
+            if command.token is not None:
+                record = tokens.first_use(record, command.role, command.token)
+            for role, token in minted.items():
+                record = tokens.issue(record, role, token)
+            return record.model_copy(update={"token_due": False}) if Role.NODE in minted else record
+
+        await self._let_in(peer, self.store.update(command.node_id, change), minted)
+
+    async def redeem(self, peer: Waiting, command: Redeem) -> None:
+        """Consumes a setup code for a key, then pairs it and lets the socket in."""
+        draft, known = command.draft, self.store.get(command.draft.node_id)
+        paired = known is not None and known.revoked_at is None
+        if paired and await asyncio.to_thread(self.codes.is_spent_by, command.token, draft.node_id):
+            await self.admit(peer, Admit(draft.node_id, Role.NODE, None, frozenset(Role)))
+            return
+        permissions = await asyncio.to_thread(self.codes.bind, command.token, draft.node_id, datetime.now(UTC))
+        if permissions is None:
+            self._log.info("setup-code-refused", address=peer.address)
+            peer.post(CodeRefused())
+        elif known is not None and not paired:
+            self.file(peer, draft)  # a revoked key: the code only lets it ask
+        else:
+            minted = {role: _mint() for role in Role}
+            await self._let_in(
+                peer, self._pair(draft, permissions, None, token_due=False, minted=minted.items()), minted
+            )
+            self._log.info("paired-by-code", node=draft.node_id[:8], name=draft.labels.display_name)
+            ended = self.desk.drop_key(draft.node_id)
+            if ended is not None:
+                self._release(ended.id, Outcome.ELSEWHERE)
+
+    async def _let_in(
+        self, peer: Waiting, write: Awaitable[NodeRecord], minted: dict[Role, tokens.MintedToken]
+    ) -> None:
+        try:
+            record = await write
+        except (StoreError, IdentityError) as exc:
+            self._log.error("store-failed", error=str(exc))
+            peer.post(AdmissionFailed())
+            return
+        except _GoneError:
+            peer.post(CodeRefused())
+            return
+        issued = int(datetime.now(UTC).timestamp() * 1000)
+        peer.post(Admitted(record, {role: token.text for role, token in minted.items()}, issued))
+
+    async def note_told(self, node_id: str, role: Role) -> None:
+        """Remembers that a revoked key was told so in this role."""
+
+        def change(known: NodeRecord | None) -> NodeRecord:
+            if known is None:
+                raise _GoneError
+            return known.model_copy(update={"revocation_told": tuple({*known.revocation_told, role})})
+
+        try:
+            await self.store.update(node_id, change)
+        except (StoreError, _GoneError) as exc:
+            self._log.error("store-failed", error=str(exc))
+
+    async def revoke(self, node_id: str) -> NodeRecord:
+        """Makes a tombstone of a paired node; its tokens end with it.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+
+        def change(known: NodeRecord | None) -> NodeRecord:
+            if known is None:
+                raise StoreError("there is no such node")
+            ended = {
+                "revoked_at": datetime.now(UTC),
+                "stale_upstream": (*known.stale_upstream, known.gateway_node_id),
+                "node_tokens": (),
+                "operator_tokens": (),
+                "token_due": False,
+                "revocation_told": (),
+                "wants": (),
+            }
+            return known if known.revoked_at is not None else known.model_copy(update=ended)
+
+        record = await self.store.update(node_id, change)
+        ended = self.desk.drop_key(node_id)
+        if ended is not None:
+            self._release(ended.id, Outcome.DENIED)
+        self._log.info("revoked", node=node_id[:8])
+        return record
+
+
+class _GoneError(Exception):
+    """The record that a change was about is not there, or not in force, any more."""
+
+
+def _record(
+    draft: Draft,
+    permissions: Permissions,
+    name: str | None,
+    known: NodeRecord | None,
+    key_name: str,
+    gateway_id: str,
+    now: datetime,
+) -> NodeRecord:
+    labels = draft.labels
+    if name is not None:
+        labels = labels.model_copy(update={"display_name": clean_label(name, labels.display_name)})
+    alive = known if known is not None and known.revoked_at is None else None
+    stale = known.stale_upstream if known is not None else ()
+    if alive is not None and alive.gateway_node_id != gateway_id:
+        stale = (*stale, alive.gateway_node_id)
+    return NodeRecord(
+        node_id=draft.node_id,
+        public_key=draft.public_key,
+        security=Security.DEVICE_KEY,
+        labels=labels,
+        permissions=tuple(sorted(permissions)),
+        declared=Surface.model_validate(draft.declared),
+        node_tokens=alive.node_tokens if alive else (),
+        operator_tokens=alive.operator_tokens if alive else (),
+        token_due=alive.token_due if alive else False,
+        upstream_key=key_name,
+        gateway_node_id=gateway_id,
+        stale_upstream=stale,
+        created_at=alive.created_at if alive else now,
+        last_seen_at=alive.last_seen_at if alive else None,
+    )
+
+
+def _mint() -> tokens.MintedToken:
+    return tokens.mint(secrets.token_bytes(tokens.TOKEN_BYTES), datetime.now(UTC))
+
+
+def _request_id() -> str:
+    return secrets.token_hex(4)

@@ -1,0 +1,116 @@
+"""`paired-nodes.json`: the paired nodes in memory and on disk (design §7).
+
+A change is on disk before anyone is told of it. A file that cannot be read stops the bridge: it never starts empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import ValidationError
+
+from bridge.pairing.records import STORE_VERSION, NodeRecord, StoreFile
+from certs.private_files import PrivateFileError, read_private, write_private
+
+FILE_NAME = "paired-nodes.json"
+MAX_NODES = 4096  # records, tombstones included: at 4 KiB each the file stays below its bound
+MAX_FILE_BYTES = 16 * 1024 * 1024  # bytes
+
+Listener = Callable[[NodeRecord], None]
+
+
+class StoreError(Exception):
+    """The store cannot be read or written; the message says what to do."""
+
+
+class NodeStore:
+    """The paired nodes by id.
+
+    Reading is immediate. `put` writes the whole file durably, one writer at a time, and only then changes what readers
+    see and tells the listeners.
+
+    Args:
+        folder: the bridge's home.
+
+    Raises:
+        StoreError: the file is there and cannot be read as what this version wrote.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+        self._lock = asyncio.Lock()
+        self._listeners: list[Listener] = []
+        self._nodes: dict[str, NodeRecord] = {record.node_id: record for record in _load(self._path).nodes}
+
+    @property
+    def nodes(self) -> Mapping[str, NodeRecord]:
+        """All records, tombstones included, oldest first."""
+        return MappingProxyType(self._nodes)
+
+    def get(self, node_id: str) -> NodeRecord | None:
+        """Returns the record of a key, or None."""
+        return self._nodes.get(node_id)
+
+    def on_change(self, listener: Listener) -> None:
+        """Calls `listener` with each record that was written."""
+        self._listeners.append(listener)
+
+    async def put(self, record: NodeRecord) -> NodeRecord:
+        """Writes one record.
+
+        Raises:
+            StoreError: the disk refused, or the store is full; nothing has changed then.
+        """
+        return await self.update(record.node_id, lambda _: record)
+
+    async def update(self, node_id: str, change: Callable[[NodeRecord | None], NodeRecord]) -> NodeRecord:
+        """Changes one record from what is stored at that moment, so that two changes at once do not undo each other.
+
+        Raises:
+            StoreError: the disk refused, or the store is full; nothing has changed then.
+        """
+        async with self._lock:
+            record = change(self._nodes.get(node_id))
+            if record == self._nodes.get(node_id):
+                return record
+            if node_id not in self._nodes and len(self._nodes) >= MAX_NODES:
+                raise StoreError(f"{self._path} holds {MAX_NODES} nodes already")
+            after = {**self._nodes, node_id: record}
+            # Shielded: a caller that goes away in the middle of a write must not leave memory and disk apart.
+            await asyncio.shield(self._write(after))
+        for listener in self._listeners:
+            listener(record)
+        return record
+
+    async def _write(self, after: dict[str, NodeRecord]) -> None:
+        await asyncio.to_thread(_save, self._path, StoreFile(nodes=tuple(after.values())))
+        self._nodes = after
+
+
+def _load(path: Path) -> StoreFile:
+    try:
+        data = read_private(path, MAX_FILE_BYTES)
+    except FileNotFoundError:
+        return StoreFile()
+    except PrivateFileError as exc:
+        raise StoreError(str(exc)) from exc
+    try:
+        stored = StoreFile.model_validate_json(data)
+    except ValidationError as exc:
+        raise StoreError(
+            f"{path} is damaged ({exc.error_count()} faults; the first: {exc.errors()[0]['msg']}). "
+            f"Put a backup in its place, or move it away to start without any paired node: mv '{path}' '{path}.bad'"
+        ) from exc
+    if stored.version != STORE_VERSION:
+        raise StoreError(f"{path} has version {stored.version}; this clawdis-bridge reads version {STORE_VERSION}")
+    return stored
+
+
+def _save(path: Path, stored: StoreFile) -> None:
+    try:
+        write_private(path, stored.model_dump_json(by_alias=True, indent=1).encode("utf-8"))
+    except PrivateFileError as exc:
+        raise StoreError(str(exc)) from exc

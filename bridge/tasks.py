@@ -1,0 +1,59 @@
+"""Owned tasks: every task has a name, an owner that waits for it, and an error that is logged and goes no further."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Self
+
+from bridge.log import Log
+
+STOP_S = 5.0  # seconds for cancelled tasks to finish
+
+
+class Tasks(AbstractAsyncContextManager["Tasks"]):
+    """The tasks of one owner. Leaving the context cancels what still runs and waits for it.
+
+    A task that fails is logged under its name; it takes neither its siblings nor the owner down.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        running = [task for task in self._running if task is not asyncio.current_task()]
+        for task in running:
+            task.cancel()
+        if running:
+            _, stuck = await asyncio.wait(running, timeout=STOP_S)
+            for task in stuck:
+                self._log.error("task-stuck", task=task.get_name())
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Starts a task.
+
+        Args:
+            name: what logs call it.
+            work: what it does; its exceptions end here.
+        """
+        task = asyncio.get_running_loop().create_task(self._guard(name, work), name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def _guard(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            self._log.exception("task-failed", task=name)
+
+    def __len__(self) -> int:
+        return len(self._running)

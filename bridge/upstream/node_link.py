@@ -1,0 +1,218 @@
+"""One connected node at the gateway: a WebSocket with an identity that the bridge made for it (design §14)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from bridge.lan.events import FromGateway, LinkLost, SessionEvent
+from bridge.log import Log
+from bridge.pairing.records import NodeRecord, Surface, unique_name
+from bridge.tasks import Tasks
+from bridge.upstream.operator_link import STABLE_S, LinkDownError
+from bridge.upstream.secret import SecretError, SecretReader
+from bridge.upstream.surface import SurfaceApproval, SurfaceError, SurfaceState
+from gateway_client.connection import GatewayConnection
+from gateway_client.errors import ConnectRefusedError, GatewayError
+from gateway_client.frames import ErrorShape, Event, JsonObject, Response, text_of
+from gateway_client.identity import DeviceIdentity
+from gateway_client.protocol import ConnectProfile
+from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
+
+_REPLAYED = frozenset({"voicewake.changed", "voicewake.routing.changed"})
+SETTLE_TRIES = 5
+SETTLE_RETRY_S = 2.0  # seconds between tries to settle the surface
+
+
+class Attached(Protocol):
+    """The phone's socket at the other end of a link."""
+
+    def post(self, event: SessionEvent) -> None:
+        """Gives the socket's session an event."""
+
+
+def node_profile(record: NodeRecord, offer: Surface) -> ConnectProfile:
+    """Returns what the link says: the phone's kind, a unique name, and exactly the offer."""
+    labels = record.labels
+    client: JsonObject = {
+        "id": labels.client_id,
+        "displayName": unique_name(record),
+        "version": labels.client_version,
+        "platform": labels.platform,
+        "mode": "node",
+    }
+    optional = {
+        "deviceFamily": labels.device_family,
+        "modelIdentifier": labels.model_identifier,
+        "instanceId": labels.instance_id,
+    }
+    client |= {name: value for name, value in optional.items() if value}
+    return ConnectProfile(client, "node", (), offer.caps, offer.commands, dict(offer.permissions))
+
+
+class NodeLink:
+    """See the module's text.
+
+    Args:
+        record: the node.
+        offer: what it offers on this connection.
+        identity: the key that stands for it at the gateway.
+        approval: settles the surface.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        record: NodeRecord,
+        offer: Surface,
+        identity: DeviceIdentity,
+        *,
+        secret: SecretReader,
+        approval: SurfaceApproval,
+        tasks: Tasks,
+        log: Log,
+    ) -> None:
+        self.record = record
+        self.offer = offer
+        self.surface: SurfaceState | None = None
+        self.settled = asyncio.Event()
+        self._url = url
+        self._identity = identity
+        self._secret = secret
+        self._approval = approval
+        self._tasks = tasks
+        self._log = log.bind(link="node", node=record.node_id[:8])
+        self._connection: GatewayConnection | None = None
+        self._peer: Attached | None = None
+        self._latest: dict[str, Event] = {}
+        self._told = ""
+        self._reports: set[asyncio.Task[None]] = set()
+
+    def attach(self, peer: Attached) -> None:
+        """Connects the phone's socket; it gets the latest of what is only sent on change."""
+        self._peer = peer
+        for event in self._latest.values():
+            peer.post(FromGateway(event))
+
+    def detach(self, peer: Attached) -> bool:
+        """Disconnects the phone's socket; returns whether nobody is at the other end any more."""
+        if self._peer is peer:
+            self._peer = None
+        return self._peer is None
+
+    async def request(
+        self,
+        method: str,
+        params: JsonObject,
+        *,
+        wait_s: float | None = 30.0,
+        on_interim: Callable[[Response], None] | None = None,
+    ) -> Response:
+        """Sends a request of the node; see `GatewayConnection.request`.
+
+        Raises:
+            LinkDownError: the link is not open.
+            GatewayError: it ended, or there was no answer in time.
+        """
+        if self._connection is None:
+            raise LinkDownError
+        return await self._connection.request(method, params, wait_s=wait_s, on_interim=on_interim)
+
+    def report(self, invoke_id: str, error: ErrorShape) -> None:
+        """Ends an invoke at the gateway with `code` and `message`, the only members it takes."""
+        params: JsonObject = {
+            "id": invoke_id,
+            "nodeId": self.record.gateway_node_id,
+            "ok": False,
+            "error": {"code": error.code, "message": error.message},
+        }
+        task = self._tasks.spawn("report", self._report(params))
+        self._reports.add(task)
+        task.add_done_callback(self._reports.discard)
+
+    async def _report(self, params: JsonObject) -> None:
+        try:
+            await self.request("node.invoke.result", params, wait_s=5.0)
+        except (LinkDownError, GatewayError):
+            self._log.info("report-lost")  # the gateway ends the invokes of a lost link itself
+
+    async def run(self) -> None:
+        """Keeps the link up until it is cancelled; says what is left to say, then closes."""
+        waits = backoff(random.random)
+        try:
+            while True:
+                started = asyncio.get_running_loop().time()
+                pause = await self._once(next(waits))
+                if asyncio.get_running_loop().time() - started > STABLE_S:
+                    waits = backoff(random.random)
+                await asyncio.sleep(pause)
+        finally:
+            self._peer = None
+
+    async def finish_reports(self) -> None:
+        """Waits, briefly, until what was reported has been sent."""
+        if self._reports:
+            await asyncio.wait(set(self._reports), timeout=2.0)
+
+    async def _once(self, planned: float) -> float:
+        profile = node_profile(self.record, self.offer)
+        try:
+            credentials = await asyncio.to_thread(self._secret.read)
+            async with GatewayConnection(self._url, profile, credentials, self._identity) as connection:
+                self._connection = connection
+                self._log.info("node-linked", commands=len(self.offer.commands))
+                self._tasks.spawn("settle-surface", self._settle(connection))
+                gone: GatewayError = await connection.run(self._on_event)
+        except SecretError:
+            return REFUSED_S
+        except ConnectRefusedError as exc:
+            return await self._refused(exc, planned)
+        except GatewayError as exc:
+            gone = exc
+        finally:
+            self._closed()
+        self._log.info("node-unlinked", reason=str(gone))
+        return wait_before_retry(gone, planned)
+
+    def _closed(self) -> None:
+        was_open, self._connection = self._connection is not None, None
+        if was_open and self._peer is not None:
+            self._peer.post(LinkLost())
+
+    async def _refused(self, exc: ConnectRefusedError, planned: float) -> float:
+        if exc.detail_code == "PAIRING_REQUIRED":
+            try:
+                if await self._approval.approve_device(self._identity):
+                    return 0.0
+            except (GatewayError, SurfaceError, SecretError) as failed:
+                self._log.warning("device-approval-failed", error=str(failed))
+        if self._told != exc.detail_code and needs_a_person(exc):
+            self._told = exc.detail_code
+            self._log.warning("node-link-refused", code=exc.detail_code, message=exc.error.message)
+        return wait_before_retry(exc, planned)
+
+    async def _settle(self, connection: GatewayConnection) -> None:
+        for _ in range(SETTLE_TRIES):
+            try:
+                self.surface = await self._approval.settle(self.record.gateway_node_id, self.offer)
+            except (GatewayError, LinkDownError, SurfaceError, SecretError, TimeoutError) as exc:
+                self._log.info("surface-not-settled", error=str(exc) or type(exc).__name__)
+                await asyncio.sleep(SETTLE_RETRY_S)
+                if self._connection is not connection:
+                    return
+            else:
+                self.settled.set()
+                if self.surface.withheld:
+                    self._log.info("commands-withheld", commands=list(self.surface.withheld))
+                return
+
+    def _on_event(self, event: Event) -> None:
+        if event.event in _REPLAYED:
+            self._latest[event.event] = event
+        if self._peer is not None:
+            self._peer.post(FromGateway(event))
+        elif event.event == "node.invoke.request":
+            gone = ErrorShape("NODE_DISCONNECTED", "NODE_DISCONNECTED: the node is not connected")
+            self.report(text_of(event.payload, "id") or "", gone)

@@ -1,0 +1,165 @@
+"""The bridge's own operator connection to the gateway: kept open, with no more scopes than the phones' calls need."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Literal
+
+from bridge import __version__
+from bridge.log import Log
+from bridge.upstream.secret import SecretError, SecretReader
+from gateway_client.connection import GatewayConnection
+from gateway_client.errors import ConnectRefusedError, GatewayError, GatewayGoneError
+from gateway_client.frames import Event, JsonObject, Response, object_of
+from gateway_client.protocol import ConnectProfile
+from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
+
+SCOPES = ("operator.read", "operator.write")
+STABLE_S = 10.0  # seconds a connection has to live before the back-off starts anew
+
+LinkState = Literal["connected", "connecting", "refused", "down"]
+
+
+class LinkDownError(Exception):
+    """The link is not open: nothing was sent."""
+
+
+def operator_profile(scopes: tuple[str, ...]) -> ConnectProfile:
+    """Returns the backend operator of gateway-protocol §11.6, with these scopes."""
+    client: JsonObject = {
+        "id": "gateway-client",
+        "displayName": "Clawdis Bridge",
+        "version": __version__,
+        "platform": "bridge",
+        "mode": "backend",
+    }
+    return ConnectProfile(client, "operator", scopes)
+
+
+class OperatorLink:
+    """See the module's text.
+
+    Args:
+        url: the gateway, on loopback.
+        secret: finds the credentials, anew for each attempt.
+    """
+
+    def __init__(self, url: str, secret: SecretReader, log: Log) -> None:
+        self.url = url
+        self.state: LinkState = "connecting"
+        self.detail: str | None = None
+        self.hello: JsonObject = {}
+        self._secret = secret
+        self._log = log.bind(link="operator")
+        self._connection: GatewayConnection | None = None
+        self._on_event: list[Callable[[Event], None]] = []
+        self._on_change: list[Callable[[bool], None]] = []
+        self._hurry = asyncio.Event()
+
+    @property
+    def version(self) -> str | None:
+        """The gateway's version, once it said so."""
+        version = object_of(self.hello.get("server")).get("version")
+        return version if isinstance(version, str) else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be sent."""
+        return self._connection is not None
+
+    def on_event(self, listener: Callable[[Event], None]) -> None:
+        """Calls `listener` with each event of the gateway."""
+        self._on_event.append(listener)
+
+    def on_change(self, listener: Callable[[bool], None]) -> None:
+        """Calls `listener` with True when the link opens and False when it ends."""
+        self._on_change.append(listener)
+
+    async def request(
+        self,
+        method: str,
+        params: JsonObject,
+        *,
+        wait_s: float | None = 30.0,
+        on_interim: Callable[[Response], None] | None = None,
+    ) -> Response:
+        """Sends a request; see `GatewayConnection.request`.
+
+        Raises:
+            LinkDownError: the link is not open.
+            GatewayError: it ended, or there was no answer in time.
+        """
+        if self._connection is None:
+            raise LinkDownError
+        return await self._connection.request(method, params, wait_s=wait_s, on_interim=on_interim)
+
+    async def run(self) -> None:
+        """Keeps the link up until it is cancelled."""
+        waits = backoff(random.random)
+        while True:
+            started = asyncio.get_running_loop().time()
+            planned = next(waits)
+            pause = await self._once(planned)
+            if asyncio.get_running_loop().time() - started > STABLE_S:
+                waits = backoff(random.random)
+            self._hurry.clear()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
+            except TimeoutError:
+                continue
+
+    def hurry(self) -> None:
+        """Ends the pause before the next attempt: something has changed."""
+        self._hurry.set()
+
+    async def _once(self, planned: float) -> float:
+        try:
+            credentials = await asyncio.to_thread(self._secret.read)
+            async with GatewayConnection(self.url, operator_profile(SCOPES), credentials, None) as connection:
+                self._opened(connection)
+                gone: GatewayError = await connection.run(self._dispatch)
+        except SecretError as exc:
+            self._failed("refused", str(exc))
+            return REFUSED_S
+        except GatewayError as exc:
+            gone = exc
+        finally:
+            self._closed()
+        self._failed("refused" if needs_a_person(gone) else "down", _explain(gone))
+        return wait_before_retry(gone, planned)
+
+    def _opened(self, connection: GatewayConnection) -> None:
+        self._connection, self.hello = connection, connection.hello
+        self.state, self.detail = "connected", None
+        self._log.info("gateway-connected", version=self.version)
+        for listener in self._on_change:
+            listener(True)
+
+    def _closed(self) -> None:
+        if self._connection is None:
+            return
+        self._connection = None
+        for listener in self._on_change:
+            listener(False)
+
+    def _failed(self, state: LinkState, detail: str) -> None:
+        if (self.state, self.detail) != (state, detail):  # said once, not at every attempt
+            self._log.warning("gateway-not-connected", state=state, detail=detail)
+        self.state, self.detail = state, detail
+
+    def _dispatch(self, event: Event) -> None:
+        for listener in self._on_event:
+            listener(event)
+
+
+def _explain(exc: GatewayError) -> str:
+    if isinstance(exc, ConnectRefusedError) and exc.detail_code.startswith("AUTH_"):
+        return f"the gateway refused the bridge's token ({exc.detail_code}). Check gateway.token_source in bridge.toml"
+    if isinstance(exc, ConnectRefusedError):
+        return f"the gateway refused the bridge ({exc.detail_code}: {exc.error.message})"
+    if isinstance(exc, GatewayGoneError):
+        return f"the gateway closed the connection ({exc.code} {exc.reason})".replace(" )", ")")
+    return str(exc)

@@ -1,0 +1,135 @@
+"""Where the gateway's shared secret is found (design §14). Read anew for every connection, so that a change is seen."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import json5
+import keyring
+from keyring.errors import KeyringError
+
+from bridge.config import GatewayTable
+from gateway_client.frames import JsonObject, object_of
+from gateway_client.protocol import Credentials
+
+KEYRING_SERVICE = "clawdis-bridge"
+KEYRING_NAME = "gateway-token"
+MAX_SECRET_BYTES = 4096
+MAX_CONFIG_BYTES = 4 * 1024 * 1024
+
+
+class SecretError(Exception):
+    """The gateway's secret cannot be read; the message says where it was looked for and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReader:
+    """Finds the credentials for the gateway.
+
+    Attributes:
+        settings: the `[gateway]` table.
+        environ: the environment.
+        home: the user's home folder.
+    """
+
+    settings: GatewayTable
+    environ: Mapping[str, str]
+    home: Path
+
+    def read(self) -> Credentials:
+        """Returns the credentials.
+
+        Raises:
+            SecretError: there is no secret where there should be one.
+        """
+        match self.settings.token_source:
+            case "none":
+                return Credentials()
+            case "env":
+                return self._required(self._from_environment(), f"the environment variable {self.settings.token_env}")
+            case "file":
+                return self._required(self._from_file(), f"the file {self.settings.token_file}")
+            case "keyring":
+                return self._required(self._from_keyring(), f"the keyring ({KEYRING_SERVICE} / {KEYRING_NAME})")
+            case "openclaw":
+                return self._from_openclaw()
+            case "auto":
+                found = self._from_environment() or self._from_file() or self._from_keyring()
+                return found or self._from_openclaw()
+
+    @staticmethod
+    def _required(found: Credentials | None, where: str) -> Credentials:
+        if found is None:
+            raise SecretError(
+                f"there is no gateway token in {where}. Put it there, or set gateway.token_source in bridge.toml"
+            )
+        return found
+
+    def _from_environment(self) -> Credentials | None:
+        value = self.environ.get(self.settings.token_env, "").strip()
+        return Credentials("token", value) if value else None
+
+    def _from_file(self) -> Credentials | None:
+        if self.settings.token_file is None:
+            return None
+        path = Path(self.settings.token_file)
+        if self.settings.token_file.startswith("~/"):
+            path = self.home / self.settings.token_file[2:]
+        try:
+            status = path.stat()
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                raise SecretError(f"{path} can be read by other users. Close it: chmod 600 '{path}'")
+            text = path.read_bytes()[:MAX_SECRET_BYTES].decode("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise SecretError(f"{path} cannot be read ({exc}). It must hold the gateway's token") from exc
+        return Credentials("token", text) if text else None
+
+    @staticmethod
+    def _from_keyring() -> Credentials | None:
+        try:
+            value = keyring.get_password(KEYRING_SERVICE, KEYRING_NAME)
+        except (KeyringError, RuntimeError):
+            return None  # no working keyring: another source has to serve
+        return Credentials("token", value) if value else None
+
+    def _from_openclaw(self) -> Credentials:
+        path = Path(self.environ.get("OPENCLAW_CONFIG_PATH") or self._state_folder() / "openclaw.json")
+        auth = object_of(object_of(_load(path).get("gateway")).get("auth"))
+        mode = auth.get("mode", "token" if "token" in auth else "none")
+        if mode == "none":
+            return Credentials()
+        if mode == "trusted-proxy":
+            raise SecretError(
+                f"{path} sets gateway.auth.mode to trusted-proxy, with which no node can authenticate. "
+                "Change it: openclaw config set gateway.auth.mode token"
+            )
+        kind = "password" if mode == "password" else "token"
+        value = auth.get(kind)
+        if not isinstance(value, str) or not value:
+            raise SecretError(
+                f"{path} holds no plain gateway.auth.{kind}. Name another gateway.token_source in bridge.toml"
+            )
+        return Credentials(kind, value)
+
+    def _state_folder(self) -> Path:
+        folder = self.environ.get("OPENCLAW_STATE_DIR")
+        return Path(folder) if folder else self.home / ".openclaw"
+
+
+def _load(path: Path) -> JsonObject:
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise SecretError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes")
+        document: Any = json5.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SecretError(
+            f"there is no {path}: is OpenClaw set up for this user? "
+            "Otherwise give the bridge the token by gateway.token_source in bridge.toml"
+        ) from None
+    except (OSError, ValueError) as exc:
+        raise SecretError(f"{path} cannot be read ({exc})") from exc
+    return object_of(document)

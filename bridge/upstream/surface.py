@@ -1,0 +1,156 @@
+"""The second approval, at the gateway: done by the bridge for what a person approved here (design §14).
+
+Its connection has `operator.pairing` and is open only while something is approved or removed, one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bridge.log import Log
+from bridge.pairing.records import Surface
+from bridge.upstream.operator_link import OperatorLink, operator_profile
+from bridge.upstream.secret import SecretReader
+from bridge.upstream.surface_rules import (
+    Settled,
+    Unknown,
+    Waits,
+    approval_scopes,
+    find_device,
+    find_pending,
+    judge_row,
+    may_approve,
+    row_of,
+    surplus,
+)
+from gateway_client.connection import GatewayConnection
+from gateway_client.frames import Json, JsonObject
+from gateway_client.identity import DeviceIdentity
+
+APPEAR_S = 5.0  # seconds for a fresh surface to be listed by the gateway
+POLL_S = 0.1  # seconds between looks
+PAIRING_SCOPES = ("operator.pairing", "operator.write")
+
+
+class SurfaceError(Exception):
+    """The gateway's approval could not be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceState:
+    """What the gateway makes of a node's offer.
+
+    Attributes:
+        effective: commands that it lets through.
+        withheld: commands that were granted here and that it does not let through.
+    """
+
+    effective: frozenset[str]
+    withheld: tuple[str, ...]
+
+
+class SurfaceApproval:
+    """See the module's text."""
+
+    def __init__(self, operator: OperatorLink, secret: SecretReader, log: Log) -> None:
+        self._operator = operator
+        self._secret = secret
+        self._log = log.bind(link="approval")
+        self._one = asyncio.Lock()
+
+    async def settle(self, gateway_id: str, offer: Surface) -> SurfaceState:
+        """Approves what waits for this node, if it is exactly what was offered, and returns what came of it.
+
+        Raises:
+            SurfaceError: the gateway shows something else than what was offered; nothing is approved then.
+            GatewayError, LinkDownError, SecretError: the gateway could not be asked.
+        """
+        async with asyncio.timeout(APPEAR_S * 3):
+            verdict = await self._look(gateway_id, offer)
+            if not isinstance(verdict, Settled):
+                await self._approve(gateway_id, offer)
+                verdict = await self._look(gateway_id, offer)
+        if not isinstance(verdict, Settled):
+            raise SurfaceError("the gateway has another request of this node waiting")
+        extra = surplus(verdict.effective, offer)
+        if extra:
+            self._log.error("surface-surplus", node=gateway_id[:8], commands=sorted(extra))
+            await self.remove(gateway_id)
+            raise SurfaceError("the gateway had approved more than was offered; the node was removed there")
+        withheld = tuple(name for name in offer.commands if name not in verdict.effective)
+        return SurfaceState(verdict.effective, withheld)
+
+    async def _look(self, gateway_id: str, offer: Surface) -> Settled | Waits:
+        deadline = asyncio.get_running_loop().time() + APPEAR_S
+        while True:
+            answer = await self._operator.request("node.list", {})
+            verdict = judge_row(row_of(answer.payload, gateway_id), offer)
+            if not isinstance(verdict, Unknown):
+                return verdict
+            if asyncio.get_running_loop().time() > deadline:
+                raise SurfaceError("the gateway does not list the node")
+            await asyncio.sleep(POLL_S)
+
+    async def _approve(self, gateway_id: str, offer: Surface) -> None:
+        async with self._pairing_link(PAIRING_SCOPES) as link:
+            entry = find_pending(await _ask(link, "node.pair.list", {}), gateway_id)
+            if entry is None:
+                return
+            if not may_approve(entry, offer):
+                raise SurfaceError("the gateway shows another surface than the one that was offered")
+            request_id = entry["requestId"]
+            scopes = approval_scopes(entry)
+            if scopes == PAIRING_SCOPES:
+                await _ask(link, "node.pair.approve", {"requestId": request_id})
+                return
+        async with self._pairing_link(scopes) as link:
+            await _ask(link, "node.pair.approve", {"requestId": request_id})
+
+    async def approve_device(self, identity: DeviceIdentity) -> bool:
+        """Approves the pending device pairing of a key of ours; returns whether there was one."""
+        async with self._pairing_link(PAIRING_SCOPES) as link:
+            listed = await _ask(link, "device.pair.list", {})
+            request_id = find_device(listed, identity.device_id, identity.public_key_text)
+            if request_id is None:
+                return False
+            await _ask(link, "device.pair.approve", {"requestId": request_id})
+        return True
+
+    async def remove(self, gateway_id: str) -> None:
+        """Removes a node and its device from the gateway; one that is gone already is fine.
+
+        Raises:
+            GatewayError, SecretError: the gateway could not be asked.
+        """
+        async with self._pairing_link(PAIRING_SCOPES) as link:
+            for method, params in _removals(gateway_id):
+                answer = await link.request(method, params)
+                if not answer.ok and answer.error is not None:
+                    self._log.info("upstream-removal", method=method, code=answer.error.code)
+
+    @asynccontextmanager
+    async def _pairing_link(self, scopes: Sequence[str]) -> AsyncIterator[GatewayConnection]:
+        credentials = await asyncio.to_thread(self._secret.read)
+        profile = operator_profile(tuple(scopes))
+        async with self._one, GatewayConnection(self._operator.url, profile, credentials, None) as link:
+            pump = asyncio.get_running_loop().create_task(link.run(lambda _: None), name="pairing-link")
+            try:
+                yield link
+            finally:
+                pump.cancel()
+                await asyncio.wait({pump})
+
+
+def _removals(gateway_id: str) -> list[tuple[str, JsonObject]]:
+    return [("node.pair.remove", {"nodeId": gateway_id}), ("device.pair.remove", {"deviceId": gateway_id})]
+
+
+async def _ask(link: GatewayConnection, method: str, params: JsonObject) -> Json:
+    answer = await link.request(method, params)
+    if not answer.ok:
+        words = answer.error.message if answer.error is not None else "no reason"
+        raise SurfaceError(f"{method}: {words}")
+    return answer.payload

@@ -1,0 +1,160 @@
+"""Connects sockets of phones with links to the gateway: one link per connected node, the operator link for the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from bridge.lan.events import Answered, Fault, Forward, Join, Link, Report, Unanswered
+from bridge.log import Log
+from bridge.pairing.records import NodeRecord
+from bridge.tasks import Tasks
+from bridge.upstream.node_link import Attached, NodeLink
+from bridge.upstream.operator_link import LinkDownError, OperatorLink
+from bridge.upstream.secret import SecretReader
+from bridge.upstream.surface import SurfaceApproval
+from certs.errors import IdentityError
+from certs.store import KeyFolder
+from gateway_client.errors import GatewayError, RequestTimeoutError, RequestTooLargeError
+from gateway_client.frames import Response
+from gateway_client.identity import DeviceIdentity
+
+
+class Peer(Attached, Protocol):
+    """A socket of a phone."""
+
+    @property
+    def node_id(self) -> str | None:
+        """The key's id."""
+
+
+class Switchboard:
+    """See the module's text."""
+
+    def __init__(
+        self, operator: OperatorLink, keys: KeyFolder, *, secret: SecretReader, tasks: Tasks, log: Log
+    ) -> None:
+        self.operator = operator
+        self.approval = SurfaceApproval(operator, secret, log)
+        self._keys = keys
+        self._secret = secret
+        self._tasks = tasks
+        self._log = log
+        self._links: dict[str, tuple[NodeLink, asyncio.Task[None]]] = {}
+        self._opening: dict[str, Peer] = {}
+
+    def link(self, node_id: str) -> NodeLink | None:
+        """Returns the link of a connected node."""
+        entry = self._links.get(node_id)
+        return entry[0] if entry is not None else None
+
+    def join(self, peer: Peer, join: Join) -> None:
+        """A node socket is in: its link is reused when it offers the same, else made anew."""
+        node_id = join.record.node_id
+        link = self.link(node_id)
+        if link is not None and (link.offer, link.record.labels) == (join.offer, join.record.labels):
+            link.attach(peer)
+            return
+        self.close(node_id)
+        self._opening[node_id] = peer
+        self._tasks.spawn("open-link", self._open(peer, join))
+
+    async def _open(self, peer: Peer, join: Join) -> None:
+        record = join.record
+        try:
+            key = await asyncio.to_thread(self._keys.load_ed25519, record.upstream_key)
+        except IdentityError as exc:
+            self._log.error("upstream-key-unusable", node=record.node_id[:8], error=str(exc))
+            return
+        if self._opening.get(record.node_id) is not peer:
+            return  # gone again, or replaced, while the key was read
+        del self._opening[record.node_id]
+        link = NodeLink(
+            self.operator.url,
+            record,
+            join.offer,
+            DeviceIdentity(key),
+            secret=self._secret,
+            approval=self.approval,
+            tasks=self._tasks,
+            log=self._log,
+        )
+        link.attach(peer)
+        self._links[record.node_id] = (link, self._tasks.spawn("node-link", link.run()))
+
+    def leave(self, peer: Peer) -> None:
+        """A socket has ended; a link with nobody at its end is closed."""
+        node_id = peer.node_id or ""
+        if self._opening.get(node_id) is peer:
+            del self._opening[node_id]
+        link = self.link(node_id)
+        if link is not None and link.detach(peer):
+            self.close(node_id)
+
+    def close(self, node_id: str) -> None:
+        """Ends the link of a node."""
+        self._opening.pop(node_id, None)
+        entry = self._links.pop(node_id, None)
+        if entry is not None:
+            self._tasks.spawn("close-link", _close(*entry))
+
+    def forward(self, peer: Peer, command: Forward) -> None:
+        """Sends a request to the gateway; the socket is told its answer, or that there is none."""
+        self._tasks.spawn("forward", self._forward(peer, command))
+
+    async def _forward(self, peer: Peer, command: Forward) -> None:
+        if command.delay_s:
+            await asyncio.sleep(command.delay_s)
+        try:
+            answer = await self._request(peer, command)
+        except (LinkDownError, GatewayError) as exc:
+            peer.post(Unanswered(command.key, _fault(exc)))
+        else:
+            peer.post(Answered(command.key, answer))
+
+    async def _request(self, peer: Peer, command: Forward) -> Response:
+        def interim(response: Response) -> None:
+            peer.post(Answered(command.key, response, final=False))
+
+        channel: OperatorLink | NodeLink | None = self.operator
+        if command.link is Link.NODE:
+            channel = self.link(peer.node_id or "")
+        if channel is None:
+            raise LinkDownError
+        return await channel.request(command.method, command.params, wait_s=command.wait_s, on_interim=interim)
+
+    def report(self, peer: Peer, command: Report) -> None:
+        """Ends an invoke at the gateway on the bridge's own account."""
+        link = self.link(peer.node_id or "")
+        if link is not None:
+            link.report(command.invoke_id, command.error)
+
+    async def remove_stale(self, record: NodeRecord) -> list[str]:
+        """Removes from the gateway what stood for a revoked key; returns the ids that are gone there.
+
+        Raises:
+            GatewayError, SecretError: the gateway could not be asked.
+        """
+        gone: list[str] = []
+        for gateway_id in record.stale_upstream:
+            await self.approval.remove(gateway_id)
+            gone.append(gateway_id)
+        return gone
+
+
+async def _close(link: NodeLink, task: asyncio.Task[None]) -> None:
+    await link.finish_reports()
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _fault(exc: LinkDownError | GatewayError) -> Fault:
+    match exc:
+        case LinkDownError():
+            return Fault.DOWN
+        case RequestTimeoutError():
+            return Fault.TIMEOUT
+        case RequestTooLargeError():
+            return Fault.TOO_LARGE
+        case _:
+            return Fault.GONE

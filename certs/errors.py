@@ -1,0 +1,40 @@
+"""The one error of keys that cannot be trusted, and how file errors become it."""
+
+import contextlib
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from certs.private_files import PrivateFileError
+
+
+class IdentityError(Exception):
+    """A key or certificate that is missing, unreadable or mismatched; the bridge must not start.
+
+    Attributes:
+        what: the file or the keychain entry.
+        why: what is wrong with it.
+        mend: what the user can do, with the command.
+    """
+
+    def __init__(self, what: str, why: str, mend: str) -> None:
+        """Keep the parts; the message is made of all three."""
+        super().__init__(f"{what}: {why}. {mend}")
+        self.what = what
+        self.why = why
+        self.mend = mend
+
+
+@contextlib.contextmanager
+def as_identity_error() -> Iterator[None]:
+    """Turn a `PrivateFileError` of the block into an `IdentityError` with the same words."""
+    try:
+        yield
+    except PrivateFileError as error:
+        raise IdentityError(str(error.path), error.why, error.mend) from error
+
+
+def from_backup(file: Path) -> str:
+    """The advice for one bad file of which a backup may hold a good copy."""
+    quoted = shlex.quote(str(file))
+    return f"Move it away and put back the copy of a backup: mv {quoted} {quoted}.bad"

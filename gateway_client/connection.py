@@ -1,0 +1,290 @@
+"""The WebSocket under `ClientProtocol`: dials, pumps messages, matches answers. Decides nothing.
+
+Used for the gateway (plain, loopback only) and, with `Tls`, by a node that talks to a bridge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from gateway_client.errors import (
+    ConnectRefusedError,
+    GatewayGoneError,
+    GatewayUnreachableError,
+    NotLoopbackError,
+    ProtocolViolationError,
+    RequestTimeoutError,
+    RequestTooLargeError,
+)
+from gateway_client.frames import Event, JsonObject, Response
+from gateway_client.identity import DeviceIdentity
+from gateway_client.protocol import (
+    Answered,
+    Arrived,
+    ClientProtocol,
+    ConnectProfile,
+    Credentials,
+    Fail,
+    Opened,
+    Output,
+    Refused,
+    Transmit,
+)
+
+OPEN_S = 10.0  # seconds for TCP, TLS and the upgrade
+REQUEST_S = 30.0  # seconds: the protocol's default for a request (gateway-protocol §1.4)
+CLOSE_S = 2.0  # seconds to wait for the peer's half of a close
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """TLS with a check of the peer's certificate that runs before any byte of HTTP is sent.
+
+    Attributes:
+        context: the client context.
+        check_peer: raises when the certificate that the handshake showed is not the right one.
+    """
+
+    context: ssl.SSLContext
+    check_peer: Callable[[ssl.SSLObject], None]
+
+
+async def require_loopback(url: str) -> None:
+    """Resolves the host of `url` and refuses whatever is not this machine.
+
+    Raises:
+        NotLoopbackError: an address of the host is not a loopback address.
+        GatewayUnreachableError: the name does not resolve, or the URL is not ws:// with a host.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "ws" or not parts.hostname:
+        raise GatewayUnreachableError(f"{url} is not a ws:// address")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    except OSError as exc:
+        raise GatewayUnreachableError(f"{parts.hostname} does not resolve: {exc}") from exc
+    for *_, address in found:
+        if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+            raise NotLoopbackError(f"{parts.hostname} is {address[0]}, which is not on this machine")
+
+
+def _checked(check_peer: Callable[[ssl.SSLObject], None]) -> type[ClientConnection]:
+    class PinnedConnection(ClientConnection):
+        """Checks the peer's certificate between the TLS handshake and the upgrade request."""
+
+        async def handshake(self, *args: Any, **kwargs: Any) -> None:  # Any: websockets' own signature, passed on
+            check_peer(self.transport.get_extra_info("ssl_object"))
+            await super().handshake(*args, **kwargs)
+
+    return PinnedConnection
+
+
+class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
+    """One authenticated connection. Use as `async with`, then `await run(on_event)` until it ends.
+
+    Entering dials, shakes hands and waits for hello-ok.
+
+    Raises (on entering):
+        GatewayUnreachableError, NotLoopbackError, ConnectRefusedError, ProtocolViolationError, GatewayGoneError.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        profile: ConnectProfile,
+        credentials: Credentials,
+        identity: DeviceIdentity | None,
+        *,
+        tls: Tls | None = None,
+        binary: bool = False,
+        payload_version: int = 3,
+    ) -> None:
+        self._url = url
+        self._make = (profile, credentials, identity, payload_version)
+        self._tls = tls
+        self._binary = binary
+        self._waiting: dict[str, tuple[asyncio.Future[Response], Callable[[Response], None] | None]] = {}
+        self._socket: ClientConnection
+        self._protocol: ClientProtocol
+        self._early: list[Event] = []
+        self._on_event: Callable[[Event], None] = self._early.append
+        self.hello: JsonObject = {}
+        """The payload of hello-ok."""
+
+    async def __aenter__(self) -> Self:
+        if self._tls is None:
+            await require_loopback(self._url)
+        self._socket = await self._dial()
+        profile, credentials, identity, version = self._make
+        self._protocol = ClientProtocol(
+            profile, credentials, identity, new_id=_new_id, now=self._now(), payload_version=version
+        )
+        try:
+            while not self.hello:
+                await self._step()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _dial(self) -> ClientConnection:
+        try:
+            return await connect(
+                self._url,
+                ssl=self._tls.context if self._tls else None,
+                create_connection=_checked(self._tls.check_peer) if self._tls else ClientConnection,
+                compression=None,
+                user_agent_header=None,
+                proxy=None,
+                max_size=26_214_400,
+                max_queue=16,
+                open_timeout=OPEN_S,
+                close_timeout=CLOSE_S,
+                ping_interval=None,
+            )
+        except (OSError, TimeoutError, websockets.WebSocketException) as exc:
+            raise GatewayUnreachableError(f"{self._url}: {exc}") from exc
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def run(self, on_event: Callable[[Event], None]) -> GatewayGoneError:
+        """Pumps messages until the connection ends; returns how. Events that came with hello-ok are delivered first.
+
+        Raises:
+            ProtocolViolationError: the peer broke the protocol or went silent.
+        """
+        self._on_event = on_event
+        early, self._early = self._early, []
+        for event in early:
+            on_event(event)
+        while True:
+            try:
+                await self._step()
+            except GatewayGoneError as gone:
+                return gone
+
+    async def _step(self) -> None:
+        try:
+            async with asyncio.timeout_at(self._protocol.next_deadline()):
+                data = await self._socket.recv(decode=False)
+        except TimeoutError:
+            outputs = self._protocol.handle_timer(self._now())
+        except websockets.ConnectionClosed as exc:
+            close = exc.rcvd or exc.sent
+            gone = GatewayGoneError(close.code if close else 1006, close.reason if close else "")
+            self._fail_waiting(gone)
+            raise gone from exc
+        else:
+            outputs = self._protocol.receive(data, self._now())
+        for output in outputs:
+            await self._perform(output)
+
+    async def _perform(self, output: Output) -> None:
+        match output:
+            case Transmit(data=data):
+                await self._send(data)
+            case Opened(hello=hello):
+                self.hello = hello
+            case Refused(error=error):
+                raise ConnectRefusedError(error)
+            case Arrived(event=event):
+                self._on_event(event)
+            case Answered(response=response, final=final):
+                self._settle(response, final)
+            case Fail(code=code, reason=reason):
+                self._fail_waiting(GatewayGoneError(code, reason))
+                await self._socket.close(code, reason[:120])
+                raise ProtocolViolationError(reason)
+
+    def _settle(self, response: Response, final: bool) -> None:
+        future, on_interim = self._waiting.get(response.id, (None, None))
+        if future is None or future.done():
+            return
+        if final:
+            future.set_result(response)
+        elif on_interim is not None:
+            on_interim(response)
+
+    def _fail_waiting(self, exc: GatewayGoneError) -> None:
+        for future, _ in self._waiting.values():
+            if not future.done():
+                future.set_exception(exc)
+
+    async def _send(self, data: bytes) -> None:
+        try:
+            await self._socket.send(data, text=not self._binary)
+        except websockets.ConnectionClosed as exc:
+            close = exc.rcvd or exc.sent
+            raise GatewayGoneError(close.code if close else 1006, close.reason if close else "") from exc
+
+    async def request(
+        self,
+        method: str,
+        params: JsonObject,
+        *,
+        wait_s: float | None = REQUEST_S,
+        on_interim: Callable[[Response], None] | None = None,
+    ) -> Response:
+        """Sends a request and returns its final response, failing ones included.
+
+        Cancelling it forgets the request: a late answer is dropped.
+
+        Args:
+            method: the method's name.
+            params: its parameters.
+            wait_s: seconds to wait for the final answer; None waits as long as the connection lives.
+            on_interim: called with the first of an `agent`'s two answers.
+
+        Raises:
+            GatewayGoneError: the connection ended first.
+            RequestTimeoutError: no answer within `wait_s`.
+            RequestTooLargeError: longer than the gateway takes; nothing was sent.
+        """
+        try:
+            request_id, data = self._protocol.request(method, params)
+        except RuntimeError as exc:
+            raise GatewayGoneError(1006, str(exc)) from exc
+        if len(data) > self._protocol.max_payload:
+            self._protocol.forget(request_id)
+            raise RequestTooLargeError(f"{method}: {len(data)} bytes, at most {self._protocol.max_payload}")
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = (future, on_interim)
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._send(data)
+                return await future
+        except TimeoutError as exc:
+            raise RequestTimeoutError(f"{method}: no answer within {wait_s} s") from exc
+        finally:
+            del self._waiting[request_id]
+            self._protocol.forget(request_id)
+            if future.done() and not future.cancelled():
+                future.exception()  # read, so that a failure nobody awaits any more is not reported as lost
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Closes the connection, within `CLOSE_S` seconds; harmless when it is closed. Waiting requests fail."""
+        self._fail_waiting(GatewayGoneError(code, reason or "closed by this side"))
+        await self._socket.close(code, reason)
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())

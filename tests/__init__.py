@@ -1,0 +1,1 @@
+"""Tests of Clawdis Bridge; the tree below mirrors the packages it tests."""

@@ -1,0 +1,72 @@
+"""`status`: one glance."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from bridge.control.documents import GatewayStatus
+from tests.bridge.cli.program import Program, on_terminal
+from tests.doubles.control_daemon import ControlDaemon
+from tests.doubles.operations import PIN
+
+
+def test_the_page_tells_everything_at_a_glance(daemon: ControlDaemon, program: Program) -> None:
+    daemon.operations.phone_is_paired()
+    daemon.operations.phone_is_paired("Old", state="offline")
+    result = program("status")
+    assert result.status == 0
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    assert "Gateway connected ws://127.0.0.1:18789 version 2026.9.6" in lines
+    assert "Nodes 1 connected of 2 paired" in lines
+    assert "For nodes port 18790 on 192.168.1.20, 127.0.0.1" in lines
+    assert "For apps port 18794 on 192.168.1.20, 127.0.0.1" in lines
+    assert f"Pin {PIN}" in lines
+    assert "No pairing request waits." in lines
+    assert len(lines) <= 14
+
+
+def test_a_waiting_request_comes_with_the_command_that_lets_it_in(daemon: ControlDaemon, program: Program) -> None:
+    request = daemon.operations.phone_asks()
+    out = program("status").out
+    assert "1 pairing request waiting for you" in out
+    assert f"clawdis-bridge --home {daemon.home} approve {request.id}\n" in out
+    assert "Anna's iPhone (iOS 19.1) from 192.168.1.33, expires in 5 minutes" in out or "in 4 minutes" in out
+
+
+def test_many_requests_do_not_push_the_rest_away(daemon: ControlDaemon, program: Program) -> None:
+    for number in range(10):
+        daemon.operations.phone_asks(f"request-{number:04d}", f"Phone {number}")
+    out = program("status").out
+    assert "10 pairing requests waiting" in out
+    assert out.count("approve") == 3
+    assert "pending\n" in out
+
+
+@pytest.mark.parametrize("state", ["connecting", "refused", "down"])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_gateway_that_is_not_connected_ends_it_with_4(
+    daemon: ControlDaemon, program: Program, state: str, as_json: bool
+) -> None:
+    daemon.operations.gateway = GatewayStatus.model_validate(
+        {"url": "ws://127.0.0.1:18789", "state": state, "detail": "Start it:\nopenclaw gateway"}
+    )
+    result = program("status", *(["--json"] if as_json else []))
+    assert result.status == 4
+    assert state in result.out
+    assert "openclaw gateway" in result.out
+
+
+def test_json_is_the_document_of_the_contract(daemon: ControlDaemon, program: Program) -> None:
+    expected = asyncio.run(daemon.operations.status()).to_json()
+    assert json.loads(program("status", "--json").out) == expected
+
+
+def test_a_terminal_gets_colours_and_the_same_words(daemon: ControlDaemon) -> None:
+    status, shown = on_terminal(["--home", str(daemon.home), "status"])
+    assert status == 0
+    assert "\x1b[1;32mconnected\x1b[0m" in shown
+    status, shown = on_terminal(["--home", str(daemon.home), "status"], NO_COLOR="1")
+    assert "\x1b[32m" not in shown

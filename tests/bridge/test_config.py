@@ -1,0 +1,257 @@
+"""The configuration: every key, every refusal, and no secret in a message."""
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from bridge.config import Config, ConfigError, parse_config
+
+# The keys of the file, written out: a key that appears or goes must be meant.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "bridge": {"name": "Clawdis"},
+    "listen": {"hosts": ("auto",), "node_port": 18790, "app_port": 18794, "allow_public": False},
+    "gateway": {
+        "url": "ws://127.0.0.1:18789",
+        "token_source": "auto",
+        "token_file": None,
+        "token_env": "OPENCLAW_GATEWAY_TOKEN",
+    },
+    "pairing": {"default_profile": "voice+screen"},
+    "discovery": {"enabled": True},
+    "limits": {
+        "refusals_per_minute": 20,
+        "penalty_s": 60,
+        "sockets_per_address": 8,
+        "sockets_unauthenticated": 64,
+        "frame_max_bytes": 26214400,
+    },
+    "logging": {"level": "info", "format": "auto"},
+}
+
+
+def refused(text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, file="bridge.toml")
+    return caught.value
+
+
+def test_an_empty_file_gives_the_defaults() -> None:
+    assert parse_config("", file="bridge.toml") == Config()
+    assert Config().model_dump() == DEFAULTS
+
+
+def test_the_defaults_written_out_are_a_valid_file() -> None:
+    lines = []
+    for table, values in DEFAULTS.items():
+        lines.append(f"[{table}]")
+        for key, value in values.items():
+            if value is not None:
+                shown = list(value) if isinstance(value, tuple) else value
+                lines.append(f"{key} = {str(shown).lower() if isinstance(value, bool) else repr(shown)}")
+    assert parse_config("\n".join(lines), file="bridge.toml") == Config()
+
+
+def test_every_key_can_be_set() -> None:
+    config = parse_config(
+        """
+        [bridge]
+        name = "Anna's Mac"
+        [listen]
+        hosts = ["192.0.2.2", "fe80::1%en0"]
+        node_port = 0
+        app_port = 65535
+        allow_public = true
+        [gateway]
+        url = "ws://[::1]:18789"
+        token_source = "file"
+        token_file = "~/token"
+        token_env = "TOKEN"
+        [pairing]
+        default_profile = "phone"
+        [discovery]
+        enabled = false
+        [limits]
+        refusals_per_minute = 1
+        penalty_s = 2
+        sockets_per_address = 3
+        sockets_unauthenticated = 4
+        frame_max_bytes = 5
+        [logging]
+        level = "debug"
+        format = "json"
+        """,
+        file="bridge.toml",
+    )
+    assert config.listen.hosts == ("192.0.2.2", "fe80::1%en0")
+    changed = config.model_dump()
+    unchanged = [
+        f"{table}.{key}" for table, keys in DEFAULTS.items() for key in keys if changed[table][key] == keys[key]
+    ]
+    assert unchanged == []
+
+
+def test_every_key_is_described_by_its_docstring() -> None:
+    for name, table in Config.model_fields.items():
+        assert table.description, name
+        assert isinstance(table.annotation, type)
+        assert issubclass(table.annotation, BaseModel)
+        for key, field in table.annotation.model_fields.items():
+            assert field.description, f"{name}.{key}"
+            assert not field.is_required(), f"{name}.{key}"
+
+
+def test_the_configuration_cannot_be_changed() -> None:
+    config = Config()
+    with pytest.raises(ValidationError):
+        config.listen.app_port = 1  # type: ignore[misc]  # what the test is about
+
+
+@pytest.mark.parametrize(
+    "text, key, advice",
+    [
+        ("[listen]\nnode_prot = 1", "listen.node_prot", "Did you mean 'node_port'?"),
+        ("[limits]\npenalty = 1", "limits.penalty", "Did you mean 'penalty_s'?"),
+        ("[listne]\nnode_port = 1", "listne", "Did you mean 'listen'?"),
+        ("name = 'x'", "name", "Valid here: bridge, listen, gateway, pairing, discovery, limits, logging."),
+        ("[logging]\nzzz = 1", "logging.zzz", "Valid here: level, format."),
+        ("[bridge]\nname.first = 'x'", "bridge.name", "Change it, or remove the line to get the default."),
+        ("listen = 3", "listen", "Write [listen] on a line of its own, its keys below."),
+    ],
+)
+def test_a_wrong_key_is_named_with_what_to_do(text: str, key: str, advice: str) -> None:
+    error = refused(text)
+    assert [(each.key, each.mend) for each in error.problems] == [(key, advice)]
+    assert str(error).startswith(f"bridge.toml: {key}: ")
+    assert str(error).endswith(advice)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[listen]\nnode_port = -1",
+        "[listen]\nnode_port = 65536",
+        "[listen]\nnode_port = '18790'",
+        "[listen]\nnode_port = true",
+        "[listen]\nnode_port = 18790.0",
+        "[listen]\nnode_port = 18794",
+        "[listen]\nnode_port = 7000\napp_port = 7000",
+        "[listen]\nhosts = []",
+        "[listen]\nhosts = 'auto'",
+        "[listen]\nhosts = [1]",
+        f"[listen]\nhosts = {['auto'] * 65}",
+        "[listen]\nallow_public = 1",
+        "[listen]\nallow_public = 'yes'",
+        "[bridge]\nname = ''",
+        "[bridge]\nname = '   '",
+        f"[bridge]\nname = '{'x' * 65}'",
+        '[bridge]\nname = "a\\nb"',
+        '[bridge]\nname = "a\\u202eb"',
+        "[discovery]\nenabled = 'on'",
+        "[gateway]\ntoken_source = 'clipboard'",
+        "[gateway]\ntoken_source = 'file'",
+        "[gateway]\ntoken_file = 'token'",
+        "[gateway]\ntoken_env = 'MY-TOKEN'",
+        "[gateway]\ntoken_env = ''",
+        "[pairing]\ndefault_profile = ''",
+        "[pairing]\ndefault_profile = 'Voice Screen'",
+        "[logging]\nlevel = 'INFO'",
+        "[logging]\nformat = 'xml'",
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused(text: str) -> None:
+    table = re.findall(r"\[(\w+)\]", text)[0]
+    problems = refused(text).problems
+    assert len(problems) == 1
+    assert problems[0].key.startswith(table)
+    assert problems[0].why
+
+
+@pytest.mark.parametrize("limit", sorted(DEFAULTS["limits"]))
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "'1'", "true"])
+def test_every_limit_is_a_positive_number(limit: str, value: str) -> None:
+    assert refused(f"[limits]\n{limit} = {value}").problems[0].key == f"limits.{limit}"
+
+
+@pytest.mark.parametrize("url", ["ws://localhost", "ws://127.0.0.1:1", "ws://[::1]:18789/", "ws://gateway.local:65535"])
+def test_a_gateway_url_that_is_taken(url: str) -> None:
+    assert parse_config(f"[gateway]\nurl = '{url}'", file="bridge.toml").gateway.url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:18789",
+        "wss://127.0.0.1:18789",
+        "http://127.0.0.1:18789",
+        "ws://",
+        "ws://:18789",
+        "ws:127.0.0.1:18789",
+        "ws://127.0.0.1:0",
+        "ws://127.0.0.1:65536",
+        "ws://127.0.0.1:http",
+        "ws://[::1",
+        "ws://127.0.0.1:18789/path",
+        "ws://127.0.0.1:18789?token=x",
+        "ws://127.0.0.1:18789?",
+        "ws://127.0.0.1:18789#x",
+    ],
+)
+def test_a_gateway_url_that_is_refused(url: str) -> None:
+    assert refused(f"[gateway]\nurl = '{url}'").problems[0].key == "gateway.url"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[gateway]\nurl = 'ws://user:hunter2@127.0.0.1:18789'",
+        "[gateway]\nurl = 'ws://127.0.0.1:18789/?token=hunter2'",
+        "[gateway]\ntoken_file = 'hunter2'",
+        "[gateway]\ntoken_source = 'hunter2'",
+        "[gateway]\ntoken_env = 'hunter-hunter2'",
+        "[gateway]\ntoken = 'hunter2'",
+        "[limits]\npenalty_s = 'hunter2'",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_repeated(text: str) -> None:
+    error = refused(text)
+    assert "hunter2" not in str(error)
+    assert "hunter2" not in repr(error.__cause__)
+    assert "hunter2" not in repr(error.__context__)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    error = refused("[listen]\nnode_prot = 1\napp_port = -1\n[logging]\nlevel = 'loud'")
+    assert sorted(each.key for each in error.problems) == ["listen.app_port", "listen.node_prot", "logging.level"]
+    assert len(str(error).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["[listen", "a = ", "[listen]\nnode_port = 1\nnode_port = 2", "\0", "a = " + "[" * 9999]
+)
+def test_what_is_not_toml_is_refused(text: str) -> None:
+    error = refused(text)
+    assert error.problems[0].key == ""
+    assert str(error).startswith("bridge.toml: it is ")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_configuration_or_a_config_error(text: str) -> None:
+    try:
+        config = parse_config(text, file="bridge.toml")
+    except ConfigError:
+        return
+    assert set(tomllib.loads(text)) <= set(Config.model_fields)
+    assert config.listen.app_port in range(65536)
+
+
+@given(st.sampled_from(sorted(DEFAULTS)), st.text(alphabet="abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=20))
+def test_an_unknown_key_is_never_taken_in_silence(table: str, key: str) -> None:
+    if key in DEFAULTS[table]:
+        return
+    assert refused(f"[{table}]\n{key} = 1").problems[0].key == f"{table}.{key}"

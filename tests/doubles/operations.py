@@ -1,0 +1,207 @@
+"""A daemon without phones and gateway: what `Operations` promises, over plain dictionaries.
+
+Service: the methods. State: the attributes. Use cases: `phone_asks`, `phone_is_paired`, `break_with`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from bridge.control.advice import allow_line
+from bridge.control.documents import (
+    Approval,
+    Denial,
+    DiscoveryReport,
+    Explanation,
+    GatewayStatus,
+    Listener,
+    NodeCounts,
+    NodeDetail,
+    NodeRow,
+    PendingRequest,
+    Revocation,
+    SetupCode,
+    Status,
+    TokenCounts,
+)
+from bridge.control.operations import resolve_prefix, select_nodes
+from bridge.control.requests import RevokeBody
+from bridge.errors import AlreadyDecided
+
+PIN = hashlib.sha256(b"certificate").hexdigest()
+SPKI = hashlib.sha256(b"spki").hexdigest()
+STARTED = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+
+
+class FakeOperations:
+    """Keeps what it is told and answers as the daemon would."""
+
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.clock = clock
+        self.gateway = GatewayStatus(url="ws://127.0.0.1:18789", state="connected", version="2026.9.6")
+        self.requests: dict[str, PendingRequest] = {}
+        self.decided: set[str] = set()
+        self.rows: dict[str, NodeDetail] = {}
+        self.minted: list[tuple[list[str] | None, str | None, int, str | None]] = []
+        self.calls: list[str] = []
+        self.verdict = Explanation(decision="deny", rule="default", reason="no rule lists it")
+        self._broken: Exception | None = None
+
+    def break_with(self, error: Exception | None) -> None:
+        """Makes every operation raise this; None: work again."""
+        self._broken = error
+
+    def phone_asks(self, id: str = "req-7f3a9c21", name: str = "Anna's iPhone", **changes: object) -> PendingRequest:
+        """A phone connects and waits for a decision."""
+        now = self.clock()
+        request = PendingRequest(
+            id=id,
+            kind="openclaw",
+            display_name=name,
+            platform="iOS 19.1",
+            device_family="iPhone",
+            address="192.168.1.33",
+            permissions=["screen", "voice", "device"],
+            commands=["screen.navigate", "screen.snapshot", "talk.ptt.start"],
+            key_fingerprint=hashlib.sha256(id.encode()).hexdigest(),
+            pin=PIN,
+            created_at=now,
+            expires_at=now + timedelta(minutes=5),
+        ).model_copy(update=changes)
+        self.requests[id] = request
+        return request
+
+    def phone_is_paired(self, name: str = "Anna's iPhone", **changes: object) -> NodeDetail:
+        """A phone was approved earlier and is connected."""
+        node_id = hashlib.sha256(name.encode()).hexdigest()
+        node = NodeDetail(
+            node_id=node_id,
+            display_name=name,
+            platform="iOS 19.1",
+            security="device-key",
+            permissions=["screen", "voice", "device"],
+            state="connected",
+            connected_at=self.clock(),
+            gateway_node_id=hashlib.sha256(node_id.encode()).hexdigest(),
+            withheld=[],
+            wants=[],
+            declared_commands=["screen.navigate", "screen.snapshot"],
+            effective_commands=["screen.navigate", "screen.snapshot"],
+            tokens=TokenCounts(node=1, operator=1),
+        ).model_copy(update=changes)
+        self.rows[node.node_id] = node
+        return node
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if self._broken is not None:
+            raise self._broken
+
+    async def status(self) -> Status:
+        self._called("status")
+        return Status(
+            version="0.1.0",
+            pid=4242,
+            started_at=STARTED,
+            listeners=[
+                Listener(name="nodes", addresses=["192.168.1.20", "127.0.0.1"], port=18790),
+                Listener(name="apps", addresses=["192.168.1.20", "127.0.0.1"], port=18794),
+            ],
+            gateway=self.gateway,
+            nodes=NodeCounts(
+                paired=sum(each.state != "revoked" for each in self.rows.values()),
+                connected=sum(each.state == "connected" for each in self.rows.values()),
+            ),
+            pending=len(self.requests),
+            pin=PIN,
+            spki=SPKI,
+            discovery=DiscoveryReport(state="on"),
+        )
+
+    async def pending(self) -> list[PendingRequest]:
+        self._called("pending")
+        return list(self.requests.values())
+
+    async def approve(self, id: str, permissions: list[str] | None, name: str | None) -> Approval:
+        self._called("approve")
+        request = self._take(id)
+        granted = request.permissions if permissions is None else permissions
+        node = self.phone_is_paired(name or request.display_name, permissions=granted)
+        withheld = [each for each in request.commands if each == "screen.navigate"]
+        return Approval(
+            node_id=node.node_id,
+            display_name=node.display_name,
+            permissions=granted,
+            security="device-key",
+            withheld=withheld,
+            allow_line=allow_line([], withheld) or None,
+        )
+
+    async def deny(self, id: str) -> Denial:
+        self._called("deny")
+        return Denial(id=self._take(id).id)
+
+    async def nodes(self) -> list[NodeRow]:
+        self._called("nodes")
+        return [_row(each) for each in self.rows.values()]
+
+    async def node(self, id: str) -> NodeDetail:
+        self._called("node")
+        return self._node(id)
+
+    async def rename(self, id: str, name: str) -> NodeRow:
+        self._called("rename")
+        return _row(self._keep(self._node(id).model_copy(update={"display_name": name})))
+
+    async def set_permissions(self, id: str, permissions: list[str]) -> NodeRow:
+        self._called("set_permissions")
+        return _row(self._keep(self._node(id).model_copy(update={"permissions": permissions})))
+
+    async def revoke(self, which: RevokeBody) -> list[Revocation]:
+        self._called("revoke")
+        paired = [each.node_id for each in self.rows.values() if each.state != "revoked"]
+        chosen = select_nodes(which, paired)
+        for each in chosen:
+            self._keep(self.rows[each].model_copy(update={"state": "revoked"}))
+        return [Revocation(node_id=each, revoked_at=self.clock()) for each in chosen]
+
+    async def mint_setup_code(
+        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
+    ) -> SetupCode:
+        self._called("mint_setup_code")
+        self.minted.append((permissions, profile, ttl_s, address))
+        code = "eyJ1cmwiOiJ3c3M6Ly9jbGF3ZGlzLWJyaWRnZS0wMTIzYWJjZC5sb2NhbDoxODc5NCIs" + "A" * 240
+        return SetupCode(
+            id="code-51c0",
+            setup_code=code,
+            link=f"oc-pair://{code}",
+            url="wss://clawdis-bridge-0123abcd.local:18794",
+            permissions=permissions or ["screen", "voice", "device", "notify", "chat"],
+            expires_at=self.clock() + timedelta(seconds=ttl_s),
+            pin=PIN,
+        )
+
+    async def explain(self, node: str, method: str, command: str | None) -> Explanation:
+        self._called("explain")
+        self._node(node)
+        return self.verdict
+
+    def _take(self, id: str) -> PendingRequest:
+        whole = resolve_prefix(id, [*self.requests, *self.decided])
+        if whole in self.decided:
+            raise AlreadyDecided(f"The request {whole} was decided before.")
+        self.decided.add(whole)
+        return self.requests.pop(whole)
+
+    def _node(self, id: str) -> NodeDetail:
+        return self.rows[resolve_prefix(id, self.rows)]
+
+    def _keep(self, node: NodeDetail) -> NodeDetail:
+        self.rows[node.node_id] = node
+        return node
+
+
+def _row(node: NodeDetail) -> NodeRow:
+    return NodeRow(**{name: getattr(node, name) for name in NodeRow.model_fields})

@@ -1,0 +1,1 @@
+"""The real gateway as a test dependency: its lock file and its installer."""
