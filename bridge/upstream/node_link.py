@@ -77,7 +77,6 @@ class NodeLink:
         self.record = record
         self.offer = offer
         self.surface: SurfaceState | None = None
-        self.settled = asyncio.Event()
         self._url = url
         self._identity = identity
         self._secret = secret
@@ -88,6 +87,7 @@ class NodeLink:
         self._peer: Attached | None = None
         self._latest: dict[str, Event] = {}
         self._told = ""
+        self._relink = False
         self._reports: set[asyncio.Task[None]] = set()
 
     def attach(self, peer: Attached) -> None:
@@ -161,7 +161,7 @@ class NodeLink:
         try:
             credentials = await asyncio.to_thread(self._secret.read)
             async with GatewayConnection(self._url, profile, credentials, self._identity) as connection:
-                self._connection = connection
+                self._connection, self._relink = connection, False
                 self._log.info("node-linked", commands=len(self.offer.commands))
                 self._tasks.spawn("settle-surface", self._settle(connection))
                 gone: GatewayError = await connection.run(self._on_event)
@@ -174,7 +174,7 @@ class NodeLink:
         finally:
             self._closed()
         self._log.info("node-unlinked", reason=str(gone))
-        return wait_before_retry(gone, planned)
+        return 0.0 if self._relink else wait_before_retry(gone, planned)
 
     def _closed(self) -> None:
         was_open, self._connection = self._connection is not None, None
@@ -196,17 +196,27 @@ class NodeLink:
     async def _settle(self, connection: GatewayConnection) -> None:
         for _ in range(SETTLE_TRIES):
             try:
-                self.surface = await self._approval.settle(self.record.gateway_node_id, self.offer)
+                settled = await self._approval.settle(self.record.gateway_node_id, self.offer)
             except (GatewayError, LinkDownError, SurfaceError, SecretError, TimeoutError) as exc:
                 self._log.info("surface-not-settled", error=str(exc) or type(exc).__name__)
                 await asyncio.sleep(SETTLE_RETRY_S)
                 if self._connection is not connection:
                     return
             else:
-                self.settled.set()
-                if self.surface.withheld:
-                    self._log.info("commands-withheld", commands=list(self.surface.withheld))
+                await self._settled(settled, connection)
                 return
+
+    async def _settled(self, settled: SurfaceState, connection: GatewayConnection) -> None:
+        if settled.fresh:
+            # An approval that meets the gateway while it still admits the connection leaves that connection with the
+            # old pairing, and its next invokes fail: a connection made after the approval has the new one.
+            self._log.info("surface-approved", commands=sorted(settled.effective))
+            self._relink = True
+            await connection.close(1000, "surface approved")
+            return
+        self.surface = settled
+        if settled.withheld:
+            self._log.info("commands-withheld", commands=list(settled.withheld))
 
     def _on_event(self, event: Event) -> None:
         if event.event in _REPLAYED:

@@ -46,10 +46,12 @@ class SurfaceState:
     Attributes:
         effective: commands that it lets through.
         withheld: commands that were granted here and that it does not let through.
+        fresh: whether it was approved just now.
     """
 
     effective: frozenset[str]
     withheld: tuple[str, ...]
+    fresh: bool = False
 
 
 class SurfaceApproval:
@@ -70,7 +72,8 @@ class SurfaceApproval:
         """
         async with asyncio.timeout(APPEAR_S * 3):
             verdict = await self._look(gateway_id, offer)
-            if not isinstance(verdict, Settled):
+            fresh = not isinstance(verdict, Settled)
+            if fresh:
                 await self._approve(gateway_id, offer)
                 verdict = await self._look(gateway_id, offer)
         if not isinstance(verdict, Settled):
@@ -81,7 +84,7 @@ class SurfaceApproval:
             await self.remove(gateway_id)
             raise SurfaceError("the gateway had approved more than was offered; the node was removed there")
         withheld = tuple(name for name in offer.commands if name not in verdict.effective)
-        return SurfaceState(verdict.effective, withheld)
+        return SurfaceState(verdict.effective, withheld, fresh)
 
     async def _look(self, gateway_id: str, offer: Surface) -> Settled | Waits:
         deadline = asyncio.get_running_loop().time() + APPEAR_S

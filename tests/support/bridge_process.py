@@ -158,8 +158,11 @@ class BridgeProcess:
 
         return await eventually(look, timeout_s=timeout_s, what=f"node {states}")
 
-    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    async def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a command of the command line against this daemon."""
+        return await asyncio.to_thread(self._run_cli, arguments)
+
+    def _run_cli(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "bridge", *arguments, "--home", str(self.home)],
             cwd=Path(__file__).parents[2],

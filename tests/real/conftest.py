@@ -1,0 +1,106 @@
+"""One real gateway, one scripted model, one recorder and one bridge per test module."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.support.bridge_process import BridgeProcess
+from tests.support.iphone import IPhone, PhoneSocket
+from tests.support.model_server import ModelServer, say
+from tests.support.operator import Operator, operator
+from tests.support.real_gateway import GatewayOptions, RealGateway
+from tests.support.schema import validate_frame
+from tests.support.tap import Tap
+
+SCREEN = (
+    "screen.show",
+    "screen.hide",
+    "screen.navigate",
+    "screen.eval",
+    "screen.snapshot",
+    "screen.setMode",
+)
+
+
+@dataclass(slots=True)
+class Estate:
+    """Everything a test needs: a Mac with a gateway and a bridge."""
+
+    gateway: RealGateway
+    model: ModelServer
+    tap: Tap
+    bridge: BridgeProcess
+    sockets: list[PhoneSocket] = field(default_factory=list)
+
+    def phone(self, name: str = "Anna's iPhone", **more: Any) -> IPhone:
+        """Returns a new phone that has pinned the bridge."""
+        return IPhone(self.bridge.url, self.bridge.pin, name=name, **more)
+
+    def socket(self, phone: IPhone, role: str = "node", **more: Any) -> PhoneSocket:
+        """Returns a socket of a phone whose frames are checked at the end of the module."""
+        made = phone.socket(role, **more)
+        self.sockets.append(made)
+        return made
+
+    async def invite(self, phone: IPhone, *permissions: str) -> PhoneSocket:
+        """Pairs a phone by a setup code; returns its node socket, not yet entered."""
+        wanted = list(permissions) or ["voice", "screen", "device", "notify", "chat"]
+        code = await self.bridge.ask(lambda: self.bridge.client.mint_setup_code(wanted, None, 300, None))
+        phone.url = code.url
+        return self.socket(phone, auth={"bootstrapToken": bootstrap_token(code.setup_code)})
+
+    def operator(self) -> Any:
+        """Returns an operator of the gateway, past the bridge, to be entered."""
+        return operator(self.gateway.url, self.gateway.token)
+
+    async def gateway_id(self, phone: IPhone) -> str:
+        """Returns the id that stands for a phone at the gateway, once it is connected and settled."""
+        row = await self.bridge.node_in(phone.node_id, "connected", "background")
+        return row.gateway_node_id
+
+
+def bootstrap_token(setup_code: str) -> str:
+    """Returns the token inside a setup code."""
+    import base64
+    import json
+
+    document = json.loads(base64.urlsafe_b64decode(setup_code + "=" * (-len(setup_code) % 4)))
+    return str(document["bootstrapToken"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs the real gateway and shares its module's loop."""
+    for item in items:
+        if "/tests/real/" in str(item.path):
+            item.add_marker(pytest.mark.real)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def estate() -> AsyncIterator[Estate]:
+    """A gateway that lets screen commands through, with a scripted model; the bridge connects through the recorder."""
+    async with ModelServer(say("Hello.")) as model:
+        options = GatewayOptions(nodes_commands_allow=SCREEN, model_base_url=model.base_url)
+        async with RealGateway(options) as gateway, Tap(gateway.url) as tap:
+            bridge = BridgeProcess(tap.url, gateway.token)
+            async with bridge:
+                await bridge.connected()
+                made = Estate(gateway, model, tap, bridge)
+                yield made
+            check_frames(made)
+
+
+def check_frames(estate: Estate) -> None:
+    """Every frame that the bridge sent to the gateway or to a phone fits the official schema."""
+    for frame in estate.tap.sent_up():
+        validate_frame(frame, strict=True)
+    for socket in estate.sockets:
+        for frame in socket.frames:
+            validate_frame(frame, strict=frame.get("type") == "event" and frame["event"].startswith("node."))
+
+
+__all__ = ["Estate", "Operator", "estate"]

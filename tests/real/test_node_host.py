@@ -1,0 +1,87 @@
+"""The real `openclaw node run` behind the bridge: paired by one approval, and by a setup code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bridge.control.documents import NodeRow
+from tests.real.conftest import Estate
+from tests.support.node_host import NodeHost
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.real]
+
+
+async def _which(estate: Estate, node_id: str, key: str) -> dict[str, object]:
+    row = await estate.bridge.node_in(node_id, "connected")
+    async with estate.operator() as client:
+        answer = await client.request(
+            "node.invoke",
+            {
+                "nodeId": row.gateway_node_id,
+                "command": "system.which",
+                "params": {"bins": ["sh"]},
+                "idempotencyKey": key,
+            },
+        )
+    payload: dict[str, object] = answer["payload"]
+    return payload
+
+
+async def test_one_approval_pairs_the_real_node_host(estate: Estate) -> None:
+    bridge = estate.bridge
+    arguments = ("--host", "127.0.0.1", "--port", str(bridge.app_port), "--tls", "--tls-fingerprint", bridge.pin)
+    async with NodeHost(*arguments, "--commands", "system.which") as host:
+        (request,) = await bridge.pending()
+        assert request.commands == ["system.which"]
+        done = await bridge.cli("approve", request.id, "--permissions", "system", "--json")
+        assert done.returncode == 0, done.stderr
+        approval = json.loads(done.stdout)
+        assert approval["withheld"] == []
+        assert approval["permissions"] == ["system"]
+        bins = (await _which(estate, approval["nodeId"], "a-1"))["bins"]
+        assert isinstance(bins, dict)
+        assert bins["sh"].endswith("/sh")
+        assert "gateway connected" in host.output()
+
+
+async def test_a_restarted_node_host_comes_back_by_its_token(estate: Estate) -> None:
+    bridge = estate.bridge
+    arguments = ("--host", "127.0.0.1", "--port", str(bridge.app_port), "--tls", "--tls-fingerprint", bridge.pin)
+    async with NodeHost(*arguments, "--commands", "system.which", "--display-name", "Second host") as host:
+        (request,) = await bridge.pending()
+        approval = await bridge.ask(lambda: bridge.client.approve(request.id, ["system"], None))
+        await host.stop()
+        await bridge.node_in(approval.node_id, "offline")
+        host.start()
+        await bridge.node_in(approval.node_id, "connected", timeout_s=60)
+        assert await bridge.ask(bridge.client.pending) == []
+        assert "sh" in str(await _which(estate, approval.node_id, "a-2"))
+
+
+async def test_a_setup_code_pairs_the_real_node_host(estate: Estate) -> None:
+    bridge = estate.bridge
+    made = await bridge.cli("pair", "--qr", "--permissions", "system", "--json")
+    assert made.returncode == 0, made.stderr
+    code = json.loads(made.stdout)
+    assert code["link"] == "oc-pair://" + code["setupCode"]
+    async with NodeHost("--pair", code["link"], "--commands", "system.which", "--display-name", "By code") as host:
+        row = await eventually(lambda: _named(estate, "By code"), timeout_s=60, what="paired by the code")
+        assert row.permissions == ["system"]
+        assert "sh" in str(await _which(estate, row.node_id, "b-1"))
+        await host.stop()  # --pair presents the spent code again: it is accepted from this key and grants nothing new
+        await bridge.node_in(row.node_id, "offline")
+        host.start()
+        await bridge.node_in(row.node_id, "connected", timeout_s=60)
+        assert "sh" in str(await _which(estate, row.node_id, "b-2"))
+    async with NodeHost("--pair", code["link"], "--commands", "system.which", "--display-name", "Thief") as thief:
+        assert await thief.wait_ended() == 1  # a second key gets the answer of an unknown code
+        assert "setup code" in thief.output()
+    assert await bridge.ask(bridge.client.pending) == []
+
+
+async def _named(estate: Estate, name: str) -> NodeRow | None:
+    rows = await estate.bridge.ask(estate.bridge.client.nodes)
+    return next((row for row in rows if row.display_name == name and row.state == "connected"), None)

@@ -1,0 +1,101 @@
+"""A recorder between the bridge and the gateway: passes every message on unchanged and keeps a parsed copy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+MAX_FRAME = 26_214_400
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One frame.
+
+    Attributes:
+        up: whether the bridge sent it.
+        connection: number of the connection.
+        frame: the parsed frame.
+    """
+
+    up: bool
+    connection: int
+    frame: dict[str, Any]
+
+
+class Tap:
+    """Listens on a loopback port of its own and dials the gateway for each connection.
+
+    Args:
+        url: the gateway.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._server: Server
+        self._count = 0
+        self.seen: list[Seen] = []
+
+    @property
+    def url(self) -> str:
+        """Where the bridge connects."""
+        return f"ws://127.0.0.1:{next(iter(self._server.sockets)).getsockname()[1]}"
+
+    def sent_up(self, method: str | None = None) -> list[dict[str, Any]]:
+        """Returns what the bridge sent, of one method or all."""
+        return [one.frame for one in self.seen if one.up and (method is None or one.frame.get("method") == method)]
+
+    async def __aenter__(self) -> Self:
+        self._server = await serve(
+            self._relay, "127.0.0.1", 0, compression=None, max_size=MAX_FRAME, ping_interval=None, server_header=None
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _relay(self, bridge: ServerConnection) -> None:
+        self._count += 1
+        number = self._count
+        try:
+            gateway = await connect(
+                self._url, compression=None, max_size=MAX_FRAME, proxy=None, ping_interval=None, user_agent_header=None
+            )
+        except OSError:
+            bridge.transport.abort()
+            return
+        async with gateway, asyncio.TaskGroup() as both:
+            both.create_task(self._pass(bridge, gateway, number, up=True))
+            both.create_task(self._pass(gateway, bridge, number, up=False))
+
+    async def _pass(
+        self,
+        source: AsyncIterable[str | bytes],
+        target: ServerConnection | ClientConnection,
+        number: int,
+        *,
+        up: bool,
+    ) -> None:
+        try:
+            async for message in source:
+                self.seen.append(Seen(up, number, json.loads(message)))
+                await target.send(message)
+        except ConnectionClosed:
+            pass
+        if isinstance(source, ServerConnection | ClientConnection):
+            code = source.close_code or 1006
+            if code in (1005, 1006):
+                target.transport.abort()
+            else:
+                await target.close(code, source.close_reason or "")
