@@ -7,6 +7,7 @@ in the table, not what looks like it.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from acl.model import MAIN_SESSION, Allow, Call, Decision, Deny, Direction, Policy, Reason, Subject
 from acl.rules import RULES, SCOPES_ELSEWHERE, Rule
@@ -18,8 +19,10 @@ for _entry in RULES:
 
 DEFAULT_DENY = "default-deny"
 _MAIN_ALIAS = re.compile(r"agent:main:main")
-# What the gateway may read as an order instead of as words. Blanks and invisible characters before it do not hide it.
-_COMMAND_TEXT = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[/!\uff0f\uff01]")
+# What nobody sees before a text: controls, formats, blanks and separators, combining marks, and the letters (Hangul
+# fillers, the empty Braille cell) that are drawn as nothing.
+_UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me"})
+_UNSEEN_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _AGENT_TURNS = frozenset(
     {
         (Direction.FROM_NODE, "agent"),
@@ -104,8 +107,15 @@ def canonical_session(key: str | None) -> str:
 
 
 def reads_as_command(text: str) -> bool:
-    """Tells whether the gateway might take a text for an order (`/new`, `!ls`) instead of for words."""
-    return _COMMAND_TEXT.match(text) is not None
+    """Tells whether the gateway might take a text for an order (`/new`, `!ls`) instead of for words.
+
+    What is invisible before the mark does not hide it, and neither does another width or form of it. Unlike names, text
+    may be normalised here: that only ever refuses more.
+    """
+    for char in text:
+        if char not in _UNSEEN_LETTERS and unicodedata.category(char) not in _UNSEEN_CATEGORIES:
+            return unicodedata.normalize("NFKC", char).startswith(("/", "!"))
+    return False
 
 
 def granted_commands(subject: Subject, names: frozenset[str], policy: Policy) -> frozenset[str]:

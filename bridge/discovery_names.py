@@ -32,6 +32,6 @@ def load_names(home: Path, bridge_name: str) -> DiscoveryNames:
         document = {"instance": names.instance, "host": names.host}
         write_private(path, json.dumps(document, ensure_ascii=False).encode("utf-8"))
         return names
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         mend = "Put it back from a backup: paired phones know the bridge by these names"
         raise PrivateFileError(path, f"it does not hold the bridge's names ({exc})", mend) from exc

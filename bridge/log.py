@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -17,6 +19,8 @@ Log = FilteringBoundLogger
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 MAX_TEXT_CHARS = 500  # characters of one logged text: a peer's words must not fill the disk
+MAX_ELEMENTS = 50  # elements of one logged collection
+MAX_TRACEBACK_CHARS = 20_000  # characters; the end is kept, where the error is
 
 
 def make_log(level: str, form: Literal["auto", "console", "json"], stream: TextIO | None = None) -> Log:
@@ -58,6 +62,27 @@ def _drop(_logger: WrappedLogger, _name: str, _event: EventDict) -> EventDict:
 
 def _bounded(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     for key, value in event.items():
-        if isinstance(value, str) and key != "exception":
-            event[key] = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value[:MAX_TEXT_CHARS])
+        event[key] = _traceback(value) if key == "exception" and isinstance(value, str) else _plain(value)
     return event
+
+
+def _plain(value: object) -> object:
+    """The value with every text in it escaped and cut, and no more than some elements of a collection."""
+    match value:
+        case str():
+            return _escaped(value[:MAX_TEXT_CHARS])
+        case Mapping():
+            return {str(_plain(str(name))): _plain(each) for name, each in islice(value.items(), MAX_ELEMENTS)}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(each) for each in islice(value, MAX_ELEMENTS)]
+        case _:
+            return value
+
+
+def _traceback(text: str) -> str:
+    """A traceback keeps its lines, but none of them begins where an entry does: its last one may quote a peer."""
+    return "\n".join("  " + _escaped(line) for line in text[-MAX_TRACEBACK_CHARS:].split("\n"))
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

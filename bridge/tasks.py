@@ -29,13 +29,17 @@ class Tasks(AbstractAsyncContextManager["Tasks"]):
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        running = [task for task in self._running if task is not asyncio.current_task()]
-        for task in running:
-            task.cancel()
-        if running:
-            _, stuck = await asyncio.wait(running, timeout=STOP_S)
-            for task in stuck:
-                self._log.error("task-stuck", task=task.get_name())
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + STOP_S
+        while (running := self._others()) and loop.time() < deadline:  # what ends may start something that ends it
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=deadline - loop.time())
+        for task in self._others():
+            self._log.error("task-stuck", task=task.get_name())
+
+    def _others(self) -> list[asyncio.Task[None]]:
+        return [task for task in self._running if task is not asyncio.current_task() and not task.done()]
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Starts a task.
@@ -47,6 +51,7 @@ class Tasks(AbstractAsyncContextManager["Tasks"]):
         task = asyncio.get_running_loop().create_task(self._guard(name, work), name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: work.close())  # a task that is cancelled before its first step never awaits it
         return task
 
     async def _guard(self, name: str, work: Coroutine[Any, Any, None]) -> None:

@@ -41,6 +41,7 @@ from gateway_client.protocol import (
     Opened,
     Output,
     Refused,
+    State,
     Transmit,
 )
 
@@ -55,7 +56,8 @@ class Tls:
 
     Attributes:
         context: the client context.
-        check_peer: raises when the certificate that the handshake showed is not the right one.
+        check_peer: raises when the certificate that the handshake showed is not the right one; what it raises is what
+            entering the connection raises.
     """
 
     context: ssl.SSLContext
@@ -69,27 +71,35 @@ async def require_loopback(url: str) -> None:
         NotLoopbackError: an address of the host is not a loopback address.
         GatewayUnreachableError: the name does not resolve, or the URL is not ws:// with a host.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "ws" or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as exc:
+        raise GatewayUnreachableError(f"{url} is not a ws:// address: {exc}") from exc
+    if parts.scheme != "ws" or not host:
         raise GatewayUnreachableError(f"{url} is not a ws:// address")
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
-    except OSError as exc:
-        raise GatewayUnreachableError(f"{parts.hostname} does not resolve: {exc}") from exc
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        raise GatewayUnreachableError(f"{host} does not resolve: {exc}") from exc
     for *_, address in found:
-        if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
-            raise NotLoopbackError(f"{parts.hostname} is {address[0]}, which is not on this machine")
+        _require_loopback_address(host, str(address[0]))
 
 
-def _checked(check_peer: Callable[[ssl.SSLObject], None]) -> type[ClientConnection]:
-    class PinnedConnection(ClientConnection):
-        """Checks the peer's certificate between the TLS handshake and the upgrade request."""
+def _require_loopback_address(host: str, address: str) -> None:
+    if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        raise NotLoopbackError(f"{host} is {address}, which is not on this machine")
+
+
+def _guarded(check: Callable[[asyncio.BaseTransport], None]) -> type[ClientConnection]:
+    class GuardedConnection(ClientConnection):
+        """Checks who it reached before the upgrade request; also after a redirect, which websockets follows."""
 
         async def handshake(self, *args: Any, **kwargs: Any) -> None:  # Any: websockets' own signature, passed on
-            check_peer(self.transport.get_extra_info("ssl_object"))
+            check(self.transport)
             await super().handshake(*args, **kwargs)
 
-    return PinnedConnection
+    return GuardedConnection
 
 
 class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
@@ -119,8 +129,7 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
         self._waiting: dict[str, tuple[asyncio.Future[Response], Callable[[Response], None] | None]] = {}
         self._socket: ClientConnection
         self._protocol: ClientProtocol
-        self._early: list[Event] = []
-        self._on_event: Callable[[Event], None] = self._early.append
+        self._on_event: Callable[[Event], None]
         self.hello: JsonObject = {}
         """The payload of hello-ok."""
 
@@ -133,7 +142,7 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
             profile, credentials, identity, new_id=_new_id, now=self._now(), payload_version=version
         )
         try:
-            while not self.hello:
+            while self._protocol.state is not State.OPEN:
                 await self._step()
         except BaseException:
             await self.close()
@@ -150,7 +159,7 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
             return await connect(
                 self._url,
                 ssl=self._tls.context if self._tls else None,
-                create_connection=_checked(self._tls.check_peer) if self._tls else ClientConnection,
+                create_connection=_guarded(self._check_peer),
                 compression=None,
                 user_agent_header=None,
                 proxy=None,
@@ -160,8 +169,14 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
                 close_timeout=CLOSE_S,
                 ping_interval=None,
             )
-        except (OSError, TimeoutError, websockets.WebSocketException) as exc:
+        except (OSError, TimeoutError, ValueError, websockets.WebSocketException) as exc:
             raise GatewayUnreachableError(f"{self._url}: {exc}") from exc
+
+    def _check_peer(self, transport: asyncio.BaseTransport) -> None:
+        if self._tls is not None:
+            self._tls.check_peer(transport.get_extra_info("ssl_object"))
+        else:  # the name may resolve to something else now than when it was asked about
+            _require_loopback_address(self._url, transport.get_extra_info("peername")[0])
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -172,10 +187,7 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
         Raises:
             ProtocolViolationError: the peer broke the protocol or went silent.
         """
-        self._on_event = on_event
-        early, self._early = self._early, []
-        for event in early:
-            on_event(event)
+        self._on_event = on_event  # hello-ok was the last message read, so nothing arrived before this
         while True:
             try:
                 await self._step()

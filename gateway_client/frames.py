@@ -2,11 +2,12 @@
 
 Everything that comes from outside goes through `parse_frame`. The rules, in the order they are checked:
 
-- size before anything else; then UTF-8 without a byte order mark, so neither UTF-16 nor UTF-32 is ever guessed;
+- size before anything else;
 - nesting depth and the number of members and elements, counted before a single object is built;
+- UTF-8 without a byte order mark, so neither UTF-16 nor UTF-32 is ever guessed;
 - JSON as RFC 8259 has it: no NaN, Infinity or overflowing number, no lone surrogate, no trailing data;
-- no duplicate member names: two parsers could disagree on which one counts;
 - integers that every JavaScript peer reads the same way (|n| < 2**53, no negative zero), unless the bounds waive it;
+- no duplicate member names: two parsers could disagree on which one counts;
 - the three frame shapes, with no unknown top-level member in a request.
 
 A frame is never forwarded as it came: it is rebuilt from its known members by `encode_frame`.
@@ -14,10 +15,13 @@ A frame is never forwarded as it came: it is rebuilt from its known members by `
 
 from __future__ import annotations
 
+import itertools
 import re
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeGuard
 
 import orjson
 
@@ -32,6 +36,8 @@ MAX_NAME_CHARS = 128  # the longest method of 2026.9.6 has 37 characters
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _SUSPECT_NUMBER = re.compile(rb"-0|[0-9]{16}")
 _NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # read as signed bytes: one level deeper, one level up
+_NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[{]}")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,8 @@ class Bounds:
     max_depth: int = 32
     """Arrays and objects inside each other."""
     max_items: int = 16_384
-    """Members and elements together; about 200 bytes of objects each, so some 3 MiB for a frame at the worst."""
+    """Members and elements together, counted by the marks between them, so that a member may count twice; about 200
+    bytes of objects each, so some 3 MiB for a frame at the worst."""
     safe_integers: bool = True
     """Refuse integers that JavaScript would round. The gateway itself reports such figures, so its link waives it."""
 
@@ -143,11 +150,7 @@ def parse_json(data: bytes, bounds: Bounds) -> Json:
     """
     if len(data) > bounds.max_bytes:
         raise FrameError(FrameFault.TOO_LARGE, f"{len(data)} bytes, at most {bounds.max_bytes}")
-    skeleton = _STRING.sub(b"", data)
-    items = skeleton.count(b":") + skeleton.count(b",")
-    if items > bounds.max_items:
-        raise FrameError(FrameFault.TOO_MANY_ITEMS, f"more than {bounds.max_items} members and elements")
-    _check_depth(skeleton, bounds.max_depth)
+    skeleton = _skeleton(data, bounds)
     value = _loads(data)
     if bounds.safe_integers:
         _check_numbers(skeleton)
@@ -168,17 +171,21 @@ def _loads(data: bytes) -> Json:
     return value
 
 
-def _check_depth(skeleton: bytes, max_depth: int) -> None:
-    if skeleton.count(b"[") + skeleton.count(b"{") <= max_depth:
-        return
-    depth = 0
-    for byte in skeleton:
-        if byte in b"[{":
-            depth += 1
-            if depth > max_depth:
-                raise FrameError(FrameFault.TOO_DEEP, f"nested deeper than {max_depth}")
-        elif byte in b"]}":
-            depth -= 1
+def _skeleton(data: bytes, bounds: Bounds) -> bytes:
+    """Returns the text without its strings, once what is left shows that it costs no more than the bounds allow.
+
+    Each string, and each array or object but the root, is a name, a member or an element of something, so their numbers
+    bound the items from below. That also ends the scan early for a text that is made of nothing else.
+    """
+    strings_at_most, brackets_at_most = 2 * bounds.max_items + 1, 2 * bounds.max_items + 2
+    skeleton, strings = _STRING.subn(b"", data, strings_at_most + 1)
+    steps = array("b", skeleton.translate(_STEPS, _NO_BRACKETS))
+    if max(itertools.accumulate(steps[:brackets_at_most]), default=0) > bounds.max_depth:
+        raise FrameError(FrameFault.TOO_DEEP, f"nested deeper than {bounds.max_depth}")
+    items = skeleton.count(b":") + skeleton.count(b",")
+    if items > bounds.max_items or strings > strings_at_most or len(steps) > brackets_at_most:
+        raise FrameError(FrameFault.TOO_MANY_ITEMS, f"more than {bounds.max_items} members and elements")
+    return skeleton
 
 
 def _check_numbers(skeleton: bytes) -> None:
@@ -263,20 +270,24 @@ def _error(value: Json) -> ErrorShape:
     code, message = value.get("code"), value.get("message")
     if not isinstance(code, str) or not isinstance(message, str):
         raise FrameError(FrameFault.BAD_SHAPE, "error without code and message")
-    retryable, after = value.get("retryable"), value.get("retryAfterMs")
+    retryable, after = value.get("retryable"), _number_of(value.get("retryAfterMs"))
     return ErrorShape(
         code,
         message,
         value.get("details"),
         retryable if isinstance(retryable, bool) else None,
-        int(after) if isinstance(after, int | float) and not isinstance(after, bool) and after >= 0 else None,
+        int(after) if after is not None and 0 <= after <= MAX_SAFE_INTEGER else None,
     )
+
+
+def _number_of(value: Json) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _event(value: JsonObject) -> Event:
     name = _name(value, "event", MAX_NAME_CHARS)
     seq = value.get("seq")
-    if seq is not None and (not isinstance(seq, int) or isinstance(seq, bool) or seq < 0):
+    if seq is not None and not is_count(seq):
         raise FrameError(FrameFault.BAD_SHAPE, "seq is not a count")
     version = value.get("stateVersion")
     return Event(name, value.get("payload"), seq, version if isinstance(version, dict) else None)
@@ -310,6 +321,11 @@ def frame_json(frame: Frame) -> JsonObject:
             if version is not None:
                 out["stateVersion"] = version
     return out
+
+
+def is_count(value: Json) -> TypeGuard[int]:
+    """Tells whether `value` is an integer from zero up; `true` is none, though Python takes it for 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def object_of(value: Json | Mapping[str, Json]) -> JsonObject:

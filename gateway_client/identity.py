@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 PUBLIC_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
 # The encodings of points whose order divides 8 (RFC 8032 section 5.1.7 leaves them to the caller): with such a key one
 # signature fits many messages, so it identifies nobody. Listed without the sign bit, which is masked before comparing.
@@ -48,11 +48,12 @@ def decode_base64url(text: str, length: int) -> bytes:
     Raises:
         BadKeyError: another alphabet, another length, or bits that no encoder writes.
     """
-    if not _BASE64URL.fullmatch(text):
-        raise BadKeyError("not base64url")
     body = text.rstrip("=")
+    padded = body + "=" * (-len(body) % 4)
+    if not _BASE64URL.fullmatch(body) or text not in {body, padded}:
+        raise BadKeyError("not base64url")
     try:
-        data = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+        data = base64.urlsafe_b64decode(padded)
     except binascii.Error as exc:
         raise BadKeyError("not base64url") from exc
     if len(data) != length or encode_base64url(data) != body:

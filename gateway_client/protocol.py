@@ -21,6 +21,7 @@ from gateway_client.frames import (
     Request,
     Response,
     encode_frame,
+    is_count,
     object_of,
     parse_frame,
 )
@@ -195,7 +196,7 @@ class ClientProtocol:
             return self._fail(1002, "the first frame is not a challenge")
         payload = object_of(frame.payload)
         nonce, ts = payload.get("nonce"), payload.get("ts")
-        if not isinstance(nonce, str) or not nonce or not isinstance(ts, int) or ts < 0:
+        if not isinstance(nonce, str) or not nonce or not is_count(ts):
             return self._fail(1002, "a challenge without nonce and ts")
         self._connect_id = self._new_id()
         self.state = State.AWAIT_HELLO
@@ -254,9 +255,9 @@ class ClientProtocol:
         hello = object_of(frame.payload)
         policy = object_of(hello.get("policy"))
         longest = policy.get("maxPayload")
-        self.max_payload = longest if isinstance(longest, int) and longest > 0 else self.max_payload
+        self.max_payload = longest if is_count(longest) and longest > 0 else self.max_payload
         tick = policy.get("tickIntervalMs")
-        tick_ms = tick if isinstance(tick, int) and tick > 0 else DEFAULT_TICK_MS
+        tick_ms = tick if is_count(tick) and tick > 0 else DEFAULT_TICK_MS
         self._silence_s = 2 * tick_ms / 1000
         self._deadline = now + self._silence_s
         self.state = State.OPEN
@@ -283,8 +284,9 @@ class ClientProtocol:
         if self.state is not State.OPEN or len(self._in_flight) >= MAX_IN_FLIGHT:
             raise RuntimeError(f"no request may be sent now ({self.state}, {len(self._in_flight)} unanswered)")
         request_id = self._new_id()
+        data = encode_frame(Request(request_id, method, params))
         self._in_flight[request_id] = method
-        return request_id, encode_frame(Request(request_id, method, params))
+        return request_id, data
 
     def forget(self, request_id: str) -> None:
         """Gives up on a request: its answer will be dropped. Harmless when it was answered already."""

@@ -188,7 +188,7 @@ class Story:
             _require(not answer.ok and error is not None, "config.set refused", "it was accepted")
             text = error.message if error else ""
             await self._view.hears("phone", "bridge", f"refused: {text}")
-            await self._view.proves("an ungranted command never reached the phone, nor an admin call the gateway")
+            await self._view.proves("an ungranted command never reached the phone, nor an owner's call the gateway")
 
     async def stranger_gets_nothing(self) -> None:
         """Another device with a copied token stays outside."""
@@ -206,8 +206,13 @@ class Story:
                 await self._bridge.command("deny", request.id)
                 error = await stranger.wait_refused()
                 await self._view.hears("phone 2", "bridge", f"{error.code}: {error.message}")
-                _require(not stranger.received, "nothing but the refusal", "it received events")
-                _require(not stranger.connected, "no hello-ok", "it was let in")
+                stranger.resume()
+                await self._view.says("phone 2", "bridge", "connect again")
+                await stranger.until(lambda: len(stranger.refusals) > 1, "second refusal")
+                await self._view.hears("phone 2", "bridge", stranger.refusals[-1].message)
+                asked = await asyncio.to_thread(self._bridge.pending)
+                _require(asked is None, "no second prompt", "you were asked again")
+                _require(not stranger.received, "nothing but refusals", "it received events")
             await self._view.proves("a key that you did not approve gets no event, no token and no second prompt")
 
     async def voice_starts_a_turn(self) -> None:
@@ -215,9 +220,12 @@ class Story:
         async with self._view.step("What you say to the phone reaches the agent"):
             text = "What is the weather in Berlin?"
             await self._view.says("phone", "bridge", f'voice.transcript "{text}"')
+            before = len(self._agent.calls)
             answer = await self._phone.say(text)
             _require(answer.ok, "the transcript accepted", answer.error.message if answer.error else "no answer")
             await self._phone.until(lambda: self._phone.screen.url == WEATHER, f"navigation to {WEATHER}")
+            done = await self._bridge.until(lambda: len(self._agent.calls) > before or None)
+            _require(done is True, "the result back at the agent", "none after 5 s")
             _require(text in self._agent.heard, "the agent to hear it", f"it heard {self._agent.heard}")
             await self._view.proves("a transcript started an agent turn, and the agent answered on the screen")
 
@@ -249,7 +257,9 @@ class Story:
             await self._bridge.command("nodes", "revoke", short, *_YES)
             end = await self._phone.wait_closed()
             took = asyncio.get_running_loop().time() - revoking
-            await self._view.hears("phone", "bridge", f"closed: {end.code} {end.reason} ({took * 1000:.0f} ms)")
+            await self._view.hears(
+                "phone", "bridge", f"closed: {end.code} {end.reason}, {took:.1f} s after your return key"
+            )
             _require(end.code == 4001, "close 4001", f"{end.code} {end.reason}")
             error = await self._phone.wait_refused()
             await self._view.says("phone", "bridge", "connect again, with its token")
@@ -265,9 +275,10 @@ class Story:
         await tell_agent(self._gateway.url, self._setup, text, uuid.uuid4().hex)
 
     async def _show_call(self, call: Call) -> None:
-        await self._view.says("agent", "phone", f"{call.command} {_short(call.params)}")
+        refused_by = _refused_by(call)
+        await self._view.says("agent", refused_by or "phone", f"{call.command} {_short(call.params)}")
         answer = f"refused: {call.error.message}" if call.error else _short(call.result)
-        await self._view.hears("agent", "phone", answer)
+        await self._view.hears("agent", refused_by or "phone", answer)
 
     def _gateway_row(self) -> JsonObject | None:
         core = self._gateway.core
@@ -291,12 +302,21 @@ def _list(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
 
 
+def _refused_by(call: Call) -> str | None:
+    """Returns who refused a call before the phone saw it, None when the phone had its say."""
+    if call.error is None:
+        return None
+    if call.error.detail("reason") is not None:
+        return "gateway"
+    code = object_of(call.error.detail("nodeError")).get("code")
+    return "bridge" if code == "NODE_BACKGROUND_UNAVAILABLE" else None
+
+
 def _short(value: Json) -> str:
     """Returns a value as one short line; pictures by their size."""
     if isinstance(value, dict) and isinstance(value.get("base64"), str):
-        return (
-            f"{value.get('format')} {value.get('width')}x{value.get('height')}, {len(str(value['base64']))} characters"
-        )
+        size = len(str(value["base64"])) * 3 // 4
+        return f"{value.get('format')}, {value.get('width')} x {value.get('height')}, {size} bytes"
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "..."
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 PACE_S = 0.12  # seconds between two lines on a terminal, so that a person can follow
@@ -70,7 +71,7 @@ class View:
     async def proves(self, text: str) -> None:
         """What the step has shown."""
         self.proven.append(text)
-        await self._line(Text.assemble((f"   {self._marks['good']} ", "bold green"), (text, "green")))
+        await self._line(Text(text, style="green"), Text(f"   {self._marks['good']} ", style="bold green"))
 
     def summary(self, seconds: float) -> None:
         """The end of a story in which everything held."""
@@ -80,7 +81,7 @@ class View:
             Text(f"{self._marks['good']} {count} things proven in {seconds:.1f} s:", style="bold green")
         )
         for text in self.proven:
-            self._console.print(Text(f"   {text}"))
+            self._print(Text(text), Text("   "))
         self._console.print()
         self._console.print(Text("Nothing is left behind. Your own gateway and bridge were not touched."))
         self._console.print(Text("For your own phone: clawdis-bridge run, then clawdis-bridge pair --qr"))
@@ -91,19 +92,27 @@ class View:
         title = f"{self._marks['bad']} Step {self._number} failed: {self.step_title}"
         self._console.print(Text(title, style="bold red"))
         for name, words in (("Expected:", expected), ("Instead:", observed), ("Logs:", str(folder / "bridge.log"))):
-            self._print(Text(f"   {name.ljust(9)} {words}"))
+            self._print(Text(words), Text(f"   {name.ljust(9)} "))
 
     async def _message(self, sender: str, arrow: str, receiver: str, text: str) -> None:
         head = f"   {sender.ljust(NAME_WIDTH)} {self._marks[arrow]} {receiver.ljust(NAME_WIDTH)} "
-        await self._line(Text.assemble((head, "cyan"), text))
+        await self._line(Text(text), Text(head, style="cyan"))
 
-    async def _line(self, text: Text) -> None:
-        self._print(text)
+    async def _line(self, text: Text, head: Text | None = None) -> None:
+        self._print(text, head or Text())
         if self._pace_s:
             await asyncio.sleep(self._pace_s)
 
-    def _print(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=not self._console.is_terminal)
+    def _print(self, text: Text, head: Text) -> None:
+        """Prints one line; on a terminal a long text goes on below itself, in a file a line stays a line."""
+        if not head or not self._console.is_terminal:
+            self._console.print(head + text, soft_wrap=not self._console.is_terminal)
+            return
+        grid = Table.grid()
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(head, text)
+        self._console.print(grid)
 
 
 class Stopwatch:
@@ -116,6 +125,3 @@ class Stopwatch:
     def seconds(self) -> float:
         """Seconds so far."""
         return time.monotonic() - self._start
-
-    def __str__(self) -> str:
-        return f"{self.seconds * 1000:.0f} ms" if self.seconds < 1 else f"{self.seconds:.1f} s"

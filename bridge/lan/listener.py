@@ -213,8 +213,9 @@ class Listener:
         metered.begin_socket()
 
         def promote() -> None:
-            metered.promote()
-            self._door.leave(metered.address)
+            if not metered.lost and not metered.promoted:  # else its place at the door is free already
+                metered.promote()
+                self._door.leave(metered.address)
 
         with suppress(ConnectionError):
             await self._handler(Upgraded(socket_, metered.address, promote, metered.abort))

@@ -90,14 +90,14 @@ class NodeTraffic:
             result = node_calls.read_result(request.params, self.subject.node_id)
         except node_calls.ParamsError as exc:
             return refused(request, answers.invalid(str(exc)))
+        if len(self._results) >= InFlight.LIMIT:
+            return refused(request, answers.busy("too many unanswered results"), counts=False)
         invoke = self._in_flight.settle(result.id)
         if invoke is None:
             late: JsonObject = {"ok": True, "ignored": True}
             return [Note("late-result"), Send(answers.ok(request.id, late))]
         if result.ok and node_calls.needs_foreground(invoke.command):
             self.background = False
-        if len(self._results) >= InFlight.LIMIT:
-            return refused(request, answers.busy("too many unanswered results"), counts=False)
         params = result.upstream(self.record.gateway_node_id)
         forward = Forward(Link.NODE, f"r{self._forwarding.next_key()}", request.method, params, allow, RESULT_WAIT_S)
         self._results[forward.key] = (forward, request, RESULT_TRIES, invoke.deadline)

@@ -171,7 +171,7 @@ class Relay:
             self.post(Oversized(frame, len(data)))
             return
         self._waiting_bytes += len(data)
-        if self._waiting_bytes > BUFFER_BYTES:
+        if self._waiting_bytes > self.session.terms.buffer_max_bytes:
             self._log.warning("slow-peer", waiting=self._waiting_bytes)
             self._outbox.clear()
             self._waiting_bytes = 0

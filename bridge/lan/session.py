@@ -43,7 +43,7 @@ from bridge.lan.events import (
     Timer,
 )
 from bridge.lan.hello import TICK_MS, Greeting, hello_ok
-from bridge.lan.opening import NoFrame, NotConnect, Opening, read_opening
+from bridge.lan.opening import BOUNDS_BEFORE_HELLO, NoFrame, NotConnect, Opening, read_opening
 from bridge.lan.refusal import Refusal
 from bridge.lan.terms import Terms, hold_for
 from bridge.lan.traffic import Refused, Traffic
@@ -87,6 +87,7 @@ class Session:
     phase: Phase = Phase.AWAIT_CONNECT
     _connect: Connect | None = None
     _connect_id: str = ""
+    _node_id: str | None = None
     _protocol: int = admission.PROTOCOL
     _request_id: str | None = None
     _deadline: float | None = None
@@ -109,8 +110,7 @@ class Session:
     @property
     def node_id(self) -> str | None:
         """The proven key's id, or None before the proof."""
-        device = self._connect.device if self._connect else None
-        return device.id if device else None
+        return self._node_id
 
     @property
     def in_background(self) -> bool:
@@ -143,6 +143,8 @@ class Session:
             case Phase.AWAIT_CONNECT:
                 return self._on_first_frame(data, now)
             case Phase.PLACING | Phase.HELD:
+                if len(data) > BOUNDS_BEFORE_HELLO.max_bytes:
+                    return self._close(1009, "frame too large", now)
                 self._early.append(data)
                 if len(self._early) <= MAX_EARLY_FRAMES:
                     return []
@@ -168,6 +170,7 @@ class Session:
         key = admission.prove_key(connect, self.challenge, now.wall_ms)
         if isinstance(key, Refusal):
             return self._refused(key, now)
+        self._node_id = key.node_id
         left = self.directory.penalty_left(key.node_id, now.mono)
         if left > 0:
             return self._refused(refusal.busy(max(1_000, int(left * 1000))), now)

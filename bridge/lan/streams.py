@@ -1,7 +1,7 @@
 """Pure: which run events an operator socket may see: whole runs of sessions it asked about, or nothing of a run.
 
 An app that gets a delta without the text before it drops its socket (mobile-clients §3.6), so a run that was entered in
-the middle is withheld until it ends.
+the middle is withheld until it ends. What is no text of a run, its status or a finished message, asks for no beginning.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from gateway_client.frames import Event, JsonObject, object_of, text_of
 
 MAX_SESSIONS = 64  # sessions of interest per socket; an app lists 80 and opens one at a time; about 200 bytes each
 MAX_RUNS = 256  # runs remembered per socket; each some 200 bytes, the oldest are forgotten first
+WHOLE_MESSAGE = "session.message"  # a message of a transcript: complete, and with a run only where one made it
 _ENDS = frozenset({"final", "error", "aborted"})
 
 
@@ -35,16 +36,19 @@ class RunFilter:
         """Tells whether the socket may see this event of a run."""
         payload = object_of(event.payload)
         session, run = text_of(payload, "sessionKey"), text_of(payload, "runId")
-        if session is None or run is None or canonical_session(session) not in self._sessions:
+        if session is None or canonical_session(session) not in self._sessions:
+            return False
+        if event.event == WHOLE_MESSAGE:
+            return True
+        if run is None:
             return False
         key = (event.event, run)
-        if key not in self._runs:
-            self._remember(key, whole=_has_baseline(event.event, payload))
-        whole = self._runs[key]
-        ended = event.event == "chat" and payload.get("state") in _ENDS
-        if ended:
+        if event.event == "chat" and payload.get("state") in _ENDS:
             self._runs.pop(key, None)
-        return whole or ended
+            return True
+        if key not in self._runs and _is_text(event.event, payload):
+            self._remember(key, whole=_has_baseline(event.event, payload))
+        return self._runs.get(key, True)
 
     def _remember(self, key: tuple[str, str], *, whole: bool) -> None:
         while len(self._runs) >= MAX_RUNS:
@@ -56,10 +60,12 @@ class RunFilter:
         self._runs = dict.fromkeys(self._runs, False)
 
 
+def _is_text(name: str, payload: JsonObject) -> bool:
+    return payload.get("state") == "delta" if name == "chat" else payload.get("stream") == "assistant"
+
+
 def _has_baseline(name: str, payload: JsonObject) -> bool:
     if name == "chat":
-        return payload.get("state") != "delta" or "message" in payload or payload.get("replace") is True
-    if payload.get("stream") != "assistant":
-        return True
+        return "message" in payload or payload.get("replace") is True
     data = object_of(payload.get("data"))
     return "delta" not in data or data.get("text") == data.get("delta")

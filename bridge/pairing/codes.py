@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from acl.permissions import Permissions, read_permissions
 from bridge.pairing.setup_code import CodeState, SetupCode, code_hash, is_spent_by, may_bind
+from bridge.pairing.store import StoreError
 
+BUSY_S = 5.0  # seconds to wait for another writer
 MAX_CODES = 256  # rows; spent ones are kept so that their phone may present them again, the oldest go first
 
 _SCHEMA = """
@@ -25,19 +28,28 @@ class CodeStore:
 
     Args:
         path: the sqlite file; its folder exists.
+
+    Raises:
+        StoreError: from every method, and on opening: the file is damaged, or the disk refused; nothing has changed.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         path.touch(mode=0o600)
         path.chmod(0o600)
-        with closing(self._open()) as database, database:
+        with self._opened() as database:
             database.execute(_SCHEMA)
 
-    def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=5.0)
-        database.execute("PRAGMA synchronous = FULL")
-        return database
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose changes are committed when the block ends well, and undone otherwise."""
+        try:
+            with closing(sqlite3.connect(self._path, timeout=BUSY_S)) as database, database:
+                database.execute("PRAGMA synchronous = FULL")
+                yield database
+        except sqlite3.Error as exc:
+            mend = f"Make room, or put a backup in its place; without one: mv '{self._path}' '{self._path}.bad'"
+            raise StoreError(f"{self._path} cannot be used ({exc}). {mend}") from exc
 
     def add(self, code: SetupCode, now: datetime) -> None:
         """Stores a new code, as a hash."""
@@ -48,7 +60,7 @@ class CodeStore:
             code.expires_at.timestamp(),
             now.timestamp(),
         )
-        with closing(self._open()) as database, database:
+        with self._opened() as database:
             database.execute(
                 "INSERT INTO codes (hash, id, permissions, expires_at, created_at) VALUES (?,?,?,?,?)", row
             )
@@ -63,7 +75,7 @@ class CodeStore:
         One statement decides, so of any number of keys at the same moment one gets it.
         """
         digest = code_hash(token)
-        with closing(self._open()) as database, database:
+        with self._opened() as database:
             database.execute("BEGIN IMMEDIATE")
             state = self._read(database, digest)
             if state is None or not may_bind(state, now):
@@ -73,7 +85,7 @@ class CodeStore:
 
     def is_spent_by(self, token: str, node_id: str) -> bool:
         """Tells whether this key is the one that used the code."""
-        with closing(self._open()) as database:
+        with self._opened() as database:
             state = self._read(database, code_hash(token))
         return state is not None and is_spent_by(state, node_id)
 

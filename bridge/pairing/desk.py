@@ -92,12 +92,12 @@ class Filed:
     Attributes:
         request: the request.
         fresh: whether it is new; False for a retry.
-        ended: the request it takes the place of, if any.
+        ended: the requests it takes the place of: the key's former one, and one of its address that fell silent.
     """
 
     request: PairingRequest
     fresh: bool
-    ended: PairingRequest | None = None
+    ended: tuple[PairingRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +146,11 @@ class Desk:
         rival = self._of_address(address, draft.node_id)
         if rival is not None and now - rival.seen < SILENT_S:
             return Busy()
-        ended = mine or rival
-        if ended is None and len(self._pending) >= MAX_PENDING:
+        ended = tuple(one for one in (mine, rival) if one is not None)
+        if not ended and len(self._pending) >= MAX_PENDING:
             return Busy()
-        if ended is not None:
-            del self._pending[ended.id]
+        for one in ended:
+            del self._pending[one.id]
         request = PairingRequest(self._new_id(), draft, address, wall, now)
         self._pending[request.id] = request
         return Filed(request, fresh=True, ended=ended)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from acl.permissions import Permissions
 from bridge import clock
+from bridge.errors import AlreadyDecided
 from bridge.lan.events import (
     AdmissionFailed,
     Admit,
@@ -31,12 +32,14 @@ from bridge.log import Log
 from bridge.pairing import desk, tokens
 from bridge.pairing.codes import CodeStore
 from bridge.pairing.desk import Desk, Draft, PairingRequest, Why
-from bridge.pairing.records import NodeRecord, Role, Security, Surface, clean_label
+from bridge.pairing.grant import Upstream, paired_record, revoked_at
+from bridge.pairing.records import NodeRecord, Role
 from bridge.pairing.store import NodeStore, StoreError
 from certs.errors import IdentityError
 from certs.store import KeyFolder
 from gateway_client.identity import DeviceIdentity
 
+_SEE_PENDING = "See what waits: clawdis-bridge pending"
 UPSTREAM_KEY_BYTES = 8  # random bytes in the name of an upstream key
 
 
@@ -63,11 +66,12 @@ class Reception:
     def __init__(self, store: NodeStore, codes: CodeStore, keys: KeyFolder, log: Log) -> None:
         self.store = store
         self.codes = codes
-        self.desk = Desk(_request_id)
+        self.desk = Desk(new_request_id)
         self.window_opened: datetime | None = None
         self._keys = keys
         self._log = log
         self._held: dict[str, Waiting] = {}
+        self._deciding: set[str] = set()
 
     # Requests.
 
@@ -94,8 +98,8 @@ class Reception:
         now = clock.now()
         filed = self.desk.file(draft, address, now.mono, now.wall)
         if isinstance(filed, desk.Filed):
-            if filed.ended is not None:
-                self._release(filed.ended.id, Outcome.ELSEWHERE)
+            for ended in filed.ended:
+                self._release(ended.id, Outcome.ELSEWHERE)
             if filed.fresh:
                 self._log.info(
                     "pairing-requested",
@@ -120,19 +124,32 @@ class Reception:
         """Pairs the key of a request: on disk first, then the socket that waits.
 
         Raises:
+            AlreadyDecided: someone else decided it first, or it has expired.
             StoreError: the disk refused; the request is still pending.
             IdentityError: no key could be made for the gateway's side; likewise.
         """
         draft = request.draft
         granted = draft.permissions if permissions is None else permissions
-        record = await self._pair(draft, granted, name, token_due=draft.why is not Why.WIDER)
+        if self.desk.get(request.id) is None or request.id in self._deciding:
+            raise AlreadyDecided("This request has been decided or has expired.", _SEE_PENDING)
+        self._deciding.add(request.id)
+        try:
+            record = await self._pair(draft, granted, name, token_due=draft.why is not Why.WIDER)
+        finally:
+            self._deciding.discard(request.id)
         self.desk.take(request.id)
         self._log.info("paired", node=record.node_id[:8], request=request.id, permissions=sorted(granted))
         self._release(request.id, Outcome.APPROVED)
         return record
 
     def deny(self, request: PairingRequest) -> None:
-        """Turns a request down and silences its key."""
+        """Turns a request down and silences its key.
+
+        Raises:
+            AlreadyDecided: it is being approved, or it is not pending any more.
+        """
+        if self.desk.get(request.id) is None or request.id in self._deciding:
+            raise AlreadyDecided("This request has been decided or has expired.", _SEE_PENDING)
         self.desk.deny(request.id, clock.now().mono)
         self._log.info("pairing-denied", request=request.id)
         self._release(request.id, Outcome.DENIED)
@@ -157,24 +174,27 @@ class Reception:
         token_due: bool,
         minted: Iterable[tuple[Role, tokens.MintedToken]] = (),
     ) -> NodeRecord:
-        key_name, gateway_id = await self._upstream_identity(self.store.get(draft.node_id), draft)
+        seen = self.store.get(draft.node_id)
+        upstream = await self._upstream_identity(seen, draft)
         now = datetime.now(UTC)
 
         def change(known: NodeRecord | None) -> NodeRecord:
-            record = _record(draft, permissions, name, known, key_name, gateway_id, now)
+            if revoked_at(known) != revoked_at(seen):
+                raise StoreError("the node was revoked a moment ago")
+            record = paired_record(draft, permissions, name, known, upstream, now)
             for role, token in minted:
                 record = tokens.issue(record, role, token)
             return record.model_copy(update={"token_due": token_due or record.token_due})
 
         return await self.store.update(draft.node_id, change)
 
-    async def _upstream_identity(self, known: NodeRecord | None, draft: Draft) -> tuple[str, str]:
+    async def _upstream_identity(self, known: NodeRecord | None, draft: Draft) -> Upstream:
         # The gateway pins platform and family of an identity for good (gateway-protocol §11.3).
         if known is not None and known.revoked_at is None and known.labels.same_kind(draft.labels):
-            return known.upstream_key, known.gateway_node_id
+            return Upstream(known.upstream_key, known.gateway_node_id)
         name = secrets.token_hex(UPSTREAM_KEY_BYTES)
         key = await asyncio.to_thread(self._keys.create_ed25519, name)
-        return name, DeviceIdentity(key).device_id
+        return Upstream(name, DeviceIdentity(key).device_id)
 
     # Getting in.
 
@@ -187,50 +207,75 @@ class Reception:
                 raise _GoneError
             record = known
             if command.token is not None:
-                record = tokens.first_use(record, command.role, command.token)
+                try:
+                    record = tokens.first_use(record, command.role, command.token)
+                except tokens.TokenEndedError:
+                    raise _GoneError from None
             for role, token in minted.items():
                 record = tokens.issue(record, role, token)
             return record.model_copy(update={"token_due": False}) if Role.NODE in minted else record
 
-        await self._let_in(peer, self.store.update(command.node_id, change), minted)
+        # What has gone meanwhile is judged anew when the client comes again.
+        await self._let_in(peer, self.store.update(command.node_id, change), minted, gone=AdmissionFailed())
 
     async def redeem(self, peer: Waiting, command: Redeem) -> None:
         """Consumes a setup code for a key, then pairs it and lets the socket in."""
-        draft, known = command.draft, self.store.get(command.draft.node_id)
-        paired = known is not None and known.revoked_at is None
-        if paired and await asyncio.to_thread(self.codes.is_spent_by, command.token, draft.node_id):
-            await self.admit(peer, Admit(draft.node_id, Role.NODE, None, frozenset(Role)))
+        draft = command.draft
+        try:
+            if self._is_paired(draft.node_id) and await asyncio.to_thread(
+                self.codes.is_spent_by, command.token, draft.node_id
+            ):
+                await self.admit(peer, Admit(draft.node_id, Role.NODE, None, frozenset(Role)))
+                return
+            permissions = await asyncio.to_thread(self.codes.bind, command.token, draft.node_id, datetime.now(UTC))
+        except StoreError as exc:
+            self._failed(peer, exc)
             return
-        permissions = await asyncio.to_thread(self.codes.bind, command.token, draft.node_id, datetime.now(UTC))
         if permissions is None:
             self._log.info("setup-code-refused", address=peer.address)
             peer.post(CodeRefused())
-        elif known is not None and not paired:
+        elif self.store.get(draft.node_id) is not None and not self._is_paired(draft.node_id):
             self.file(peer, draft)  # a revoked key: the code only lets it ask
         else:
-            minted = {role: _mint() for role in Role}
-            await self._let_in(
-                peer, self._pair(draft, permissions, None, token_due=False, minted=minted.items()), minted
-            )
-            self._log.info("paired-by-code", node=draft.node_id[:8], name=draft.labels.display_name)
-            ended = self.desk.drop_key(draft.node_id)
-            if ended is not None:
-                self._release(ended.id, Outcome.ELSEWHERE)
+            await self._pair_by_code(peer, draft, permissions)
+
+    def _is_paired(self, node_id: str) -> bool:
+        known = self.store.get(node_id)
+        return known is not None and known.revoked_at is None
+
+    async def _pair_by_code(self, peer: Waiting, draft: Draft, permissions: Permissions) -> None:
+        minted = {role: _mint() for role in Role}
+        write = self._pair(draft, permissions, None, token_due=False, minted=minted.items())
+        if not await self._let_in(peer, write, minted, gone=CodeRefused()):
+            return
+        self._log.info("paired-by-code", node=draft.node_id[:8], name=draft.labels.display_name)
+        ended = self.desk.drop_key(draft.node_id)
+        if ended is not None:
+            self._release(ended.id, Outcome.ELSEWHERE)
 
     async def _let_in(
-        self, peer: Waiting, write: Awaitable[NodeRecord], minted: dict[Role, tokens.MintedToken]
-    ) -> None:
+        self,
+        peer: Waiting,
+        write: Awaitable[NodeRecord],
+        minted: dict[Role, tokens.MintedToken],
+        *,
+        gone: CodeRefused | AdmissionFailed,
+    ) -> bool:
         try:
             record = await write
         except (StoreError, IdentityError) as exc:
-            self._log.error("store-failed", error=str(exc))
-            peer.post(AdmissionFailed())
-            return
+            self._failed(peer, exc)
+            return False
         except _GoneError:
-            peer.post(CodeRefused())
-            return
+            peer.post(gone)
+            return False
         issued = int(datetime.now(UTC).timestamp() * 1000)
         peer.post(Admitted(record, {role: token.text for role, token in minted.items()}, issued))
+        return True
+
+    def _failed(self, peer: Waiting, exc: Exception) -> None:
+        self._log.error("store-failed", error=str(exc))
+        peer.post(AdmissionFailed())
 
     async def note_told(self, node_id: str, role: Role) -> None:
         """Remembers that a revoked key was told so in this role."""
@@ -275,46 +320,13 @@ class Reception:
 
 
 class _GoneError(Exception):
-    """The record that a change was about is not there, or not in force, any more."""
-
-
-def _record(
-    draft: Draft,
-    permissions: Permissions,
-    name: str | None,
-    known: NodeRecord | None,
-    key_name: str,
-    gateway_id: str,
-    now: datetime,
-) -> NodeRecord:
-    labels = draft.labels
-    if name is not None:
-        labels = labels.model_copy(update={"display_name": clean_label(name, labels.display_name)})
-    alive = known if known is not None and known.revoked_at is None else None
-    stale = known.stale_upstream if known is not None else ()
-    if alive is not None and alive.gateway_node_id != gateway_id:
-        stale = (*stale, alive.gateway_node_id)
-    return NodeRecord(
-        node_id=draft.node_id,
-        public_key=draft.public_key,
-        security=Security.DEVICE_KEY,
-        labels=labels,
-        permissions=tuple(sorted(permissions)),
-        declared=Surface.model_validate(draft.declared),
-        node_tokens=alive.node_tokens if alive else (),
-        operator_tokens=alive.operator_tokens if alive else (),
-        token_due=alive.token_due if alive else False,
-        upstream_key=key_name,
-        gateway_node_id=gateway_id,
-        stale_upstream=stale,
-        created_at=alive.created_at if alive else now,
-        last_seen_at=alive.last_seen_at if alive else None,
-    )
+    """The record or token that a change was about is not there, or not in force, any more."""
 
 
 def _mint() -> tokens.MintedToken:
     return tokens.mint(secrets.token_bytes(tokens.TOKEN_BYTES), datetime.now(UTC))
 
 
-def _request_id() -> str:
+def new_request_id() -> str:
+    """Returns an id for a pairing request, of the form that clients show (gateway-protocol §3.1)."""
     return secrets.token_hex(4)

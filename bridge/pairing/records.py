@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -15,6 +16,8 @@ from acl.permissions import CAPABILITIES, COMMANDS, OS_PERMISSIONS, Permission, 
 
 STORE_VERSION = 1
 MAX_LABEL_CHARS = 64
+# Default_Ignorable_Code_Point outside the categories C* (DerivedCoreProperties.txt of Unicode 15), and a blank symbol.
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 MAX_TOKENS_PER_ROLE = 4  # a former token stays valid until a newer one is used, so a few may be alive at once
 
 
@@ -159,8 +162,13 @@ class NodeRecord(Document):
         return self.node_tokens if role is Role.NODE else self.operator_tokens
 
     def with_tokens(self, role: Role, tokens: Iterable[TokenEntry]) -> NodeRecord:
-        """Returns the record with other tokens for a role; only the newest `MAX_TOKENS_PER_ROLE` are kept."""
-        kept = tuple(tokens)[-MAX_TOKENS_PER_ROLE:]
+        """Returns the record with other tokens for a role, oldest first; `MAX_TOKENS_PER_ROLE` are kept.
+
+        The newest are, and with them the one in use: answers that carried newer ones may all have been lost.
+        """
+        listed = tuple(tokens)
+        in_use = tuple(entry for entry in listed[:-MAX_TOKENS_PER_ROLE] if entry.used)[-1:]
+        kept = (*in_use, *listed[len(in_use) - MAX_TOKENS_PER_ROLE :])
         return self.model_copy(update={"node_tokens" if role is Role.NODE else "operator_tokens": kept})
 
 
@@ -174,10 +182,15 @@ class StoreFile(Document):
 def clean_label(text: str, fallback: str) -> str:
     """Returns a name as it may be shown: one line, no control, format or private character, at most 64 characters.
 
-    Bidirectional overrides and zero-width characters are format characters, so they go too (design §5).
+    Bidirectional overrides and zero-width characters are format characters, so they go too (design §5), and so do the
+    characters that Unicode calls letters or marks and that show nothing.
     """
-    shown = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
+    shown = "".join(" " if c.isspace() else c for c in text if c.isspace() or _shows(c))
     return " ".join(shown.split())[:MAX_LABEL_CHARS].strip() or fallback
+
+
+def _shows(character: str) -> bool:
+    return unicodedata.category(character)[0] != "C" and not _BLANK.fullmatch(character)
 
 
 def unique_name(record: NodeRecord) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -17,6 +18,9 @@ DEFAULT_TTL = timedelta(minutes=5)
 MAX_TTL = timedelta(hours=1)
 LINK_SCHEME = "oc-pair://"
 _DEFAULT_PORTS = {"wss": 443}
+# RFC 1123 section 2.1, and a last label with a letter: what ends in a number is read as an IPv4 address.
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?=[0-9-]*[A-Za-z]){_LABEL}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +69,32 @@ def setup_url(host: str, port: int) -> str:
     The decoder compares a URL with its WHATWG form: lower-case host, no default port, no trailing slash (§3.6).
 
     Args:
-        host: a name or an IP address; an IPv6 address without brackets.
+        host: a name or an IP address; an IPv6 address without brackets and zone.
         port: 1 to 65535.
 
     Raises:
-        ValueError: the port is wss's default, which the decoder refuses to see written and phones to see absent.
+        ValueError: no such host or port; or the port is wss's default, which the decoder refuses to see written and
+            phones to see absent.
     """
     if port == _DEFAULT_PORTS["wss"]:
         raise ValueError("a setup code cannot name port 443: choose another listen.app_port")
-    bracketed = f"[{host.lower()}]" if ":" in host else host.lower()
-    url = f"wss://{bracketed}:{port}"
-    if urlsplit(url).port != port:
-        raise ValueError(f"{host!r} is not a host name or address")
-    return url
+    if not 1 <= port <= 65535:
+        raise ValueError(f"{port} is no port")
+    return f"wss://{_normal_host(host)}:{port}"
+
+
+def _normal_host(host: str) -> str:
+    if _NAME.fullmatch(host):
+        return host.lower()
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise ValueError(f"{host!r} is not a host name or address") from None
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.scope_id is not None or address.ipv4_mapped is not None:
+        raise ValueError(f"{host!r} cannot stand in a URL")
+    return f"[{address.compressed}]"
 
 
 @dataclass(frozen=True, slots=True)

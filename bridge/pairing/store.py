@@ -44,6 +44,7 @@ class NodeStore:
         self._lock = asyncio.Lock()
         self._listeners: list[Listener] = []
         self._nodes: dict[str, NodeRecord] = {record.node_id: record for record in _load(self._path).nodes}
+        self._work: asyncio.Task[NodeRecord] | None = None
 
     @property
     def nodes(self) -> Mapping[str, NodeRecord]:
@@ -72,22 +73,28 @@ class NodeStore:
         Raises:
             StoreError: the disk refused, or the store is full; nothing has changed then.
         """
-        async with self._lock:
+        await self._lock.acquire()
+        # The work has the lock from here on, and a task of its own: a caller that goes away in the middle of a write
+        # must neither leave memory and disk apart, nor let the next writer in, nor keep the listeners from hearing.
+        loop = asyncio.get_running_loop()
+        self._work = loop.create_task(self._locked_update(node_id, change), name="store-update")
+        return await asyncio.shield(self._work)
+
+    async def _locked_update(self, node_id: str, change: Callable[[NodeRecord | None], NodeRecord]) -> NodeRecord:
+        try:
             record = change(self._nodes.get(node_id))
             if record == self._nodes.get(node_id):
                 return record
             if node_id not in self._nodes and len(self._nodes) >= MAX_NODES:
                 raise StoreError(f"{self._path} holds {MAX_NODES} nodes already")
             after = {**self._nodes, node_id: record}
-            # Shielded: a caller that goes away in the middle of a write must not leave memory and disk apart.
-            await asyncio.shield(self._write(after))
+            await asyncio.to_thread(_save, self._path, StoreFile(nodes=tuple(after.values())))
+            self._nodes = after
+        finally:
+            self._lock.release()
         for listener in self._listeners:
             listener(record)
         return record
-
-    async def _write(self, after: dict[str, NodeRecord]) -> None:
-        await asyncio.to_thread(_save, self._path, StoreFile(nodes=tuple(after.values())))
-        self._nodes = after
 
 
 def _load(path: Path) -> StoreFile:
@@ -106,6 +113,8 @@ def _load(path: Path) -> StoreFile:
         ) from exc
     if stored.version != STORE_VERSION:
         raise StoreError(f"{path} has version {stored.version}; this clawdis-bridge reads version {STORE_VERSION}")
+    if len({record.node_id for record in stored.nodes}) != len(stored.nodes):
+        raise StoreError(f"{path} holds two records of one node. Put a backup in its place")
     return stored
 
 

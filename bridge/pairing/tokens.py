@@ -14,6 +14,10 @@ from gateway_client.identity import encode_base64url
 TOKEN_BYTES = 32  # 43 characters of base64url, the length that gateway and apps use
 
 
+class TokenEndedError(Exception):
+    """A token that was good a moment ago has ended: a newer one was used."""
+
+
 @dataclass(frozen=True, slots=True)
 class MintedToken:
     """A token on its way to its owner; after that only its hash exists.
@@ -55,12 +59,20 @@ def find(tokens: Sequence[TokenEntry], presented: str) -> TokenEntry | None:
 
 
 def first_use(record: NodeRecord, role: Role, entry: TokenEntry) -> NodeRecord:
-    """Returns the record after `entry` was presented: on its first use every older token of the role ends."""
-    if entry.used:
-        return record
+    """Returns the record after `entry` was presented: on its first use every older token of the role ends.
+
+    What counts is the entry of that hash as the record has it now: two sockets may present one token at once.
+
+    Raises:
+        TokenEndedError: the record does not have the token any more.
+    """
     tokens = record.tokens(role)
-    newer = tokens[tokens.index(entry) + 1 :]
-    return record.with_tokens(role, (entry.model_copy(update={"used": True}), *newer))
+    place = next((at for at, one in enumerate(tokens) if one.hash == entry.hash), None)
+    if place is None:
+        raise TokenEndedError
+    if tokens[place].used:
+        return record
+    return record.with_tokens(role, (tokens[place].model_copy(update={"used": True}), *tokens[place + 1 :]))
 
 
 def issue(record: NodeRecord, role: Role, token: MintedToken) -> NodeRecord:

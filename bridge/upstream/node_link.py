@@ -185,7 +185,7 @@ class NodeLink:
         if exc.detail_code == "PAIRING_REQUIRED":
             try:
                 if await self._approval.approve_device(self._identity):
-                    return 0.0
+                    return planned
             except (GatewayError, SurfaceError, SecretError) as failed:
                 self._log.warning("device-approval-failed", error=str(failed))
         if self._told != exc.detail_code and needs_a_person(exc):

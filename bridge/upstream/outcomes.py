@@ -55,7 +55,7 @@ def read_invoke(payload: Json, now: float) -> Invoke | None:
         return None
     fields = object_of(payload)
     params, timeout = fields.get("paramsJSON"), fields.get("timeoutMs")
-    timeout_ms = timeout if isinstance(timeout, int) and 0 < timeout <= MAX_TIMEOUT_MS else DEFAULT_TIMEOUT_MS
+    timeout_ms = _milliseconds(timeout)
     return Invoke(
         invoke_id,
         command,
@@ -64,6 +64,12 @@ def read_invoke(payload: Json, now: float) -> Invoke | None:
         text_of(payload, "idempotencyKey"),
         now + timeout_ms / 1000,
     )
+
+
+def _milliseconds(timeout: Json) -> int:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
+        return DEFAULT_TIMEOUT_MS
+    return max(1, int(min(timeout, MAX_TIMEOUT_MS)))
 
 
 @dataclass(slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class SecretReader:
     """
 
     settings: GatewayTable
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     home: Path
 
     def read(self) -> Credentials:
@@ -80,12 +81,11 @@ class SecretReader:
         if self.settings.token_file.startswith("~/"):
             path = self.home / self.settings.token_file[2:]
         try:
-            status = path.stat()
-            if stat.S_IMODE(status.st_mode) & 0o077:
-                raise SecretError(f"{path} can be read by other users. Close it: chmod 600 '{path}'")
-            text = path.read_bytes()[:MAX_SECRET_BYTES].decode("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as exc:
+            text = _read_token(path)
+        except OSError as exc:
             raise SecretError(f"{path} cannot be read ({exc}). It must hold the gateway's token") from exc
+        except UnicodeDecodeError:
+            raise SecretError(f"{path} holds something else than text. It must hold the gateway's token") from None
         return Credentials("token", text) if text else None
 
     @staticmethod
@@ -120,6 +120,19 @@ class SecretReader:
         return Path(folder) if folder else self.home / ".openclaw"
 
 
+def _read_token(path: Path) -> str:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # a pipe must not block
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise SecretError(f"{path} is no regular file. It must hold the gateway's token")
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            raise SecretError(f"{path} can be read by other users. Close it: chmod 600 '{path}'")
+        data = file.read(MAX_SECRET_BYTES + 1)
+    if len(data) > MAX_SECRET_BYTES:
+        raise SecretError(f"{path} is longer than {MAX_SECRET_BYTES} bytes: that is no token")
+    return data.decode("utf-8").strip()
+
+
 def _load(path: Path) -> JsonObject:
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
@@ -132,4 +145,6 @@ def _load(path: Path) -> JsonObject:
         ) from None
     except (OSError, ValueError) as exc:
         raise SecretError(f"{path} cannot be read ({exc})") from exc
+    except RecursionError:
+        raise SecretError(f"{path} cannot be read (it is nested too deeply)") from None
     return object_of(document)

@@ -33,6 +33,7 @@ from gateway_client.identity import DeviceIdentity
 APPEAR_S = 5.0  # seconds for a fresh surface to be listed by the gateway
 POLL_S = 0.1  # seconds between looks
 PAIRING_SCOPES = ("operator.pairing", "operator.write")
+DEVICE_SCOPES = ("operator.pairing", "operator.admin")  # the gateway lets only an admin approve a device as a node
 
 
 class SurfaceError(Exception):
@@ -114,7 +115,7 @@ class SurfaceApproval:
 
     async def approve_device(self, identity: DeviceIdentity) -> bool:
         """Approves the pending device pairing of a key of ours; returns whether there was one."""
-        async with self._pairing_link(PAIRING_SCOPES) as link:
+        async with self._pairing_link(DEVICE_SCOPES) as link:
             listed = await _ask(link, "device.pair.list", {})
             request_id = find_device(listed, identity.device_id, identity.public_key_text)
             if request_id is None:
@@ -144,7 +145,7 @@ class SurfaceApproval:
                 yield link
             finally:
                 pump.cancel()
-                await asyncio.wait({pump})
+                await asyncio.gather(pump, return_exceptions=True)
 
 
 def _removals(gateway_id: str) -> list[tuple[str, JsonObject]]:

@@ -59,12 +59,23 @@ def find_pending(payload: Json, gateway_id: str) -> JsonObject | None:
 
 
 def may_approve(entry: JsonObject, offer: Surface) -> bool:
-    """Tells whether a pending surface holds nothing that this connection did not offer."""
+    """Tells whether a pending surface holds nothing that this connection did not offer.
+
+    A member that is not of the form it should have is taken for more than was offered.
+    """
+    permissions = entry.get("permissions")
     return (
-        set(_names(entry.get("commands"))) <= set(offer.commands)
-        and set(_names(entry.get("caps"))) <= set(offer.caps)
-        and object_of(entry.get("permissions")).keys() <= offer.permissions.keys()
+        _holds_only(entry.get("commands"), offer.commands)
+        and _holds_only(entry.get("caps"), offer.caps)
+        and (permissions is None or isinstance(permissions, dict))
+        and all(offer.permissions.get(name) is on for name, on in object_of(permissions).items())
     )
+
+
+def _holds_only(value: Json, offered: tuple[str, ...]) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, list) and all(isinstance(name, str) and name in offered for name in value)
 
 
 def approval_scopes(entry: JsonObject) -> tuple[str, ...]:

@@ -116,12 +116,16 @@ class Wire:
 @contextlib.asynccontextmanager
 async def wire(url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Wire]:
     """Open a socket and take the challenge; the socket is closed at the end."""
-    async with connect(url, max_size=None, compression=None, proxy=None, additional_headers=headers) as socket:
+    socket = await connect(url, max_size=None, compression=None, proxy=None, additional_headers=headers)
+    try:
         client = Wire(socket)
         challenge = await client.frame()
         assert challenge["event"] == "connect.challenge", challenge
         client.nonce, client.ts = challenge["payload"]["nonce"], challenge["payload"]["ts"]
         yield client
+    finally:
+        if socket.close_code is None:
+            await socket.close()
 
 
 async def refused(client: Wire, params: Any) -> Refused:

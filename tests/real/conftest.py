@@ -58,10 +58,10 @@ class Estate:
         """Returns an operator of the gateway, past the bridge, to be entered."""
         return operator(self.gateway.url, self.gateway.token)
 
-    async def gateway_id(self, phone: IPhone) -> str:
-        """Returns the id that stands for a phone at the gateway, once it is connected and settled."""
-        row = await self.bridge.node_in(phone.node_id, "connected", "background")
-        return row.gateway_node_id
+    async def gateway_id(self, phone: IPhone, *commands: str) -> str:
+        """Returns the id that stands for a phone at the gateway, once these commands can be invoked."""
+        detail = await self.bridge.settled(phone.node_id, *commands)
+        return detail.gateway_node_id
 
 
 def bootstrap_token(setup_code: str) -> str:

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.real]
 
 
 async def _which(estate: Estate, node_id: str, key: str) -> dict[str, object]:
-    row = await estate.bridge.node_in(node_id, "connected")
+    row = await estate.bridge.settled(node_id, "system.which")
     async with estate.operator() as client:
         answer = await client.request(
             "node.invoke",

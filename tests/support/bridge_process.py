@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from bridge.control.client import ControlClient
-from bridge.control.documents import NodeRow, PendingRequest, Status
-from bridge.errors import BridgeError
+from bridge.control.documents import NodeDetail, NodeRow, PendingRequest, Status
+from bridge.errors import BridgeError, UnknownId
 from tests.support.waiting import eventually
 
 T = TypeVar("T")
@@ -157,6 +157,18 @@ class BridgeProcess:
             return next((row for row in rows if row.node_id == node_id and row.state in states), None)
 
         return await eventually(look, timeout_s=timeout_s, what=f"node {states}")
+
+    async def settled(self, node_id: str, *commands: str, timeout_s: float = 30.0) -> NodeDetail:
+        """Waits until the gateway lets these commands through to a node."""
+
+        async def look() -> NodeDetail | None:
+            try:
+                detail = await self.ask(lambda: self.client.node(node_id))
+            except UnknownId:
+                return None
+            return detail if detail.state != "offline" and set(commands) <= set(detail.effective_commands) else None
+
+        return await eventually(look, timeout_s=timeout_s, what=f"{commands} effective")
 
     async def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a command of the command line against this daemon."""

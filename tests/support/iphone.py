@@ -103,10 +103,8 @@ class IPhone:
         """Returns signed parameters of `connect`."""
         client = self.client(role)
         token = auth.get("token") or auth.get("deviceToken") or auth.get("bootstrapToken") or ""
-        text = "|".join(
-            ["v2", self.node_id, client["id"], client["mode"], role, ",".join(scopes), str(challenge["ts"]), token]
-            + [challenge["nonce"]]
-        )
+        signed = ("v2", self.node_id, client["id"], client["mode"], role, ",".join(scopes), str(challenge["ts"]))
+        text = "|".join((*signed, token, challenge["nonce"]))
         params: Json = {
             "minProtocol": 3 if role == "node" else 4,
             "maxProtocol": 4,
@@ -153,7 +151,7 @@ class PhoneSocket:
         self.hello: Json = {}
         self.handlers: dict[str, Callable[[Json], Any]] = {}
         self.silent: set[str] = set()
-        self._auth = auth
+        self.auth = auth
         self._scopes = scopes
         self._answers: dict[str, asyncio.Future[Json]] = {}
         self._socket: ClientConnection
@@ -173,7 +171,7 @@ class PhoneSocket:
         self._pump = asyncio.get_running_loop().create_task(self._read())
         try:
             challenge = (await self.event("connect.challenge"))["payload"]
-            params = self.phone.connect_params(self.role, self._auth, self._scopes, challenge)
+            params = self.phone.connect_params(self.role, self.auth, self._scopes, challenge)
             answer = await self.request("connect", params, timeout_s=30)
             if not answer["ok"]:
                 raise Refused(answer["error"])

@@ -26,7 +26,7 @@ _DEFAULTS: dict[str, tuple[str, ...]] = {
     ),
     "macos": (*_UNKNOWN, *_DEVICE, *_PERSONAL, "camera.ptz.status", "device.apps", *_DESKTOP),
     "windows": (*_UNKNOWN, *_DEVICE, *_DESKTOP),
-    "linux": _DESKTOP,
+    "linux": ("camera.list", "location.get", *_DESKTOP),
     "watchos": (*_DEVICE, "system.notify"),
     "unknown": _UNKNOWN,
 }  # fmt: skip

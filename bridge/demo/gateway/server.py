@@ -247,7 +247,13 @@ def _check_upgrade(connection: ServerConnection, request: HttpRequest) -> HttpRe
     """Refuses proxied requests, and answers the health page; everything else may upgrade."""
     if any(name in request.headers for name in FORWARDED):
         body = '{"error":{"message":"proxy attribution required","type":"proxy_attribution_required"}}'
-        return connection.respond(http.HTTPStatus.FORBIDDEN, body)
+        return _json(connection.respond(http.HTTPStatus.FORBIDDEN, body))
     if request.path == "/healthz":
-        return connection.respond(http.HTTPStatus.OK, '{"ok":true,"status":"live"}')
+        return _json(connection.respond(http.HTTPStatus.OK, '{"ok":true,"status":"live"}'))
     return None
+
+
+def _json(response: HttpResponse) -> HttpResponse:
+    del response.headers["Content-Type"]
+    response.headers["Content-Type"] = "application/json; charset=utf-8"
+    return response

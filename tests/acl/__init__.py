@@ -1,0 +1,1 @@
+"""Tests of `acl`: the tables, the decision and the meter."""

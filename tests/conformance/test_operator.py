@@ -1,0 +1,231 @@
+"""The operator's side: scopes, refusals, the agent and the conversation, tick, shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+
+import aiohttp
+import pytest
+
+from tests.conformance.target import REPLY, Target, embedded, real
+from tests.conformance.wire import Json, operator_params, wire
+from tests.support.schema import validate_frame
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+READ, WRITE, PAIRING, ADMIN = "operator.read", "operator.write", "operator.pairing", "operator.admin"
+
+# method -> the scope that it needs.
+SCOPES = {
+    "node.list": READ,
+    "node.describe": READ,
+    "chat.history": READ,
+    "sessions.list": READ,
+    "agents.list": READ,
+    "config.get": READ,
+    "voicewake.get": READ,
+    "voicewake.routing.get": READ,
+    "gateway.identity.get": READ,
+    "models.list": READ,
+    "talk.config": READ,
+    "users.prefs.get": READ,
+    "node.invoke": WRITE,
+    "agent": WRITE,
+    "agent.wait": WRITE,
+    "chat.send": WRITE,
+    "chat.abort": WRITE,
+    "voicewake.set": WRITE,
+    "node.pair.list": PAIRING,
+    "node.pair.approve": PAIRING,
+    "node.pair.reject": PAIRING,
+    "node.pair.remove": PAIRING,
+    "device.pair.list": PAIRING,
+    "device.pair.approve": PAIRING,
+    "device.pair.reject": PAIRING,
+    "device.pair.remove": PAIRING,
+    "exec.approval.list": "operator.approvals",
+    "system-event": ADMIN,
+    "config.set": ADMIN,
+    "device.pair.setupCode": ADMIN,
+    "no.such.method": ADMIN,
+}
+
+
+@pytest.mark.parametrize("method", SCOPES)
+async def test_missing_scope_has_one_shape(gateway: Target, method: str) -> None:
+    scope = SCOPES[method]
+    others = [item for item in (READ, WRITE, PAIRING) if item != scope and not (scope == READ and item == WRITE)]
+    async with gateway.operator(others) as operator:
+        error = await operator.error(method, {})
+    details = {"code": "MISSING_SCOPE", "missingScope": scope, "requiredScopes": [scope]}
+    assert error == {"code": "FORBIDDEN", "message": f"missing scope: {scope}", "details": details}
+
+
+@pytest.mark.parametrize("scope", [READ, WRITE])
+async def test_write_includes_read(gateway: Target, scope: str) -> None:
+    async with gateway.operator([scope]) as operator:
+        assert "nodes" in await operator.ok("node.list", {})
+        assert "triggers" in await operator.ok("voicewake.get", {})
+
+
+async def test_unknown_method_is_named_to_an_admin(gateway: Target) -> None:
+    async with gateway.operator() as operator:
+        error = await operator.error("no.such.method", {})
+    assert error == {"code": "INVALID_REQUEST", "message": "unknown method: no.such.method"}
+
+
+@pytest.mark.parametrize("method", ["node.event", "node.invoke.result", "node.pending.pull", "skills.bins"])
+async def test_node_method_is_not_for_operators(gateway: Target, method: str) -> None:
+    async with gateway.operator() as operator:
+        error = await operator.error(method, {})
+    assert error == {"code": "INVALID_REQUEST", "message": "unauthorized role: operator"}
+
+
+MALFORMED: list[tuple[str, Json]] = [
+    ("node.list", {"x": 1}),
+    ("node.describe", {}),
+    ("node.describe", {"nodeId": "unknown"}),
+    ("node.pair.list", {"x": 1}),
+    ("node.pair.approve", {}),
+    ("node.pair.approve", {"requestId": "unknown"}),
+    ("node.pair.reject", {"requestId": "unknown"}),
+    ("node.pair.remove", {"nodeId": "unknown"}),
+    ("device.pair.list", {"x": 1}),
+    ("device.pair.approve", {"requestId": "unknown"}),
+    ("device.pair.reject", {"requestId": "unknown"}),
+    ("device.pair.remove", {"deviceId": "unknown"}),
+    ("agent", {"message": "hi"}),
+    ("agent", {"message": "", "idempotencyKey": "k"}),
+    ("agent", {"message": "hi", "idempotencyKey": "k", "bogus": 1}),
+    ("agent.wait", {}),
+    ("chat.send", {"sessionKey": "main"}),
+    ("chat.send", {"sessionKey": "main", "message": "x"}),
+    ("chat.history", {}),
+    ("chat.history", {"sessionKey": "main", "limit": 1001}),
+    ("chat.abort", {}),
+    ("sessions.list", {"bogus": 1}),
+    ("agents.list", {"x": 1}),
+    ("config.get", {"x": 1}),
+    ("voicewake.set", {}),
+    ("voicewake.set", {"triggers": "x"}),
+]
+
+
+@pytest.mark.parametrize(("method", "params"), MALFORMED, ids=[f"{m} {json.dumps(p)}" for m, p in MALFORMED])
+async def test_malformed_request_is_refused(gateway: Target, method: str, params: Json) -> None:
+    async with gateway.operator() as operator:
+        assert (await operator.error(method, params))["code"] == "INVALID_REQUEST"
+
+
+async def test_answers_have_what_the_bridge_reads(gateway: Target) -> None:
+    async with gateway.operator() as operator:
+        health = await operator.ask("health")
+        validate_frame(health, method="health")
+        assert health["payload"]["ok"] is True
+        assert (await operator.ok("agents.list", {}))["defaultId"] == "main"
+        assert isinstance((await operator.ok("sessions.list", {"limit": 1}))["sessions"], list)
+        assert (await operator.ok("config.get", {}))["exists"] is True
+        identity = await operator.ok("gateway.identity.get", {})
+        assert (len(identity["deviceId"]), len(identity["publicKey"])) == (64, 43)
+        assert set(await operator.ok("voicewake.routing.get", {})) == {"config"}
+
+
+async def test_agent_is_answered_twice(gateway: Target) -> None:
+    run_id = str(uuid.uuid4())
+    async with gateway.operator((READ, WRITE)) as operator:
+        turn = {"message": "hello", "sessionKey": "main", "idempotencyKey": run_id}
+        await operator.send({"type": "req", "id": "a", "method": "agent", "params": turn})
+        first = await operator.answer("a", first=True)
+        final = await operator.answer("a")
+        waited = await operator.ok("agent.wait", {"runId": run_id, "timeoutMs": 5_000})
+        history = await operator.ok("chat.history", {"sessionKey": "main"})
+    accepted = first["payload"]
+    assert (first["ok"], accepted["status"], accepted["runId"]) == (True, "accepted", run_id)
+    assert (accepted["sessionKey"], accepted["agentId"]) == ("agent:main:main", "main")
+    assert (final["ok"], final["payload"]["status"], final["payload"]["runId"]) == (True, "ok", run_id)
+    assert final["payload"]["result"]["payloads"][0]["text"] == REPLY
+    assert (waited["runId"], waited["status"]) == (run_id, "ok")
+    assert history["sessionKey"] == "main"
+    assert [message["role"] for message in history["messages"]][-2:] == ["user", "assistant"]
+
+
+async def test_unknown_run_times_out(gateway: Target) -> None:
+    async with gateway.operator() as operator:
+        waited = await operator.ok("agent.wait", {"runId": "no-such-run", "timeoutMs": 20})
+    assert waited == {"runId": "no-such-run", "status": "timeout"}
+
+
+async def test_chat_is_sent_and_its_end_announced(gateway: Target) -> None:
+    run_id = str(uuid.uuid4())
+    async with gateway.operator((READ, WRITE)) as operator:
+        message = {"sessionKey": "main", "message": "hello", "idempotencyKey": run_id}
+        started = await operator.ok("chat.send", message)
+        final = await operator.event("chat", lambda body: body["runId"] == run_id and body["state"] == "final")
+        nothing = await operator.ok("chat.abort", {"sessionKey": "main"})
+    assert started == {"runId": run_id, "status": "started"}
+    assert final["seq"] > 0
+    assert final["payload"]["sessionKey"] == "agent:main:main"
+    assert final["payload"]["message"]["role"] == "assistant"
+    assert nothing == {"ok": True, "aborted": False, "runIds": []}
+
+
+async def test_proxied_upgrade_is_refused(gateway: Target) -> None:
+    url = gateway.url.replace("ws://", "http://")
+    headers = {"X-Forwarded-For": "203.0.113.9"}
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as failure:
+            await session.ws_connect(url, headers=headers)
+        async with session.get(f"{url}/healthz") as answer:
+            assert await answer.json() == {"ok": True, "status": "live"}
+    assert failure.value.status == 403
+
+
+@pytest.mark.slow
+async def test_tick_and_handshake_limit(gateway: Target) -> None:
+    slack_s = 5.0
+    loop = asyncio.get_running_loop()
+
+    async def silent() -> float:
+        async with wire(gateway.url) as client:
+            start = loop.time()
+            assert await client.closed(gateway.handshake_s + slack_s) == (1000, "")
+            return loop.time() - start
+
+    async def ticking() -> Json:
+        async with gateway.operator() as operator, asyncio.timeout(gateway.tick_ms / 1000 + slack_s):
+            while True:
+                frame = await operator.frame(gateway.tick_ms / 1000 + slack_s)
+                if frame.get("event") == "tick":
+                    return frame
+
+    async with asyncio.TaskGroup() as tasks:
+        closing, tick = tasks.create_task(silent()), tasks.create_task(ticking())
+    assert closing.result() >= gateway.handshake_s - 1
+    validate_frame(tick.result())
+    assert tick.result()["seq"] > 0
+
+
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("real", marks=pytest.mark.real)])
+async def test_orderly_stop_says_goodbye_and_the_port_comes_back(kind: str) -> None:
+    make = real(with_model=False) if kind == "real" else embedded()
+    async with make as gateway, gateway.operator() as operator:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(gateway.gateway.stop())
+            shutdown = await operator.event("shutdown")
+            end = await operator.closed()
+        assert shutdown["payload"]["reason"] == "gateway stopping"
+        assert end == (1012, "service restart")
+        if kind == "embedded":
+            await gateway.gateway.start()
+            async with wire(gateway.url) as client:
+                assert (await client.ok("connect", operator_params({"token": gateway.token})))["type"] == "hello-ok"
+
+
+@pytest.mark.parametrize("kind", ["embedded"])
+async def test_kill_drops_the_connection_without_a_word(kind: str) -> None:
+    async with embedded() as gateway, gateway.operator() as operator:
+        await gateway.gateway.kill()
+        code, _ = await operator.closed()
+    assert code == 1006

@@ -1,0 +1,123 @@
+"""The agent of the real gateway and a phone: its `nodes` tool moves the phone's screen, the phone's voice wakes it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.real.conftest import Estate
+from tests.support.model_server import invoke_then_say, say
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.real]
+
+
+async def test_an_agent_turn_moves_the_screen_of_the_phone(estate: Estate) -> None:
+    phone = estate.phone("Screen phone")
+    async with await estate.invite(phone) as node, estate.operator() as client:
+        node_id = await estate.gateway_id(phone, "screen.navigate")
+        shown: list[str] = []
+
+        def navigate(params: dict[str, str]) -> dict[str, str]:
+            shown.append(params["url"])
+            return {"url": params["url"], "title": "Example"}
+
+        node.handlers["screen.navigate"] = navigate
+        estate.model.script = invoke_then_say(
+            node_id, "screen.navigate", {"url": "https://example.org/"}, "The page is on your phone."
+        )
+        done = await client.request(
+            "agent",
+            {"message": "Show me the page", "sessionKey": "main", "idempotencyKey": "d-1"},
+            final=True,
+            timeout_s=60,
+        )
+        assert shown == ["https://example.org/"]
+        assert done["status"] == "ok"
+        history = json.dumps(await client.request("chat.history", {"sessionKey": "agent:main:main", "limit": 50}))
+        assert "The page is on your phone." in history
+        assert "Show me the page" in history
+
+
+async def test_a_voice_transcript_starts_an_agent_turn(estate: Estate) -> None:
+    phone = estate.phone("Speaking phone")
+    async with await estate.invite(phone, "voice") as node, estate.operator() as client:
+        await estate.gateway_id(phone)
+        estate.model.script = say("It is noon.")
+        await _linked(estate, phone.node_id)
+        answer = await node.request(
+            "node.event",
+            {
+                "event": "voice.transcript",
+                "payloadJSON": json.dumps({"text": "What time is it?", "eventId": "e-1", "deliver": True, "to": "x"}),
+            },
+        )
+        assert answer["ok"], answer
+
+        async def replied() -> bool:
+            history = await client.request("chat.history", {"sessionKey": "agent:main:main", "limit": 50})
+            text = json.dumps(history)
+            return "What time is it?" in text and "It is noon." in text
+
+        await eventually(replied, timeout_s=60, step_s=0.3, what="the reply in the transcript")
+    (event,) = [frame["params"] for frame in estate.tap.sent_up("node.event") if "noon" not in str(frame)][-1:]
+    assert json.loads(event["payloadJSON"]) == {"text": "What time is it?", "eventId": "e-1", "sessionKey": "main"}
+
+
+async def _linked(estate: Estate, node_id: str) -> None:
+    async def look() -> bool:
+        rows = await estate.bridge.ask(estate.bridge.client.nodes)
+        (row,) = [row for row in rows if row.node_id == node_id]
+        async with estate.operator() as client:
+            nodes = (await client.request("node.list"))["nodes"]
+        return any(one["nodeId"] == row.gateway_node_id and one["connected"] for one in nodes)
+
+    await eventually(look, timeout_s=20, what="linked")
+
+
+async def test_a_phone_with_chat_runs_an_agent_with_two_answers(estate: Estate) -> None:
+    phone = estate.phone("Asking phone")
+    estate.model.script = say("Two answers.")
+    async with await estate.invite(phone, "chat") as node:
+        params = {
+            "message": "How many answers?",
+            "idempotencyKey": "agent-1",
+            "deliver": True,
+            "channel": "telegram",
+            "extraSystemPrompt": "obey",
+            "agentId": "other",
+        }
+        accepted = await node.request("agent", params, timeout_s=30)
+        assert accepted["payload"]["status"] == "accepted"
+
+        def final() -> dict[str, object] | None:
+            same = [frame for frame in node.frames if frame.get("id") == accepted["id"]]
+            return same[1] if len(same) == 2 else None
+
+        last = await eventually(final, timeout_s=60, what="the final answer")
+        assert last["ok"] is True
+        waited = await node.request("agent.wait", {"runId": accepted["payload"]["runId"], "timeoutMs": 1000})
+        assert waited["payload"]["status"] == "ok"
+    (sent,) = [frame["params"] for frame in estate.tap.sent_up("agent")]
+    assert sent == {"message": "How many answers?", "idempotencyKey": "agent-1", "sessionKey": "main"}
+
+
+async def test_words_that_look_like_orders_are_not_passed_on(estate: Estate) -> None:
+    phone = estate.phone("Sly phone")
+    before = len(estate.tap.sent_up("node.event")) + len(estate.tap.sent_up("agent"))
+    async with await estate.invite(phone, "voice", "chat") as node:
+        for text in ("/new", " /reset", "!ls", "\u200b/status"):
+            event = {"event": "voice.transcript", "payloadJSON": json.dumps({"text": text})}
+            said = await node.request("node.event", event)
+            assert said["payload"] == {
+                "ok": True,
+                "event": "voice.transcript",
+                "handled": False,
+                "reason": "not_permitted",
+            }
+            asked = await node.request("agent", {"message": text, "idempotencyKey": f"k{text!r}".replace(" ", "")})
+            assert asked["error"]["code"] == "FORBIDDEN"
+        elsewhere = {"message": "hi", "idempotencyKey": "k", "sessionKey": "agent:main:telegram:1"}
+        assert (await node.request("agent", elsewhere))["error"]["details"]["reason"] == "session"
+    assert len(estate.tap.sent_up("node.event")) + len(estate.tap.sent_up("agent")) == before

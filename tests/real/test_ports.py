@@ -1,0 +1,81 @@
+"""What the bridge opens: its two TCP ports and UDP 5353 on the listening addresses, and nothing else."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from pathlib import Path
+
+import ifaddr
+import pytest
+
+from bridge.control.documents import Status
+from tests.support.bridge_process import BridgeProcess
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only on Linux: reads /proc/net")
+
+LISTEN = "0A"
+TABLES = ("tcp", "tcp6", "udp", "udp6")
+Opened = set[tuple[str, str, int]]
+
+
+def _address(text: str) -> str:
+    raw = b"".join(struct.pack("<I", int(text[at : at + 8], 16)) for at in range(0, len(text), 8))
+    return str(ipaddress.ip_address(raw))
+
+
+def opened_by(pid: int) -> Opened:
+    """Returns (protocol, address, port) of every listening TCP and every UDP socket of a process."""
+    inodes: set[str] = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = str(entry.readlink())
+        except FileNotFoundError:
+            continue
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    found: Opened = set()
+    for table in TABLES:
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[9] in inodes and (table.startswith("udp") or fields[3] == LISTEN):
+                host, port = fields[1].split(":")
+                found.add((table[:3], _address(host), int(port, 16)))
+    return found
+
+
+def _lan_address() -> str:
+    for adapter in ifaddr.get_adapters():
+        for entry in adapter.ips:
+            if isinstance(entry.ip, str) and not entry.ip.startswith("127."):
+                return entry.ip
+    raise AssertionError("this machine has no address beyond loopback: the test needs one")
+
+
+async def test_beyond_loopback_it_opens_two_tcp_ports_and_mdns(unused_tcp_port: int) -> None:
+    lan = _lan_address()
+    bridge = BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None, hosts=["127.0.0.1", lan], discovery=True)
+    async with bridge:
+        status = await eventually(lambda: _on_the_air(bridge), timeout_s=40, what="on the air")
+        ports = {listener.name: listener.port for listener in status.listeners}
+        found = opened_by(bridge.pid)
+        tcp = {(host, port) for kind, host, port in found if kind == "tcp"}
+        assert tcp == {(host, port) for host in ("127.0.0.1", lan) for port in ports.values()}
+        udp = {port for kind, _, port in found if kind == "udp"}
+        assert udp == {5353}
+        assert "wss://clawdis-bridge-" in (await bridge.cli("pair", "--qr", "--json")).stdout
+
+
+async def _on_the_air(bridge: BridgeProcess) -> Status | None:
+    status = await bridge.ask(bridge.client.status)
+    return status if status.discovery.state == "on" else None
+
+
+async def test_on_loopback_nothing_is_open_to_the_network(unused_tcp_port: int) -> None:
+    async with BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None, discovery=True) as bridge:
+        found = opened_by(bridge.pid)
+        assert {host for _, host, _ in found} == {"127.0.0.1"}
+        assert {kind for kind, _, _ in found} == {"tcp"}
+        status = await bridge.ask(bridge.client.status)
+        assert status.discovery.state == "off"
