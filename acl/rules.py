@@ -86,7 +86,7 @@ RULES: tuple[Rule, ...] = (
     _rule("down-invoke", _DOWN, "node.invoke.cancel node.invoke.input"),
     _rule("down-voice", _DOWN, "voicewake.changed voicewake.routing.changed", [_P.VOICE]),
     _rule("down-chat", _DOWN, "chat agent", [_P.CHAT]),
-    _rule("down-operator-chat", _DOWN_OPERATOR, "chat agent session.message", [_P.CHAT], "operator.read"),
+    _rule("down-operator-chat", _DOWN_OPERATOR, "chat agent", [_P.CHAT], "operator.read"),
     _rule(
         "down-operator-voice",
         _DOWN_OPERATOR,

@@ -130,6 +130,7 @@ class Daemon:
         await stack.enter_async_context(ControlServer(self._home / CONTROL_SOCKET, operations))
         tasks.spawn("operator-link", hub.switchboard.operator.run())
         tasks.spawn("expire-requests", _expire(hub.reception))
+        tasks.spawn("watch-withheld", hub.switchboard.watch_withheld())
         if self._config.discovery.enabled:
             records = build_records(names, identity.pin, app_port=listeners[1].port, node_port=None)
             tasks.spawn("advertiser", self._advertise(records, addresses))

@@ -27,11 +27,8 @@ from bridge.pairing.desk import PairingRequest
 from bridge.pairing.records import NodeRecord, clean_label, key_fingerprint
 from bridge.pairing.setup_code import CODE_BYTES, SetupCode
 from bridge.pairing.store import StoreError
-from bridge.upstream.operator_link import LinkDownError
 from certs.errors import IdentityError
 from certs.store import BridgeIdentity
-from gateway_client.errors import GatewayError
-from gateway_client.frames import object_of
 from gateway_client.identity import encode_base64url
 
 NodeState = Literal["connected", "background", "offline", "revoked"]
@@ -221,20 +218,7 @@ class BridgeOperations:
     async def _allow_line(self, withheld: list[str]) -> str | None:
         if not withheld:
             return None
-        return allow_line(await self._allowed_at_gateway(), withheld)
-
-    async def _allowed_at_gateway(self) -> list[str] | None:
-        try:
-            answer = await self._hub.switchboard.operator.request("config.get", {}, wait_s=5.0)
-        except (LinkDownError, GatewayError):
-            return None
-        found: object = object_of(answer.payload).get("config")
-        for name in ("gateway", "nodes", "commands"):
-            found = found.get(name) if isinstance(found, dict) else None
-        if not answer.ok:
-            return None
-        allowed = found.get("allow") if isinstance(found, dict) else None
-        return [name for name in allowed if isinstance(name, str)] if isinstance(allowed, list) else []
+        return allow_line(await self._hub.switchboard.allowed_at_gateway(), withheld)
 
     async def _change(self, node_id: str, update: dict[str, object]) -> documents.NodeRow:
         record = self._record(node_id)

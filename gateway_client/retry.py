@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from gateway_client.errors import ConnectRefusedError, GatewayError, NotLoopbackError
 
-FIRST_S = 0.25  # seconds; the gateway is on this machine, so a short first wait costs nobody anything
+FIRST_S = 1.0  # seconds; the gateway is on this machine, so a short first wait costs nobody anything
 LIMIT_S = 5.0  # seconds
 STARTING_LIMIT_S = 2.0  # seconds: what clients clamp a starting gateway's hint to (gateway-protocol §3.5)
 REFUSED_S = 30.0  # seconds between attempts after an authentication refusal: it needs a person, not hammering
@@ -40,7 +40,7 @@ def needs_a_person(exc: GatewayError) -> bool:
 
 
 def backoff(jitter: Callable[[], float]) -> Iterator[float]:
-    """Yields seconds to wait before each attempt: 0.25 doubling to 5, each times 0.75 to 1.25.
+    """Yields seconds to wait before each attempt: 1 doubling to 5, each times 0.75 to 1.25.
 
     Args:
         jitter: returns a number in [0, 1).

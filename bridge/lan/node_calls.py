@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from acl.engine import canonical_session
 from acl.model import Call, Direction
@@ -200,11 +200,12 @@ def invoke_params(params: Json, gateway_ids: Mapping[str, str]) -> JsonObject:
 
 
 def own_invoke(response: Response, target: str) -> Response:
-    """Returns an answer of `node.invoke` with the id that the caller used."""
-    payload = object_of(response.payload)
-    if "nodeId" not in payload:
-        return response
-    return Response(response.id, response.ok, {**payload, "nodeId": target}, response.error)
+    """Returns an answer of `node.invoke`, good or bad, with the id that the caller used."""
+    error, payload = response.error, object_of(response.payload)
+    if error is not None and error.detail("nodeId") is not None:
+        error = replace(error, details={**object_of(error.details), "nodeId": target})
+        return replace(response, error=error)
+    return replace(response, payload={**payload, "nodeId": target}) if "nodeId" in payload else response
 
 
 def wait_for(params: Json, default_s: float) -> float:

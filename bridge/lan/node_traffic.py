@@ -13,6 +13,7 @@ from acl.engine import decide
 from acl.model import Allow, Call, Direction, Subject
 from acl.permissions import Permission
 from bridge.lan import answers, node_calls, node_events
+from bridge.lan.event_payloads import rebuilt
 from bridge.lan.events import (
     Answered,
     Command,
@@ -244,12 +245,12 @@ class NodeTraffic:
         decision = decide(self.directory.policy, self.subject, Call(Direction.EVENT_TO_NODE, event.event))
         if not isinstance(decision, Allow):
             return []
-        payload = event.payload
-        if event.event in {"node.invoke.cancel", "node.invoke.input"}:
-            invoke_id = text_of(payload, "invokeId", "id")
-            if invoke_id is None or not self._in_flight.has(invoke_id):
-                return []
-            payload = node_calls.own_stream_event(event.event, payload, self.subject.node_id)
+        if event.event not in {"node.invoke.cancel", "node.invoke.input"}:
+            return [Send(rebuilt(event))]
+        invoke_id = text_of(event.payload, "invokeId", "id")
+        if invoke_id is None or not self._in_flight.has(invoke_id):
+            return []
+        payload = node_calls.own_stream_event(event.event, event.payload, self.subject.node_id)
         return [Send(Event(event.event, payload))]
 
     def _on_invoke(self, event: Event, now: Instant) -> list[Command]:

@@ -8,6 +8,7 @@ from acl.engine import decide
 from acl.model import Allow, Call, Direction, Reason, Subject
 from acl.rules import APPS_TRY
 from bridge.lan import answers, node_calls
+from bridge.lan.event_payloads import rebuilt
 from bridge.lan.events import (
     Answered,
     Command,
@@ -27,7 +28,7 @@ from bridge.lan.streams import RunFilter
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from gateway_client.frames import Event, JsonObject, Request, Response, object_of, text_of
 
-_RUN_EVENTS = frozenset({"chat", "agent", "session.message"})
+_RUN_EVENTS = frozenset({"chat", "agent"})
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class OperatorTraffic:
         decision = decide(self.directory.policy, self.subject, Call(Direction.EVENT_TO_OPERATOR, event.event))
         if not isinstance(decision, Allow) or (event.event in _RUN_EVENTS and not self._runs.passes(event)):
             return []
-        return [Send(Event(event.event, event.payload))]  # without seq: what was filtered leaves no gap
+        return [Send(rebuilt(event))]
 
     def on_oversized(self, event: Oversized, _now: Instant) -> list[Command]:
         """Answers what the peer cannot take."""

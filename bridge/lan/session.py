@@ -134,7 +134,7 @@ class Session:
             case _ if self._traffic is not None:
                 return self._on_traffic_event(event, now)
             case _:
-                return self._on_placing(event, now)
+                return [] if self.phase is Phase.AWAIT_CONNECT else self._on_placing(event, now)
 
     # Getting in.
 

@@ -18,9 +18,9 @@ DEFAULT_TTL = timedelta(minutes=5)
 MAX_TTL = timedelta(hours=1)
 LINK_SCHEME = "oc-pair://"
 _DEFAULT_PORTS = {"wss": 443}
-# RFC 1123 section 2.1, and a last label with a letter: what ends in a number is read as an IPv4 address.
+# RFC 1123 section 2.1, and a last label that is no number: WHATWG reads a host that ends in one as an IPv4 address.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?=[0-9-]*[A-Za-z]){_LABEL}")
+_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?!(?:[0-9]+|0[xX][0-9A-Fa-f]*)\Z){_LABEL}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,10 @@ def _load(path: Path) -> StoreFile:
 
 
 def _save(path: Path, stored: StoreFile) -> None:
+    data = stored.model_dump_json(by_alias=True, indent=1).encode("utf-8")
+    if len(data) > MAX_FILE_BYTES:
+        raise StoreError(f"{path} would be longer than {MAX_FILE_BYTES} bytes, which no start would read")
     try:
-        write_private(path, stored.model_dump_json(by_alias=True, indent=1).encode("utf-8"))
+        write_private(path, data)
     except PrivateFileError as exc:
         raise StoreError(str(exc)) from exc

@@ -151,6 +151,12 @@ class NodeLink:
         finally:
             self._peer = None
 
+    def relink(self) -> None:
+        """Dials anew, because the gateway would let more through than it did when this connection was made."""
+        if self._connection is not None:
+            self._relink = True
+            self._tasks.spawn("relink", self._connection.close(1000, "relink"))
+
     async def finish_reports(self) -> None:
         """Waits, briefly, until what was reported has been sent."""
         if self._reports:
@@ -203,16 +209,15 @@ class NodeLink:
                 if self._connection is not connection:
                     return
             else:
-                await self._settled(settled, connection)
+                self._settled(settled)
                 return
 
-    async def _settled(self, settled: SurfaceState, connection: GatewayConnection) -> None:
+    def _settled(self, settled: SurfaceState) -> None:
         if settled.fresh:
             # An approval that meets the gateway while it still admits the connection leaves that connection with the
             # old pairing, and its next invokes fail: a connection made after the approval has the new one.
             self._log.info("surface-approved", commands=sorted(settled.effective))
-            self._relink = True
-            await connection.close(1000, "surface approved")
+            self.relink()
             return
         self.surface = settled
         if settled.withheld:

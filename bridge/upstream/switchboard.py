@@ -16,8 +16,10 @@ from bridge.upstream.surface import SurfaceApproval
 from certs.errors import IdentityError
 from certs.store import KeyFolder
 from gateway_client.errors import GatewayError, RequestTimeoutError, RequestTooLargeError
-from gateway_client.frames import Response
+from gateway_client.frames import Json, Response, object_of
 from gateway_client.identity import DeviceIdentity
+
+LOOK_AGAIN_S = 15.0  # seconds between looks whether a withheld command has been allowed
 
 
 class Peer(Attached, Protocol):
@@ -128,6 +130,31 @@ class Switchboard:
         link = self.link(peer.node_id or "")
         if link is not None:
             link.report(command.invoke_id, command.error)
+
+    async def watch_withheld(self) -> None:
+        """Looks, while the gateway withholds something, whether its owner has allowed it since; then links anew."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            withholding = [link for link, _ in self._links.values() if link.surface and link.surface.withheld]
+            if not withholding:
+                continue
+            allowed = set(await self.allowed_at_gateway() or ())
+            for link in withholding:
+                if link.surface and allowed & set(link.surface.withheld):
+                    link.relink()
+
+    async def allowed_at_gateway(self) -> list[str] | None:
+        """Returns the gateway's list of commands that it lets through beside its defaults; None: it cannot be asked."""
+        try:
+            answer = await self.operator.request("config.get", {}, wait_s=5.0)
+        except (LinkDownError, GatewayError):
+            return None
+        found: Json = object_of(answer.payload).get("config")
+        for name in ("gateway", "nodes", "commands", "allow"):
+            found = object_of(found).get(name)
+        if not answer.ok:
+            return None
+        return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
     async def remove_stale(self, record: NodeRecord) -> list[str]:
         """Removes from the gateway what stood for a revoked key; returns the ids that are gone there.

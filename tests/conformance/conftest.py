@@ -23,9 +23,9 @@ async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Target]:
         yield target
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=BOTH)
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=BOTH)
 async def strict_gateway(request: pytest.FixtureRequest) -> AsyncIterator[Target]:
-    """A gateway that pairs nobody by itself."""
+    """A gateway that pairs nobody by itself; a module's last test may stop it."""
     if request.param == "real" and install.installed() is None:
         pytest.skip(NOT_INSTALLED)
     make = real(auto_approve_local=False, with_model=False)

@@ -9,8 +9,8 @@ import uuid
 import aiohttp
 import pytest
 
-from tests.conformance.target import REPLY, Target, embedded, real
-from tests.conformance.wire import Json, operator_params, wire
+from tests.conformance.target import REPLY, Target
+from tests.conformance.wire import Json, wire
 from tests.support.schema import validate_frame
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -205,27 +205,3 @@ async def test_tick_and_handshake_limit(gateway: Target) -> None:
     assert closing.result() >= gateway.handshake_s - 1
     validate_frame(tick.result())
     assert tick.result()["seq"] > 0
-
-
-@pytest.mark.parametrize("kind", ["embedded", pytest.param("real", marks=pytest.mark.real)])
-async def test_orderly_stop_says_goodbye_and_the_port_comes_back(kind: str) -> None:
-    make = real(with_model=False) if kind == "real" else embedded()
-    async with make as gateway, gateway.operator() as operator:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(gateway.gateway.stop())
-            shutdown = await operator.event("shutdown")
-            end = await operator.closed()
-        assert shutdown["payload"]["reason"] == "gateway stopping"
-        assert end == (1012, "service restart")
-        if kind == "embedded":
-            await gateway.gateway.start()
-            async with wire(gateway.url) as client:
-                assert (await client.ok("connect", operator_params({"token": gateway.token})))["type"] == "hello-ok"
-
-
-@pytest.mark.parametrize("kind", ["embedded"])
-async def test_kill_drops_the_connection_without_a_word(kind: str) -> None:
-    async with embedded() as gateway, gateway.operator() as operator:
-        await gateway.gateway.kill()
-        code, _ = await operator.closed()
-    assert code == 1006

@@ -118,11 +118,11 @@ async def test_a_second_node_socket_takes_over_and_operators_live_side_by_side(e
             async with estate.operator() as agent:
                 await eventually(lambda: _works(estate, node_id), timeout_s=15, what="the second socket serves")
                 assert (await _invoke(agent, node_id, "double"))["payload"] == {"socket": 2}
-            async with estate.socket(phone, "operator", scopes=phone.scopes) as one:
-                async with estate.socket(phone, "operator", scopes=phone.scopes) as two:
-                    assert (await one.request("health"))["ok"]
-                    assert (await two.request("health"))["ok"]
-                    assert one.closed is None
+            one = estate.socket(phone, "operator", scopes=phone.scopes)
+            async with one, estate.socket(phone, "operator", scopes=phone.scopes) as two:
+                assert (await one.request("health"))["ok"]
+                assert (await two.request("health"))["ok"]
+                assert one.closed is None
 
 
 async def test_what_the_gateway_withholds_is_said_with_the_line_that_allows_it(estate: Estate) -> None:
@@ -153,3 +153,20 @@ async def test_narrowed_permissions_reach_the_gateway(estate: Estate) -> None:
             rows = (await agent.request("node.list"))["nodes"]
         (row,) = [row for row in rows if row["nodeId"] == detail.gateway_node_id]
         assert not [name for name in row["commands"] if name.startswith("screen.")]
+
+
+async def test_what_the_owner_allows_later_is_linked_anew(estate: Estate) -> None:
+    phone = estate.phone("Later phone")
+    estate.gateway.configure(reload=True)
+    await estate.gateway.restart()
+    await estate.bridge.connected()
+    async with await estate.invite(phone, "camera"):
+        await estate.gateway_id(phone)
+        await eventually(lambda: _withheld(estate, phone.node_id, ["camera.snap"]), timeout_s=30, what="withheld")
+        estate.gateway.configure(nodes_commands_allow=("camera.snap",))
+        await estate.bridge.settled(phone.node_id, "camera.snap", timeout_s=60)
+
+
+async def _withheld(estate: Estate, node_id: str, names: list[str]) -> bool:
+    detail = await estate.bridge.ask(lambda: estate.bridge.client.node(node_id))
+    return detail.withheld == names

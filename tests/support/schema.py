@@ -38,7 +38,7 @@ NEWER: Mapping[str, frozenset[str]] = {
     "HelloOk/snapshot/presence/[]": frozenset({"clientId"}),
     "HelloOk/auth": frozenset({"method"}),
     "HelloOk/snapshot/health/eventLoop": frozenset({"cpuBreakdown"}),  # only while the machine is busy
-    "AgentEvent": frozenset({"agentId", "sessionKey", "sessionId"}),
+    "AgentEvent": frozenset({"agentId", "sessionKey"}),
     "NodeInvokeRequestEvent": frozenset({"sessionKey"}),
 }
 # Values that it sends as null where the schema wants a string.

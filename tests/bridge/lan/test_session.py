@@ -6,7 +6,22 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.lan.events import Admitted, Close, Ended, Instant, Lost, Penalise, Received, Send, Timer
+from bridge.lan.events import (
+    Admitted,
+    Close,
+    CodeRefused,
+    Decided,
+    Ended,
+    Filed,
+    Instant,
+    Lost,
+    Outcome,
+    Penalise,
+    Received,
+    Send,
+    SessionEvent,
+    Timer,
+)
 from bridge.lan.session import Session
 from gateway_client.frames import Event
 from tests.bridge.lan.phones import CHALLENGE, IPHONE, NODE_HOST, NODE_TOKEN, WALL, Phone
@@ -58,9 +73,10 @@ def test_a_reason_is_cut_to_what_a_close_frame_holds() -> None:
     assert 0 < len(talk.closed.reason.encode()) <= 123
 
 
-def test_an_answer_that_comes_before_connect_lets_nobody_in() -> None:
-    talk = play(book(IPHONE.record())).gets(Admitted(IPHONE.record()))
-    assert talk.session.phase != "open"
+@pytest.mark.parametrize("event", [Admitted(IPHONE.record()), Decided(Outcome.APPROVED), Filed("req-1"), CodeRefused()])
+def test_an_answer_that_comes_before_connect_is_none(event: SessionEvent) -> None:
+    talk = play(book(IPHONE.record())).gets(event).does()
+    assert talk.session.phase == "await-connect"
 
 
 # While it is open.

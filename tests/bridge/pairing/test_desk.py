@@ -21,8 +21,8 @@ from bridge.pairing.desk import (
     PairingRequest,
     Silenced,
 )
-from bridge.pairing.records import Surface
 from bridge.pairing.reception import new_request_id
+from bridge.pairing.records import Surface
 from tests.bridge.pairing.samples import NOON, VOICE_SCREEN, draft, labels
 
 HERE, THERE = "192.168.1.7", "192.168.1.8"
@@ -111,7 +111,7 @@ class TestAddresses:
         rival = filed(desk, draft(1), HERE).request
         mine = filed(desk, draft(2), THERE, now=1.0).request
         moved = filed(desk, draft(2, of=labels("Renamed")), HERE, now=SILENT_S)
-        assert set(moved.ended) == {mine, rival}
+        assert moved.ended == (mine, rival)
         assert desk.pending() == [moved.request]
 
     def test_keys_of_two_addresses_wait_side_by_side_even_with_one_name(self) -> None:

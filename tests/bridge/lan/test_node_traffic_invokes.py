@@ -1,0 +1,354 @@
+"""The agent's commands on their way to a phone: each has one outcome, and the phone does nothing that is not granted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from acl.permissions import COMMANDS, FOREGROUND_FAMILIES, Permission, Permissions
+from bridge.lan.events import Answered, Ended, Fault, FromGateway, Link, LinkLost, Lost, Oversized, Report, Unanswered
+from bridge.upstream.outcomes import InFlight
+from gateway_client.frames import ErrorShape, Event
+from tests.bridge.lan.phones import COMMANDS as DECLARED
+from tests.bridge.lan.phones import IPHONE, PHONE, Json
+from tests.bridge.lan.playbook import Talk, bad, event, good, node_in, ok, req
+
+LAN, GATEWAY = IPHONE.node_id, IPHONE.gateway_id
+TEXT = '{"url":"https:\\/\\/example.com",  "n":1.10}'
+GONE = "NODE_DISCONNECTED: the node went away before it answered"
+CHANGED = bad("UNAVAILABLE", "changed", {"code": "PAIRING_CHANGED"})
+
+
+def invoked(talk: Talk, command: str = "screen.show", invoke_id: str = "i1", **members: Any) -> Talk:
+    payload: Json = {"id": invoke_id, "nodeId": GATEWAY, "command": command, "paramsJSON": None, "timeoutMs": 30_000}
+    return talk.gateway_says("node.invoke.request", {**payload, **members})
+
+
+def result(invoke_id: str = "i1", **members: Any) -> Json:
+    return {"id": invoke_id, "nodeId": LAN, "ok": True, **members}
+
+
+def answered(talk: Talk, **members: Any) -> Talk:
+    return talk.asks("node.invoke.result", result(**members))
+
+
+def asleep(permissions: Permissions = frozenset(Permission)) -> Talk:
+    talk = node_in(IPHONE, permissions).asks("node.event", {"event": "node.state", "payload": {"state": "background"}})
+    assert talk.session.in_background
+    return talk
+
+
+# Down.
+
+
+def test_a_command_reaches_the_phone_under_its_own_id_and_untouched() -> None:
+    talk = invoked(node_in(IPHONE), paramsJSON=TEXT, timeoutMs=12_341, idempotencyKey="k", sessionKey="s", x=1)
+    payload = {
+        "id": "i1",
+        "nodeId": LAN,
+        "command": "screen.show",
+        "timeoutMs": 12_341,
+        "paramsJSON": TEXT,
+        "idempotencyKey": "k",
+    }
+    talk.sends(event("node.invoke.request", payload))
+
+
+@pytest.mark.parametrize("command", sorted({*COMMANDS, "x.secret", "Screen.show", "screen.show ", "\u017fcreen.show"}))
+@pytest.mark.parametrize(
+    "permissions", [PHONE, frozenset(Permission), frozenset[Permission]()], ids=["phone", "all", "none"]
+)
+def test_only_what_was_granted_and_offered_reaches_the_phone(command: str, permissions: Permissions) -> None:
+    talk = invoked(node_in(IPHONE, permissions), command)
+    if command in DECLARED and COMMANDS[command] in permissions:
+        assert talk.sent[0]["event"] == "node.invoke.request"
+    else:
+        talk.does(Report("i1", ErrorShape("FORBIDDEN", f"{command} is not granted to this node")))
+
+
+def test_a_refusal_to_the_gateway_is_code_and_message_and_nothing_else() -> None:
+    for talk in (invoked(node_in(IPHONE), "system.run"), invoked(asleep())):
+        (report,) = talk.reports
+        assert report.error.as_json().keys() == {"code", "message"}
+
+
+@pytest.mark.parametrize("payload", [None, [], {}, {"id": "i"}, {"command": "screen.show"}, {"id": 1, "command": "c"}])
+def test_an_invoke_that_is_none_goes_nowhere(payload: Any) -> None:
+    talk = node_in(IPHONE).gateway_says("node.invoke.request", payload).does()
+    assert talk.notes[-1].event == "invoke-malformed"
+
+
+def test_an_id_that_is_under_way_is_not_given_out_twice() -> None:
+    talk = invoked(invoked(node_in(IPHONE)))
+    assert talk.reports[0].error.code == "UNAVAILABLE"
+
+
+def test_a_phone_has_40_invokes_at_once_and_no_more() -> None:
+    talk = node_in(IPHONE)
+    for number in range(InFlight.LIMIT):
+        assert invoked(talk, invoke_id=f"i{number}").sent
+    for number in range(100):
+        assert invoked(talk, invoke_id=f"more{number}").reports[0].error.code == "UNAVAILABLE"
+    answered(talk)
+    assert invoked(talk, invoke_id="again").sent
+
+
+# Up.
+
+
+def test_a_result_goes_up_under_the_gateway_s_id_with_its_text_untouched() -> None:
+    talk = answered(invoked(node_in(IPHONE)), payloadJSON=TEXT, smuggled=1)
+    assert (talk.forward.link, talk.forward.method) == (Link.NODE, "node.invoke.result")
+    assert talk.forward.params == {"id": "i1", "nodeId": GATEWAY, "ok": True, "payloadJSON": TEXT}
+    talk.gets(Answered(talk.forward.key, good({"ok": True}))).sends(ok({"ok": True}))
+
+
+@pytest.mark.parametrize("invoke_id", ["unknown", "of-another-node"])
+def test_a_result_for_an_invoke_that_it_has_not_is_ignored(invoke_id: str) -> None:
+    talk = invoked(node_in(IPHONE)).asks("node.invoke.result", result(invoke_id))
+    talk.sends(ok({"ok": True, "ignored": True}))
+    assert talk.notes[-1].event == "late-result"
+
+
+def test_a_second_result_is_ignored() -> None:
+    answered(answered(invoked(node_in(IPHONE)))).sends(ok({"ok": True, "ignored": True}))
+
+
+def test_a_result_that_is_malformed_leaves_the_invoke_open() -> None:
+    talk = invoked(node_in(IPHONE)).asks("node.invoke.result", {"id": "i1", "nodeId": "other", "ok": True})
+    assert talk.error["message"] == "nodeId mismatch"
+    assert answered(talk).forward.params["id"] == "i1"
+
+
+def test_a_result_that_the_gateway_refuses_for_a_moment_is_sent_again_three_times() -> None:
+    talk = answered(invoked(node_in(IPHONE)))
+    first = talk.forward
+    assert first.delay_s == 0
+    for _ in range(3):
+        again = talk.gets(Answered(first.key, CHANGED)).forward
+        assert (again.params, again.delay_s, again.allow) == (first.params, 0.25, first.allow)
+    talk.gets(Answered(first.key, CHANGED))
+    assert talk.details == {"code": "PAIRING_CHANGED"}
+
+
+def test_it_is_sent_again_only_while_somebody_waits_for_it() -> None:
+    talk = invoked(node_in(IPHONE), timeoutMs=1_000).after(0.8)
+    talk = answered(talk)
+    talk.gets(Answered(talk.forward.key, CHANGED))
+    assert talk.details == {"code": "PAIRING_CHANGED"}
+
+
+def test_a_result_that_succeeds_at_the_second_try_is_answered_once() -> None:
+    talk = answered(invoked(node_in(IPHONE)))
+    again = talk.gets(Answered(talk.forward.key, CHANGED)).forward
+    talk.gets(Answered(again.key, good({"ok": True}))).sends(ok({"ok": True}))
+    talk.gets(Answered(again.key, good({"ok": True}))).does()
+
+
+def test_any_other_refusal_is_passed_on() -> None:
+    talk = answered(invoked(node_in(IPHONE)))
+    talk.gets(Answered(talk.forward.key, bad("INVALID_REQUEST", "nodeId mismatch")))
+    assert talk.error["code"] == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_result_that_got_lost_troubles_the_phone_no_more(fault: Fault) -> None:
+    talk = answered(invoked(node_in(IPHONE)))
+    talk.gets(Unanswered(talk.forward.key, fault)).sends(ok({"ok": True, "ignored": True}))
+
+
+def test_results_that_the_gateway_does_not_answer_are_bounded_and_lose_no_invoke() -> None:
+    talk = node_in(IPHONE)
+    for number in range(InFlight.LIMIT):
+        invoked(talk, invoke_id=f"i{number}").asks("node.invoke.result", result(f"i{number}"), f"r{number}")
+    first = talk.forward
+    talk = answered(invoked(talk, invoke_id="more"), invoke_id="more")
+    assert talk.error["code"] == "UNAVAILABLE"
+    assert talk.closed is None
+    talk.gets(Answered(first.key, good({"ok": True})))
+    assert answered(talk, invoke_id="more").forward.params["id"] == "more"
+
+
+def test_progress_of_an_own_invoke_goes_up_and_of_another_is_ignored() -> None:
+    talk = invoked(node_in(IPHONE))
+    params = {"invokeId": "i1", "nodeId": LAN, "seq": 1, "chunk": "half", "x": 1}
+    expected = {"invokeId": "i1", "nodeId": GATEWAY, "seq": 1, "chunk": "half"}
+    assert talk.asks("node.invoke.progress", params).forward.params == expected
+    talk.asks("node.invoke.progress", {**params, "invokeId": "i2"}, "r2").sends(ok({"ok": True, "ignored": True}, "r2"))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "more"),
+    [("node.invoke.cancel", "invokeId", {}), ("node.invoke.input", "id", {"seq": 1, "payloadJSON": TEXT})],
+)
+def test_the_gateway_may_cancel_and_feed_an_open_invoke_only(name: str, key: str, more: Json) -> None:
+    talk = invoked(node_in(IPHONE))
+    talk.gateway_says(name, {key: "other", "nodeId": GATEWAY, **more}).does()
+    talk.gateway_says(name, {key: "i1", "nodeId": GATEWAY, **more, "x": 1})
+    talk.sends(event(name, {"nodeId": LAN, key: "i1", **more}))
+
+
+# Time and the end.
+
+
+def test_an_invoke_that_is_not_answered_times_out() -> None:
+    talk = invoked(node_in(IPHONE), timeoutMs=5_000).after(4.9).does()
+    assert talk.session.next_deadline() == talk.now.mono + pytest.approx(0.1)
+    talk.after(0.1).does(Report("i1", ErrorShape("TIMEOUT", "the node did not answer in time")))
+    answered(talk).sends(ok({"ok": True, "ignored": True}))
+
+
+@pytest.mark.parametrize("given", [0, -1, None, "5", 10**10, True])
+def test_a_timeout_that_makes_no_sense_is_30_seconds(given: Any) -> None:
+    talk = invoked(node_in(IPHONE), timeoutMs=given)
+    assert talk.payload["timeoutMs"] == 30_000
+
+
+@pytest.mark.parametrize("end", [Lost(), Ended(4001, "device removed"), Ended(1012, "stop", restart=True)], ids=repr)
+def test_a_phone_that_goes_ends_all_its_invokes(end: Any) -> None:
+    talk = invoked(invoked(node_in(IPHONE), invoke_id="i1"), invoke_id="i2").gets(end)
+    assert talk.reports == [Report(name, ErrorShape("NODE_DISCONNECTED", GONE)) for name in ("i1", "i2")]
+
+
+def test_so_does_one_that_is_closed_for_its_refusals() -> None:
+    talk = invoked(node_in(IPHONE))
+    for _ in range(11):
+        talk.asks("no.such")
+    assert [report.invoke_id for report in talk.reports] == ["i1"]
+
+
+def test_a_command_that_is_too_long_for_the_phone_is_reported() -> None:
+    talk = invoked(node_in(IPHONE))
+    frame = Event("node.invoke.request", talk.payload)
+    talk.gets(Oversized(frame, 17_000_000))
+    assert (talk.reports[0].invoke_id, talk.reports[0].error.code) == ("i1", "PAYLOAD_TOO_LARGE")
+    answered(talk).sends(ok({"ok": True, "ignored": True}))
+
+
+def test_another_event_that_is_too_long_is_left_out() -> None:
+    talk = node_in(IPHONE).gets(Oversized(Event("chat", {}), 17_000_000)).does()
+    assert talk.notes[-1].fields == {"bytes": 17_000_000}
+
+
+# Background.
+
+
+@pytest.mark.parametrize("command", DECLARED)
+def test_a_phone_in_the_background_is_answered_for_at_once(command: str) -> None:
+    talk = invoked(asleep(), command)
+    if command.startswith(FOREGROUND_FAMILIES):
+        (report,) = talk.reports
+        assert report.error.code == "NODE_BACKGROUND_UNAVAILABLE"
+        assert report.error.message.startswith("NODE_BACKGROUND_UNAVAILABLE: ")
+        assert report.error.message.endswith("retry after 30 s")
+    else:
+        assert talk.sent[0]["event"] == "node.invoke.request"
+
+
+def test_an_app_that_goes_to_the_background_says_so_and_the_gateway_hears_it_too() -> None:
+    talk = node_in(IPHONE)
+    talk.asks("node.event", {"event": "node.presence.alive", "payloadJSON": '{"trigger":"background"}'})
+    assert talk.forward.params["event"] == "node.presence.alive"
+    assert talk.session.in_background
+
+
+@pytest.mark.parametrize("trigger", ["connect", "silent_push", "bg_app_refresh", "significant_location", "manual"])
+def test_another_sign_of_life_changes_nothing(trigger: str) -> None:
+    params = {"event": "node.presence.alive", "payloadJSON": f'{{"trigger":"{trigger}"}}'}
+    assert not node_in(IPHONE).asks("node.event", params).session.in_background
+    assert asleep().asks("node.event", params).session.in_background
+
+
+def test_what_brings_it_back() -> None:
+    assert not asleep().asks("node.pending.pull", {}).session.in_background
+    back = {"event": "node.state", "payload": {"state": "foreground"}}
+    assert not asleep().asks("node.event", back).session.in_background
+    assert not node_in(IPHONE).session.in_background
+
+
+@pytest.mark.parametrize(
+    ("command", "success", "background"),
+    [("screen.show", True, False), ("screen.show", False, True), ("device.info", True, True)],
+)
+def test_a_foreground_command_that_succeeds_brings_it_back(command: str, success: bool, background: bool) -> None:
+    talk = invoked(node_in(IPHONE), command)
+    talk.asks("node.event", {"event": "node.state", "payload": {"state": "background"}}, "e1")
+    assert answered(talk, ok=success).session.in_background is background
+
+
+# What waits at the gateway.
+
+ACTIONS = [
+    {"id": "a1", "command": "screen.show", "paramsJSON": TEXT, "enqueuedAtMs": 1},
+    {"id": "a2", "command": "camera.snap", "enqueuedAtMs": 2},
+    {"id": "a3", "command": "system.run", "enqueuedAtMs": 3},
+]
+
+
+def test_actions_that_are_not_granted_are_removed_and_acknowledged_upstream() -> None:
+    talk = node_in(IPHONE).asks("node.pending.pull", {})
+    talk.gets(Answered(talk.forward.key, good({"nodeId": GATEWAY, "actions": ACTIONS})))
+    assert talk.payload == {"nodeId": LAN, "actions": [ACTIONS[0]]}
+    assert (talk.forward.method, talk.forward.params) == ("node.pending.ack", {"ids": ["a2", "a3"]})
+    ack = talk.forward.key
+    talk.gets(Answered(ack, good({"ackedIds": ["a2", "a3"]}))).does()
+
+
+def test_with_everything_granted_nothing_is_acknowledged() -> None:
+    talk = node_in(IPHONE).asks("node.pending.pull", {})
+    talk.gets(Answered(talk.forward.key, good({"nodeId": GATEWAY, "actions": ACTIONS[:1]})))
+    talk.sends(ok({"nodeId": LAN, "actions": ACTIONS[:1]}))
+
+
+@pytest.mark.parametrize("actions", [[None], ["x"], [{}], [{"id": "a", "command": 7}], [[]]])
+def test_an_action_that_is_none_never_reaches_the_phone(actions: list[Any]) -> None:
+    talk = node_in(IPHONE).asks("node.pending.pull", {})
+    talk.gets(Answered(talk.forward.key, good({"actions": actions})))
+    assert talk.payload["actions"] == []
+
+
+@pytest.mark.parametrize("answer", [bad("UNAVAILABLE"), good(None)])
+def test_a_pull_that_fails_is_passed_on(answer: Any) -> None:
+    talk = node_in(IPHONE).asks("node.pending.pull", {})
+    talk.gets(Answered(talk.forward.key, answer))
+    assert len(talk.sent) == 1
+
+
+# Events.
+
+
+@pytest.mark.parametrize(
+    ("name", "permission"),
+    [
+        ("voicewake.changed", Permission.VOICE),
+        ("voicewake.routing.changed", Permission.VOICE),
+        ("chat", Permission.CHAT),
+        ("agent", Permission.CHAT),
+    ],
+)
+def test_an_event_needs_its_permission_and_carries_no_number(name: str, permission: Permission) -> None:
+    payload = {"runId": "r", "seq": 1, "stream": "s", "ts": 1, "data": {}} if name == "agent" else {"triggers": []}
+    talk = node_in(IPHONE, frozenset({permission}))
+    talk.gets(FromGateway(Event(name, payload, 7, {"presence": 1}))).sends(event(name, payload))
+    node_in(IPHONE, frozenset(Permission) - {permission}).gateway_says(name, payload, 7).does()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tick", "health", "presence", "shutdown", "connect.challenge", "node.pair.resolved", "heartbeat"),
+        *("exec.approval.requested", "device.pair.requested", "config.changed", "Chat", "chat ", "node.invoke.result"),
+    ],
+)
+def test_every_other_event_stays_away_from_a_node(name: str) -> None:
+    node_in(IPHONE, frozenset(Permission)).gateway_says(name, {"x": 1}, 9).does()
+
+
+def test_a_link_that_is_lost_says_nothing_to_the_phone() -> None:
+    invoked(node_in(IPHONE)).gets(LinkLost()).does()
+
+
+def test_an_early_result_is_held_against_nothing() -> None:
+    talk = node_in(IPHONE).receives(req("node.invoke.result", result()))
+    talk.sends(ok({"ok": True, "ignored": True}))

@@ -1,0 +1,237 @@
+"""Getting in: setup codes and tokens, nothing promised that is not on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from acl.permissions import PROFILES
+from bridge.lan.events import AdmissionFailed, Admit, CodeRefused, Decided, Filed, Outcome, Redeem
+from bridge.pairing.desk import Why
+from bridge.pairing.reception import Reception
+from bridge.pairing.records import NodeRecord, Role
+from bridge.pairing.tokens import find
+from tests.bridge.pairing.desks import Front, Socket, admitted
+from tests.bridge.pairing.samples import draft, identity
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Front:
+    return Front(tmp_path / "home")
+
+
+async def redeemed(front: Front, token: str, number: int = 0, why: Why = Why.NEW) -> Socket:
+    socket = Socket(f"192.168.3.{number}")
+    await front.reception.redeem(socket, Redeem(draft(number, why=why), token))
+    return socket
+
+
+async def entered(
+    front: Front, record: NodeRecord, *, token: str = "", mint: tuple[Role, ...] = (), role: Role = Role.NODE
+) -> Socket:
+    entry = find(record.tokens(role), token) if token else None
+    socket = Socket()
+    await front.reception.admit(socket, Admit(record.node_id, role, entry, frozenset(mint)))
+    return socket
+
+
+class TestCode:
+    async def test_a_good_code_pairs_with_its_permissions_and_gives_both_tokens(self, front: Front) -> None:
+        told = admitted(await redeemed(front, front.code()))
+        record = front.stored()
+        assert told.record == record
+        assert record.granted == PROFILES["phone"]
+        assert not record.token_due
+        assert told.tokens.keys() == set(Role)
+        for role in Role:
+            assert find(record.tokens(role), told.tokens[role]) is not None
+        assert abs(told.issued_at_ms - datetime.now(UTC).timestamp() * 1000) < 60_000
+
+    async def test_the_drafts_own_permissions_do_not_count(self, front: Front) -> None:
+        await redeemed(front, front.code(permissions=PROFILES["voice"]))
+        assert front.stored().granted == PROFILES["voice"]
+
+    async def test_a_second_key_gets_the_answer_of_an_unknown_code(self, front: Front) -> None:
+        token = front.code()
+        await redeemed(front, token)
+        second, unknown = await redeemed(front, token, 1), await redeemed(front, "never made", 2)
+        assert second.told == unknown.told == [CodeRefused()]
+        assert set(front.reception.store.nodes) == {identity(0).device_id}
+
+    async def test_of_twenty_keys_at_once_one_gets_in(self, front: Front) -> None:
+        token = front.code()
+        sockets = await asyncio.gather(*(redeemed(front, token, number) for number in range(20)))
+        inside = [number for number, socket in enumerate(sockets) if socket.told != [CodeRefused()]]
+        assert len(inside) == 1
+        assert set(front.reception.store.nodes) == {identity(inside[0]).device_id}
+
+    async def test_the_same_key_may_present_it_again_and_gets_tokens_and_no_more(self, front: Front) -> None:
+        token = front.code()
+        first = admitted(await redeemed(front, token))
+        narrowed = first.record.model_copy(update={"permissions": ("voice",)})
+        await front.reception.store.put(narrowed)
+        again = admitted(await redeemed(front, token))
+        assert again.record.permissions == ("voice",)
+        assert again.record.gateway_node_id == first.record.gateway_node_id
+        assert again.tokens.keys() == set(Role)
+        assert find(again.record.node_tokens, first.tokens[Role.NODE]), "the former stays until the new one is used"
+
+    async def test_the_same_holds_after_a_restart(self, front: Front) -> None:
+        token = front.code()
+        await redeemed(front, token)
+        front.reception = front.started()
+        assert admitted(await redeemed(front, token))
+        assert (await redeemed(front, token, 1)).told == [CodeRefused()]
+
+    async def test_a_spent_code_of_a_revoked_node_is_worth_nothing(self, front: Front) -> None:
+        token = front.code()
+        await redeemed(front, token)
+        await front.reception.revoke(identity().device_id)
+        assert (await redeemed(front, token, why=Why.RETURN)).told == [CodeRefused()]
+        assert front.stored().revoked_at is not None
+
+    async def test_a_revoked_key_with_a_fresh_code_only_raises_a_prompt(self, front: Front) -> None:
+        await front.paired()
+        await front.reception.revoke(identity().device_id)
+        token = front.code()
+        socket = await redeemed(front, token, why=Why.RETURN)
+        assert socket.only(Filed)
+        assert [request.draft.why for request in front.reception.desk.pending()] == [Why.RETURN]
+        assert front.stored().revoked_at is not None
+        assert (await redeemed(front, token, 1)).told == [CodeRefused()], "it is spent all the same"
+
+    async def test_a_paired_key_with_a_fresh_code_is_paired_anew(self, front: Front) -> None:
+        before = await front.paired(permissions=PROFILES["voice"])
+        told = admitted(await redeemed(front, front.code(), why=Why.REPAIR))
+        assert told.record.granted == PROFILES["phone"]
+        assert told.record.gateway_node_id == before.gateway_node_id
+
+    async def test_its_open_request_ends(self, front: Front) -> None:
+        held = Socket()
+        front.filed(socket=held)
+        admitted(await redeemed(front, front.code()))
+        assert held.told[1:] == [Decided(Outcome.ELSEWHERE)]
+        assert front.reception.desk.pending() == []
+
+    async def test_a_crash_between_the_code_and_the_pairing_leaves_the_code_dead(self, front: Front) -> None:
+        token = front.code()
+        assert front.reception.codes.bind(token, identity().device_id, datetime.now(UTC)) is not None
+        front.reception = front.started()
+        assert (await redeemed(front, token)).told == [CodeRefused()]
+        assert dict(front.reception.store.nodes) == {}
+
+    async def test_when_the_store_refuses_nobody_gets_in_and_the_request_stays(self, front: Front) -> None:
+        held, token = Socket(), front.code()
+        request = front.filed(socket=held)
+        front.home.chmod(0o777)
+        socket = await redeemed(front, token)
+        front.home.chmod(0o700)
+        assert socket.told == [AdmissionFailed()]
+        assert dict(front.reception.store.nodes) == {}
+        assert front.reception.desk.get(request.id) == request
+        assert len(held.told) == 1
+        assert (await redeemed(front, token)).told == [CodeRefused()]
+
+    async def test_when_the_codes_cannot_be_read_nobody_gets_in(self, front: Front) -> None:
+        token = front.code()
+        with closing(sqlite3.connect(front.home / "bridge.sqlite3")) as database, database:
+            database.execute("DROP TABLE codes")
+        assert (await redeemed(front, token)).told == [AdmissionFailed()]
+        await front.paired()
+        assert (await redeemed(front, token, why=Why.REPAIR)).told == [AdmissionFailed()]
+
+    async def test_a_revocation_at_the_same_moment_wins(self, front: Front) -> None:
+        await front.paired()
+        token, reception = front.code(), front.reception
+
+        class Slow(type(reception.codes)):  # type: ignore[misc]  # the class of an instance as a base
+            def bind(self, token: str, node_id: str, now: datetime) -> object:
+                bound = super().bind(token, node_id, now)
+                asyncio.run_coroutine_threadsafe(reception.revoke(node_id), loop).result(10)
+                return bound
+
+        loop = asyncio.get_running_loop()
+        reception.codes = Slow(front.home / "bridge.sqlite3")
+        socket = await redeemed(front, token, why=Why.REPAIR)
+        assert socket.only(Filed)
+        assert front.stored().revoked_at is not None
+
+
+class TestAdmission:
+    async def test_the_first_node_token_is_minted_when_it_is_due(self, front: Front) -> None:
+        record = await front.paired()
+        told = admitted(await entered(front, record, mint=(Role.NODE,)))
+        assert told.tokens.keys() == {Role.NODE}
+        assert not told.record.token_due
+        assert find(front.stored().node_tokens, told.tokens[Role.NODE]) is not None
+
+    async def test_an_operator_token_alone_leaves_the_node_token_due(self, front: Front) -> None:
+        record = await front.paired()
+        told = admitted(await entered(front, record, mint=(Role.OPERATOR,), role=Role.OPERATOR))
+        assert told.record.token_due
+
+    async def test_the_first_use_of_a_token_ends_the_older_ones_on_disk(self, front: Front) -> None:
+        record = await front.paired()
+        tokens = [admitted(await entered(front, record, mint=(Role.NODE,))).tokens[Role.NODE] for _ in range(3)]
+        told = admitted(await entered(front, front.stored(), token=tokens[1]))
+        assert told.tokens == {}
+        kept = front.stored().node_tokens
+        assert [find(kept, token) is not None for token in tokens] == [False, True, True]
+
+    async def test_two_sockets_with_one_fresh_token_both_get_in(self, front: Front) -> None:
+        record = await front.paired()
+        token = admitted(await entered(front, record, mint=(Role.NODE,))).tokens[Role.NODE]
+        seen = front.stored()
+        one, other = await asyncio.gather(entered(front, seen, token=token), entered(front, seen, token=token))
+        assert admitted(one).record == admitted(other).record
+
+    async def test_a_token_that_ended_meanwhile_lets_nobody_in(self, front: Front) -> None:
+        record = await front.paired()
+        old, new = [admitted(await entered(front, record, mint=(Role.NODE,))).tokens[Role.NODE] for _ in range(2)]
+        seen = front.stored()
+        admitted(await entered(front, seen, token=new))
+        assert (await entered(front, seen, token=old)).told == [AdmissionFailed()]
+
+    @pytest.mark.parametrize("mint", [(), (Role.NODE,)])
+    async def test_a_key_revoked_meanwhile_does_not_get_in(self, front: Front, mint: tuple[Role, ...]) -> None:
+        record = await front.paired()
+        await front.reception.revoke(record.node_id)
+        assert (await entered(front, record, mint=mint)).told == [AdmissionFailed()]
+        assert front.stored().node_tokens == ()
+
+    async def test_an_unknown_key_does_not_get_in(self, front: Front) -> None:
+        socket = Socket()
+        await front.reception.admit(socket, Admit("00" * 32, Role.NODE, None, frozenset(Role)))
+        assert socket.told == [AdmissionFailed()]
+        assert dict(front.reception.store.nodes) == {}
+
+    async def test_when_the_store_refuses_nobody_gets_in(self, front: Front) -> None:
+        record = await front.paired()
+        front.home.chmod(0o777)
+        socket = await entered(front, record, mint=(Role.NODE,))
+        front.home.chmod(0o700)
+        assert socket.told == [AdmissionFailed()]
+        assert front.stored() == front.reception.store.get(record.node_id) == record
+
+    async def test_a_token_used_before_lets_in_without_a_write(self, front: Front) -> None:
+        record = await front.paired()
+        token = admitted(await entered(front, record, mint=(Role.NODE,))).tokens[Role.NODE]
+        await entered(front, front.stored(), token=token)
+        front.home.chmod(0o777)
+        told = admitted(await entered(front, front.reception.store.nodes[record.node_id], token=token))
+        front.home.chmod(0o700)
+        assert told.record == front.stored()
+
+    async def test_no_token_is_in_any_event_or_record_as_text(self, front: Front) -> None:
+        told = admitted(await redeemed(front, front.code()))
+        shown = repr(told) + repr(front.stored()) + (front.home / "paired-nodes.json").read_text()
+        assert not any(token in shown for token in told.tokens.values())
+
+
+def test_the_reception_is_built_without_a_loop(front: Front) -> None:
+    assert isinstance(front.started(), Reception)
