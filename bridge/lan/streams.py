@@ -1,7 +1,7 @@
 """Pure: which run events an operator socket may see: whole runs of sessions it asked about, or nothing of a run.
 
 An app that gets a delta without the text before it drops its socket (mobile-clients §3.6), so a run that was entered in
-the middle is withheld until it ends. What is no text of a run, its status or a finished message, asks for no beginning.
+the middle is withheld until it ends. What is no text of a run, such as its status, neither needs nor makes a beginning.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from gateway_client.frames import Event, JsonObject, object_of, text_of
 
 MAX_SESSIONS = 64  # sessions of interest per socket; an app lists 80 and opens one at a time; about 200 bytes each
 MAX_RUNS = 256  # runs remembered per socket; each some 200 bytes, the oldest are forgotten first
-WHOLE_MESSAGE = "session.message"  # a message of a transcript: complete, and with a run only where one made it
 _ENDS = frozenset({"final", "error", "aborted"})
 
 
@@ -36,11 +35,7 @@ class RunFilter:
         """Tells whether the socket may see this event of a run."""
         payload = object_of(event.payload)
         session, run = text_of(payload, "sessionKey"), text_of(payload, "runId")
-        if session is None or canonical_session(session) not in self._sessions:
-            return False
-        if event.event == WHOLE_MESSAGE:
-            return True
-        if run is None:
+        if session is None or run is None or canonical_session(session) not in self._sessions:
             return False
         key = (event.event, run)
         if event.event == "chat" and payload.get("state") in _ENDS:

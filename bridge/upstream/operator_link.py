@@ -11,7 +11,7 @@ from bridge import __version__
 from bridge.log import Log
 from bridge.upstream.secret import SecretError, SecretReader
 from gateway_client.connection import GatewayConnection
-from gateway_client.errors import ConnectRefusedError, GatewayError, GatewayGoneError
+from gateway_client.errors import ConnectRefusedError, GatewayError, GatewayGoneError, GatewayUnreachableError
 from gateway_client.frames import Event, JsonObject, Response, object_of
 from gateway_client.protocol import ConnectProfile
 from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
@@ -128,7 +128,7 @@ class OperatorLink:
             gone = exc
         finally:
             self._closed()
-        self._failed("refused" if needs_a_person(gone) else "down", _explain(gone))
+        self._failed("refused" if needs_a_person(gone) else "down", _explain(gone, self.url))
         return wait_before_retry(gone, planned)
 
     def _opened(self, connection: GatewayConnection) -> None:
@@ -155,7 +155,9 @@ class OperatorLink:
             listener(event)
 
 
-def _explain(exc: GatewayError) -> str:
+def _explain(exc: GatewayError, url: str) -> str:
+    if isinstance(exc, GatewayUnreachableError):
+        return f"no gateway answers at {url}. Start it (openclaw gateway), or set gateway.url in bridge.toml"
     if isinstance(exc, ConnectRefusedError) and exc.detail_code.startswith("AUTH_"):
         return f"the gateway refused the bridge's token ({exc.detail_code}). Check gateway.token_source in bridge.toml"
     if isinstance(exc, ConnectRefusedError):

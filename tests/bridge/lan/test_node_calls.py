@@ -177,6 +177,12 @@ INVOKE: dict[str, Any] = {"nodeId": LAN, "command": "screen.show", "idempotencyK
 AGENT: dict[str, Any] = {"message": "hi", "idempotencyKey": "k"}
 OF_ANOTHER: list[Any] = ["", "B", GATEWAY, LAN.upper(), f"{LAN}\x00", [LAN], {"id": LAN}, 7, None]
 
+
+def each(*values: Any) -> tuple[Any, ...]:
+    """Returns the values, whatever their types."""
+    return values
+
+
 BAD: list[tuple[Read, Any]] = [
     *((result, RESULT | {"nodeId": value}) for value in OF_ANOTHER),
     *((progress, PROGRESS | {"nodeId": value}) for value in OF_ANOTHER),
@@ -184,21 +190,21 @@ BAD: list[tuple[Read, Any]] = [
     *((progress, without(PROGRESS, name)) for name in PROGRESS),
     *((invoke, without(INVOKE, name)) for name in INVOKE),
     *((agent, without(AGENT, name)) for name in AGENT),
-    *((result, RESULT | {"id": value}) for value in list[Any](("", 7, ["i"]))),
-    *((result, RESULT | {"ok": value}) for value in (1, "true", None)),
-    *((result, RESULT | {"error": value}) for value in ("text", {}, {"code": 1}, [], {"details": {}})),
-    *((progress, PROGRESS | {"seq": value}) for value in (-1, "1", True, 1.5, None)),
-    *((progress, PROGRESS | {"chunk": value}) for value in (1, None, "é" * 8_193)),
-    *((ack, {"ids": value}) for value in list[Any]((None, [], "a", [""], [1], ["a" * 257], ["a"] * 65, {"a": 1}))),
-    *((invoke, INVOKE | {"nodeId": value}) for value in ("", [LAN], {"id": LAN}, 7, None)),
-    *((invoke, INVOKE | {"idempotencyKey": value}) for value in ("", "a b", "k\n", "é", "x" * 257, 7)),
-    *((agent, AGENT | {"idempotencyKey": value}) for value in ("", "a b", "x" * 257, 7, None)),
-    *((agent, AGENT | {"message": value}) for value in list[Any](("", 7, None, ["hi"], "x" * 20_001))),
-    *((agent, AGENT | {"attachments": value}) for value in ("x", {"a": 1}, ["x"], [{}], [{"content": 1}])),
+    *((result, RESULT | {"id": value}) for value in each("", 7, ["i"])),
+    *((result, RESULT | {"ok": value}) for value in each(1, "true", None)),
+    *((result, RESULT | {"error": value}) for value in each("text", {}, {"code": 1}, [], {"details": {}})),
+    *((progress, PROGRESS | {"seq": value}) for value in each(-1, "1", True, 1.5, None)),
+    *((progress, PROGRESS | {"chunk": value}) for value in each(1, None, "é" * 8_193)),
+    *((ack, {"ids": value}) for value in each(None, [], "a", [""], [1], ["a" * 257], ["a"] * 65, {"a": 1})),
+    *((invoke, INVOKE | {"nodeId": value}) for value in each("", [LAN], {"id": LAN}, 7, None)),
+    *((invoke, INVOKE | {"idempotencyKey": value}) for value in each("", "a b", "k\n", "é", "x" * 257, 7)),
+    *((agent, AGENT | {"idempotencyKey": value}) for value in each("", "a b", "x" * 257, 7, None)),
+    *((agent, AGENT | {"message": value}) for value in each("", 7, None, ["hi"], "x" * 20_001)),
+    *((agent, AGENT | {"attachments": value}) for value in each("x", {"a": 1}, ["x"], [{}], [{"content": 1}])),
     (agent, AGENT | {"attachments": [{"content": "QQ=="}] * 9}),
     (agent, AGENT | {"attachments": [{"content": "Q" * (4 * 1024 * 1024)}, {"content": "Q" * (4 * 1024 * 1024 + 1)}]}),
-    *((agent_wait, value) for value in ({}, {"runId": ""}, {"runId": 7}, {"runId": "x" * 257})),
-    *((read, value) for read in (result, progress, ack, invoke, agent, agent_wait) for value in (None, [], "x", 7)),
+    *((agent_wait, value) for value in each({}, {"runId": ""}, {"runId": 7}, {"runId": "x" * 257})),
+    *((read, value) for read in (result, progress, ack, invoke, agent, agent_wait) for value in each(None, [], "x", 7)),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The agent's commands on their way to a phone: each has one outcome, and the phone does nothing that is not granted."""
+"""The agent's commands on their way to a phone: each has one outcome, and none is done that was not granted."""
 
 from __future__ import annotations
 
@@ -193,13 +193,13 @@ def test_the_gateway_may_cancel_and_feed_an_open_invoke_only(name: str, key: str
 
 
 def test_an_invoke_that_is_not_answered_times_out() -> None:
-    talk = invoked(node_in(IPHONE), timeoutMs=5_000).after(4.9).does()
-    assert talk.session.next_deadline() == talk.now.mono + pytest.approx(0.1)
-    talk.after(0.1).does(Report("i1", ErrorShape("TIMEOUT", "the node did not answer in time")))
+    talk = invoked(node_in(IPHONE), timeoutMs=5_000).after(4.75).does()
+    assert talk.session.next_deadline() == talk.now.mono + 0.25
+    talk.after(0.25).does(Report("i1", ErrorShape("TIMEOUT", "the node did not answer in time")))
     answered(talk).sends(ok({"ok": True, "ignored": True}))
 
 
-@pytest.mark.parametrize("given", [0, -1, None, "5", 10**10, True])
+@pytest.mark.parametrize("given", [0, -1, None, "5", True])
 def test_a_timeout_that_makes_no_sense_is_30_seconds(given: Any) -> None:
     talk = invoked(node_in(IPHONE), timeoutMs=given)
     assert talk.payload["timeoutMs"] == 30_000
@@ -318,19 +318,23 @@ def test_a_pull_that_fails_is_passed_on(answer: Any) -> None:
 # Events.
 
 
+RUN: Json = {"runId": "r", "sessionKey": "agent:main:main", "seq": 1}
+
+
 @pytest.mark.parametrize(
-    ("name", "permission"),
+    ("name", "permission", "payload"),
     [
-        ("voicewake.changed", Permission.VOICE),
-        ("voicewake.routing.changed", Permission.VOICE),
-        ("chat", Permission.CHAT),
-        ("agent", Permission.CHAT),
+        ("voicewake.changed", Permission.VOICE, {"triggers": ["hey"]}),
+        ("voicewake.routing.changed", Permission.VOICE, {"config": {"a": 1}}),
+        ("chat", Permission.CHAT, {**RUN, "state": "delta", "deltaText": "x"}),
+        ("agent", Permission.CHAT, {**RUN, "stream": "s", "ts": 1, "data": {"a": 1}}),
     ],
 )
-def test_an_event_needs_its_permission_and_carries_no_number(name: str, permission: Permission) -> None:
-    payload = {"runId": "r", "seq": 1, "stream": "s", "ts": 1, "data": {}} if name == "agent" else {"triggers": []}
+def test_an_event_needs_its_permission_and_is_rebuilt_without_a_number(
+    name: str, permission: Permission, payload: Json
+) -> None:
     talk = node_in(IPHONE, frozenset({permission}))
-    talk.gets(FromGateway(Event(name, payload, 7, {"presence": 1}))).sends(event(name, payload))
+    talk.gets(FromGateway(Event(name, {**payload, "smuggled": 1}, 7, {"presence": 1}))).sends(event(name, payload))
     node_in(IPHONE, frozenset(Permission) - {permission}).gateway_says(name, payload, 7).does()
 
 

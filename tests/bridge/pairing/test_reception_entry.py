@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from acl.permissions import PROFILES
+from acl.permissions import PROFILES, Permission
 from bridge.lan.events import AdmissionFailed, Admit, CodeRefused, Decided, Filed, Outcome, Redeem
 from bridge.pairing.desk import Why
 from bridge.pairing.reception import Reception
@@ -73,10 +73,10 @@ class TestCode:
     async def test_the_same_key_may_present_it_again_and_gets_tokens_and_no_more(self, front: Front) -> None:
         token = front.code()
         first = admitted(await redeemed(front, token))
-        narrowed = first.record.model_copy(update={"permissions": ("voice",)})
+        narrowed = first.record.model_copy(update={"permissions": (Permission.VOICE,)})
         await front.reception.store.put(narrowed)
         again = admitted(await redeemed(front, token))
-        assert again.record.permissions == ("voice",)
+        assert again.record.permissions == (Permission.VOICE,)
         assert again.record.gateway_node_id == first.record.gateway_node_id
         assert again.tokens.keys() == set(Role)
         assert find(again.record.node_tokens, first.tokens[Role.NODE]), "the former stays until the new one is used"
@@ -85,7 +85,7 @@ class TestCode:
         token = front.code()
         await redeemed(front, token)
         front.reception = front.started()
-        assert admitted(await redeemed(front, token))
+        assert admitted(await redeemed(front, token)).record == front.stored()
         assert (await redeemed(front, token, 1)).told == [CodeRefused()]
 
     async def test_a_spent_code_of_a_revoked_node_is_worth_nothing(self, front: Front) -> None:
@@ -100,7 +100,7 @@ class TestCode:
         await front.reception.revoke(identity().device_id)
         token = front.code()
         socket = await redeemed(front, token, why=Why.RETURN)
-        assert socket.only(Filed)
+        assert socket.only(Filed).request_id == front.reception.desk.pending()[0].id
         assert [request.draft.why for request in front.reception.desk.pending()] == [Why.RETURN]
         assert front.stored().revoked_at is not None
         assert (await redeemed(front, token, 1)).told == [CodeRefused()], "it is spent all the same"
@@ -158,7 +158,7 @@ class TestCode:
         loop = asyncio.get_running_loop()
         reception.codes = Slow(front.home / "bridge.sqlite3")
         socket = await redeemed(front, token, why=Why.REPAIR)
-        assert socket.only(Filed)
+        assert socket.only(Filed).request_id == front.reception.desk.pending()[0].id
         assert front.stored().revoked_at is not None
 
 

@@ -1,0 +1,66 @@
+"""The record that a grant makes: what was read, and what is kept of an earlier pairing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from acl.permissions import PROFILES
+from bridge.pairing.grant import Upstream, paired_record, revoked_at
+from bridge.pairing.records import NodeRecord, Role, Security
+from bridge.pairing.tokens import issue, mint
+from tests.bridge.pairing.samples import NOON, VOICE_SCREEN, draft, labels, record
+
+LATER = NOON + timedelta(days=1)
+SAME = Upstream("0123456789abcdef", record().gateway_node_id)
+FRESH = Upstream("fedcba9876543210", "cc" * 32)
+
+
+def known(**members: object) -> NodeRecord:
+    node = issue(record(), Role.NODE, mint(b"\x01" * 32, NOON))
+    return node.model_copy(update={"stale_upstream": ("dd" * 32,), "last_seen_at": NOON, "wants": ("x",), **members})
+
+
+def test_a_stranger_gets_exactly_what_was_read() -> None:
+    node = paired_record(draft(), VOICE_SCREEN, None, None, FRESH, LATER)
+    assert (node.node_id, node.public_key) == (draft().node_id, draft().public_key)
+    assert (node.labels, node.declared, node.granted) == (draft().labels, draft().declared, VOICE_SCREEN)
+    assert node.security is Security.DEVICE_KEY
+    assert (node.upstream_key, node.gateway_node_id, node.stale_upstream) == (FRESH.key_name, FRESH.gateway_node_id, ())
+    assert (node.created_at, node.revoked_at, node.node_tokens) == (LATER, None, ())
+
+
+def test_a_paired_node_keeps_its_tokens_and_its_age_and_loses_its_wishes() -> None:
+    node = paired_record(draft(), PROFILES["voice"], None, known(), SAME, LATER)
+    assert node.node_tokens == known().node_tokens
+    assert (node.created_at, node.last_seen_at, node.wants) == (NOON, NOON, ())
+    assert node.stale_upstream == known().stale_upstream
+    assert node.granted == PROFILES["voice"]
+
+
+def test_a_new_key_at_the_gateway_makes_the_old_one_stale_once() -> None:
+    node = paired_record(draft(), VOICE_SCREEN, None, known(), FRESH, LATER)
+    assert node.stale_upstream == ("dd" * 32, SAME.gateway_node_id)
+
+
+def test_a_revoked_key_keeps_nothing_but_what_is_stale() -> None:
+    tomb = known(revoked_at=NOON, revocation_told=(Role.NODE,), token_due=True)
+    node = paired_record(draft(), VOICE_SCREEN, None, tomb, FRESH, LATER)
+    assert (node.node_tokens, node.revocation_told, node.token_due, node.revoked_at) == ((), (), False, None)
+    assert node.stale_upstream == tomb.stale_upstream
+    assert (node.created_at, node.last_seen_at) == (LATER, None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"), [(None, "Phone"), ("Kitchen", "Kitchen"), (" ", "Phone"), ("\u202eK", "K")]
+)
+def test_a_person_may_give_a_name(typed: str | None, shown: str) -> None:
+    node = paired_record(draft(of=labels("Phone")), VOICE_SCREEN, typed, None, FRESH, LATER)
+    assert node.labels.display_name == shown
+
+
+def test_nobody_is_as_little_revoked_as_a_paired_node() -> None:
+    assert revoked_at(None) is None
+    assert revoked_at(record()) is None
+    assert revoked_at(record(revoked_at=NOON)) == NOON
