@@ -113,6 +113,7 @@ SYSTEM_CLASS = frozenset(
         "fs.listDir",
         "system.execApprovals.get",
         "system.execApprovals.set",
+        "terminal.upload",
     }
 )
 """Commands whose approval at the gateway needs `operator.admin` (gateway-protocol §4)."""

@@ -11,7 +11,7 @@ import socket
 import ssl
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -295,7 +295,8 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes the connection, within `CLOSE_S` seconds; harmless when it is closed. Waiting requests fail."""
         self._fail_waiting(GatewayGoneError(code, reason or "closed by this side"))
-        await self._socket.close(code, reason)
+        with suppress(AttributeError):  # websockets 17 aborts a transport that the peer has already taken away
+            await self._socket.close(code, reason)
 
 
 def _new_id() -> str:

@@ -63,6 +63,14 @@ class Pass:
     background: bool = False
     on_fault: Callable[[Fault], Response] | None = None
 
+    def shape(self, response: Response) -> Response:
+        """What the node sees of the gateway's answer: no error for an event that asks for nothing.
+
+        The gateway refuses the events of a node whose surface is not approved (`PAIRING_CHANGED`).
+        """
+        changed = response.error is not None and response.error.detail("code") == "PAIRING_CHANGED"
+        return self.on_fault(Fault.DOWN) if changed and self.on_fault is not None else response
+
 
 Reading = Bad | Answer | State | Pass
 

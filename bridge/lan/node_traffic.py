@@ -22,6 +22,7 @@ from bridge.lan.events import (
     FromGateway,
     Instant,
     Link,
+    LinkLost,
     Note,
     Oversized,
     Report,
@@ -128,7 +129,12 @@ class NodeTraffic:
                 if outcome.background:
                     self.background = True
                 return self._forwarding.send(
-                    request, Link.NODE, outcome.params, outcome.allow, on_fault=outcome.on_fault
+                    request,
+                    Link.NODE,
+                    outcome.params,
+                    outcome.allow,
+                    reshape=outcome.shape,
+                    on_fault=outcome.on_fault,
                 )
 
     def _pull(self, request: Request, allow: Allow, _now: Instant) -> Result:
@@ -212,6 +218,9 @@ class NodeTraffic:
                 return self._forwarding.unanswered(event)
             case FromGateway(event=from_gateway):
                 return self._on_gateway_event(from_gateway, now)
+            case LinkLost():
+                lost = self._in_flight.drain()  # the gateway has ended them; what still comes is late
+                return [Note("invokes-lost", {"count": len(lost)})] if lost else []
             case _:
                 return []
 

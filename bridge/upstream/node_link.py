@@ -77,6 +77,8 @@ class NodeLink:
         self.record = record
         self.offer = offer
         self.surface: SurfaceState | None = None
+        self.ready = asyncio.Event()
+        """Set while the gateway takes this node's calls: connected, and its surface settled."""
         self._url = url
         self._identity = identity
         self._secret = secret
@@ -183,6 +185,7 @@ class NodeLink:
         return 0.0 if self._relink else wait_before_retry(gone, planned)
 
     def _closed(self) -> None:
+        self.ready.clear()
         was_open, self._connection = self._connection is not None, None
         if was_open and self._peer is not None:
             self._peer.post(LinkLost())
@@ -205,6 +208,7 @@ class NodeLink:
                 settled = await self._approval.settle(self.record.gateway_node_id, self.offer)
             except (GatewayError, LinkDownError, SurfaceError, SecretError, TimeoutError) as exc:
                 self._log.info("surface-not-settled", error=str(exc) or type(exc).__name__)
+                self.ready.set()  # whatever it takes without a settled surface, it takes now
                 await asyncio.sleep(SETTLE_RETRY_S)
                 if self._connection is not connection:
                     return
@@ -220,6 +224,7 @@ class NodeLink:
             self.relink()
             return
         self.surface = settled
+        self.ready.set()
         if settled.withheld:
             self._log.info("commands-withheld", commands=list(settled.withheld))
 

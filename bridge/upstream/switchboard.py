@@ -19,6 +19,7 @@ from gateway_client.errors import GatewayError, RequestTimeoutError, RequestTooL
 from gateway_client.frames import Json, Response, object_of
 from gateway_client.identity import DeviceIdentity
 
+READY_S = 5.0  # seconds that a phone's first calls wait for its link
 LOOK_AGAIN_S = 15.0  # seconds between looks whether a withheld command has been allowed
 
 
@@ -44,6 +45,7 @@ class Switchboard:
         self._log = log
         self._links: dict[str, tuple[NodeLink, asyncio.Task[None]]] = {}
         self._opening: dict[str, Peer] = {}
+        self._opened = asyncio.Event()
 
     def link(self, node_id: str) -> NodeLink | None:
         """Returns the link of a connected node."""
@@ -83,6 +85,8 @@ class Switchboard:
         )
         link.attach(peer)
         self._links[record.node_id] = (link, self._tasks.spawn("node-link", link.run()))
+        opened, self._opened = self._opened, asyncio.Event()
+        opened.set()
 
     def leave(self, peer: Peer) -> None:
         """A socket has ended; a link with nobody at its end is closed."""
@@ -118,12 +122,24 @@ class Switchboard:
         def interim(response: Response) -> None:
             peer.post(Answered(command.key, response, final=False))
 
-        channel: OperatorLink | NodeLink | None = self.operator
-        if command.link is Link.NODE:
-            channel = self.link(peer.node_id or "")
-        if channel is None:
-            raise LinkDownError
+        channel = self.operator if command.link is Link.OPERATOR else await self._ready_link(peer)
         return await channel.request(command.method, command.params, wait_s=command.wait_s, on_interim=interim)
+
+    async def _ready_link(self, peer: Peer) -> NodeLink:
+        # A phone speaks the moment it is in (push registration, the pending queue); its link takes some 100 ms more.
+        # While the gateway is there, that is waited for; when it is not, the answer is immediate.
+        node_id = peer.node_id or ""
+        try:
+            async with asyncio.timeout(READY_S):
+                while (entry := self._links.get(node_id)) is None and self._opening.get(node_id) is peer:
+                    await self._opened.wait()
+                if entry is not None and self.operator.is_open:
+                    await entry[0].ready.wait()
+        except TimeoutError:
+            raise LinkDownError from None
+        if entry is None:
+            raise LinkDownError
+        return entry[0]
 
     def report(self, peer: Peer, command: Report) -> None:
         """Ends an invoke at the gateway on the bridge's own account."""

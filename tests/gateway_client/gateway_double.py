@@ -114,9 +114,9 @@ async def gateway(
         yield made
 
 
-def connection(url: str, *, tls: Tls | None = None, binary: bool = False, secret: str = "S") -> GatewayConnection:
+def connection(url: str, *, tls: Tls | None = None, binary: bool = False) -> GatewayConnection:
     """Return a connection of the backend operator, not entered yet."""
-    return GatewayConnection(url, PROFILE, Credentials("token", secret), None, tls=tls, binary=binary)
+    return GatewayConnection(url, PROFILE, Credentials("token", "S"), None, tls=tls, binary=binary)
 
 
 @asynccontextmanager

@@ -140,12 +140,13 @@ async def test_a_gateway_that_vanishes_is_gone_with_1006() -> None:
 async def test_closing_fails_what_waits_and_closing_again_is_harmless() -> None:
     async def script(peer: Peer) -> None:
         await peer.greet()
+        await peer.take()
         await peer.socket.wait_closed()
 
     async with gateway(script) as double, connection(double.url) as made, asyncio.TaskGroup() as group:
         pump = group.create_task(made.run(lambda event: None))
         waiting = group.create_task(_gone(made))
-        await asyncio.sleep(0)  # the request is on its way
+        await eventually(lambda: len(double.peers[0].messages) == 2)
         await made.close(1001, "going away")
         assert (await waiting).code == 1001
         assert (await pump).code == 1001

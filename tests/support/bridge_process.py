@@ -50,17 +50,25 @@ class BridgeProcess:
         token: the gateway's token; None: mode none.
         hosts: `listen.hosts`.
         discovery: whether it advertises itself.
+        openclaw_config: OpenClaw's configuration, from which it then reads the gateway's secret.
     """
 
     def __init__(
-        self, gateway_url: str, token: str | None, *, hosts: Sequence[str] = ("127.0.0.1",), discovery: bool = False
+        self,
+        gateway_url: str,
+        token: str | None,
+        *,
+        hosts: Sequence[str] = ("127.0.0.1",),
+        discovery: bool = False,
+        openclaw_config: Path | None = None,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="clawdis-bridge-"))  # short: a socket path has 104 bytes at most
         self.home = self._folder / "home"
         self._token = token
+        self._openclaw_config = openclaw_config
         self._settings = {
             "url": gateway_url,
-            "source": "none" if token is None else "env",
+            "source": "openclaw" if openclaw_config else "none" if token is None else "env",
             "hosts": json.dumps(list(hosts)),
             "discovery": str(discovery).lower(),
             "node_port": 0,
@@ -109,6 +117,8 @@ class BridgeProcess:
         environment = {"PATH": os.environ["PATH"], "HOME": str(self._folder)}
         if self._token is not None:
             environment["OPENCLAW_GATEWAY_TOKEN"] = self._token
+        if self._openclaw_config is not None:
+            environment["OPENCLAW_CONFIG_PATH"] = str(self._openclaw_config)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bridge", "run", "--home", str(self.home)],

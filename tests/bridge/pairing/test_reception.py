@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,15 @@ class TestFiling:
         assert first.told[1:] == [Decided(Outcome.DENIED)]
         front.reception.file(again, draft())
         assert again.only(FilingFailed).why is NotFiled.SILENCED
-        assert front.reception.window_opened is None
         front.reception.open_window()
-        assert front.reception.window_opened is not None
         front.reception.file(invited, draft())
         assert invited.only(Filed).request_id == front.reception.desk.pending()[0].id
+
+    async def test_it_is_known_when_the_window_was_opened(self, front: Front) -> None:
+        before = datetime.now(UTC)
+        front.reception.open_window()
+        assert front.reception.window_opened is not None
+        assert before <= front.reception.window_opened <= datetime.now(UTC)
 
     async def test_a_socket_that_went_is_told_nothing_and_its_request_stays(self, front: Front) -> None:
         socket = Socket()

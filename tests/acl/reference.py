@@ -1,0 +1,98 @@
+"""An independent statement of who may do what, written from the design, and a decision over it in a few lines."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from acl.model import Call, Direction, Policy, Subject
+
+EVERYONE = "everyone"
+
+# (direction, names, permissions of which one is needed, operator scope)
+TABLE: list[tuple[str, str, str, str]] = [
+    ("from-node", "health node.event node.list node.invoke.result node.invoke.progress", EVERYONE, ""),
+    ("from-node", "node.pending.pull node.pending.ack node.pending.drain node.pluginSurface.refresh", EVERYONE, ""),
+    ("from-node", "node.pluginTools.update node.skills.update node.runnerInventory.update skills.bins", EVERYONE, ""),
+    ("from-node", "node.invoke", "nodes", ""),
+    ("from-node", "agent agent.wait", "voice chat", ""),
+    ("from-node", "voicewake.get", "voice", ""),
+    ("node-event", "node.presence.alive node.presence.activity node.host.stats node.state", EVERYONE, ""),
+    ("node-event", "voice.transcript agent.request", "voice", ""),
+    ("node-event", "chat.subscribe chat.unsubscribe", "chat", ""),
+    ("node-event", "push.apns.register notifications.changed", "notify", ""),
+    ("node-event", "exec.started exec.finished exec.denied", "system", ""),
+    ("from-operator", "health", EVERYONE, ""),
+    ("from-operator", "gateway.identity.get", "notify", "operator.read"),
+    ("from-operator", "chat.history chat.metadata chat.startup config.get users.prefs.get", "chat", "operator.read"),
+    ("from-operator", "agents.list agent.identity.get models.list commands.list talk.config", "chat", "operator.read"),
+    ("from-operator", "sessions.list sessions.preview sessions.resolve sessions.subscribe", "chat", "operator.read"),
+    ("from-operator", "sessions.messages.subscribe sessions.messages.unsubscribe", "chat", "operator.read"),
+    ("from-operator", "voicewake.get", "chat", "operator.read"),
+    ("from-operator", "chat.send chat.abort agent.wait", "chat", "operator.write"),
+    ("to-node", "screen.show screen.hide screen.navigate screen.eval screen.snapshot screen.setMode", "screen", ""),
+    ("to-node", "canvas.present canvas.hide canvas.navigate canvas.eval canvas.snapshot", "screen", ""),
+    ("to-node", "canvas.a2ui.push canvas.a2ui.pushJSONL canvas.a2ui.reset", "screen", ""),
+    ("to-node", "talk.ptt.start talk.ptt.stop talk.ptt.cancel talk.ptt.once", "voice", ""),
+    ("to-node", "camera.list camera.snap camera.clip camera.ptz.control camera.ptz.status", "camera", ""),
+    ("to-node", "screen.record", "camera", ""),
+    ("to-node", "location.get", "location", ""),
+    ("to-node", "system.notify chat.push watch.notify notifications.list notifications.actions", "notify", ""),
+    ("to-node", "device.info device.status device.permissions device.health watch.status", "device", ""),
+    ("to-node", "contacts.search contacts.add calendar.events calendar.add reminders.list", "personal", ""),
+    ("to-node", "reminders.add photos.latest motion.activity motion.pedometer health.summary", "personal", ""),
+    ("to-node", "callLog.search sms.search sms.send device.apps", "personal", ""),
+    ("to-node", "system.run system.run.prepare system.which system.execApprovals.get", "system", ""),
+    ("to-node", "system.execApprovals.set fs.listDir dir.fetch dir.list file.create file.fetch", "system", ""),
+    ("to-node", "file.stat file.write browser.proxy browser.proxy.upload.v1 desktop.stream", "system", ""),
+    ("to-node", "computer.act mobile.ui.observe mobile.ui.act mcp.tools.call.v1 ollama.chat", "system", ""),
+    ("to-node", "ollama.models terminal.upload workspace.memory workspace.skills", "system", ""),
+    ("event-to-node", "node.invoke.cancel node.invoke.input", EVERYONE, ""),
+    ("event-to-node", "voicewake.changed voicewake.routing.changed", "voice", ""),
+    ("event-to-node", "chat agent", "chat", ""),
+    ("event-to-operator", "chat agent", "chat", "operator.read"),
+    ("event-to-operator", "voicewake.changed voicewake.routing.changed", "voice", "operator.read"),
+]
+LISTED: dict[tuple[Direction, str], tuple[str, str]] = {
+    (Direction(way), name): (grants, scope) for way, names, grants, scope in TABLE for name in names.split()
+}
+TURNS = {("from-node", "agent"), ("node-event", "voice.transcript"), ("node-event", "agent.request")}
+
+
+def allowed(policy: Policy, subject: Subject, call: Call) -> bool:
+    """Return what `decide` has to answer, as the design says it."""
+    grants, scope = LISTED.get((call.direction, call.name), ("", ""))
+    if grants != EVERYONE and not set(grants.split()) & {str(permission) for permission in subject.permissions}:
+        return False
+    if scope and scope not in subject.scopes:
+        return False
+    if (call.direction, call.name) == ("from-node", "node.invoke"):
+        return _may_invoke(policy, subject, call)
+    if (call.direction, call.name) in TURNS:
+        sessions = {_session(key) for key in policy.agent_sessions}
+        return _session(call.session) in sessions and (policy.agent_commands or not is_order(call.text or ""))
+    return True
+
+
+def _may_invoke(policy: Policy, subject: Subject, call: Call) -> bool:
+    if call.target is None or call.target not in {subject.node_id, *policy.invoke_targets}:
+        return False
+    for pattern in policy.invoke_commands:
+        family = pattern.removesuffix("*") if pattern.endswith(".*") else None
+        listed = (Direction.TO_NODE, call.command) in LISTED
+        if call.command == pattern or (family and listed and (call.command or "").startswith(family)):
+            return True
+    return False
+
+
+def _session(key: str | None) -> str:
+    return "main" if key in (None, "", "agent:main:main") else str(key)
+
+
+def is_order(text: str) -> bool:
+    """Tell whether the first character that anybody sees is a slash or an exclamation mark, of any form."""
+    seen = [c for c in text if unicodedata.category(c) not in UNSEEN and c not in BLANK_LETTERS]
+    return bool(seen) and unicodedata.normalize("NFKC", seen[0])[0] in "/!"
+
+
+UNSEEN = {"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me"}
+BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"

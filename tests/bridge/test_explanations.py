@@ -1,0 +1,67 @@
+"""`acl explain`: the words are those of the decision that the session would meet."""
+
+from __future__ import annotations
+
+import pytest
+
+from acl.engine import decide
+from acl.model import Allow, Call, Direction, Policy, Subject
+from acl.permissions import COMMANDS, PROFILES, Permission, Permissions
+from bridge.explanations import explain_call
+
+NODE = "aa" * 32
+READ_WRITE = frozenset({"operator.read", "operator.write"})
+
+
+def subject(permissions: Permissions, scopes: frozenset[str] = frozenset()) -> Subject:
+    return Subject(NODE, permissions, scopes)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_command_is_about_what_the_agent_may_have_the_node_do(command: str) -> None:
+    may = subject(frozenset({COMMANDS[command]}))
+    may_not = subject(frozenset(Permission) - {COMMANDS[command]})
+    for method, given in ((command, None), ("node.invoke", command)):
+        allowed = explain_call(Policy(), may, method, given)
+        assert (allowed.decision, allowed.reason) == ("allow", "the agent may have the node do this")
+        denied = explain_call(Policy(), may_not, method, given)
+        assert (denied.decision, denied.reason) == ("deny", "the node lacks the permission")
+        assert denied.rule
+
+
+@pytest.mark.parametrize("method", ["no.such", "config.set", "node.pair.approve", "exec.run", "Node.event", ""])
+def test_what_no_rule_lists_is_denied(method: str) -> None:
+    told = explain_call(Policy(), subject(frozenset(Permission), READ_WRITE), method, None)
+    assert (told.decision, told.reason) == ("deny", "no rule lists it")
+
+
+def test_an_event_of_the_node() -> None:
+    voice = subject(PROFILES["voice"])
+    assert explain_call(Policy(), voice, "node.event", "voice.transcript").decision == "allow"
+    told = explain_call(Policy(), subject(frozenset()), "node.event", "voice.transcript")
+    assert (told.decision, told.reason) == ("deny", "the node lacks the permission")
+
+
+def test_a_method_of_the_phones_operator_socket_is_said_to_be_one() -> None:
+    chatting = subject(PROFILES["phone"], READ_WRITE)
+    told = explain_call(Policy(), chatting, "chat.history", None)
+    assert (told.decision, told.reason) == ("allow", "the phone's operator socket may call it")
+    assert explain_call(Policy(), subject(PROFILES["voice"]), "chat.history", None).decision == "deny"
+
+
+@pytest.mark.parametrize("method", ["node.event", "node.invoke.result", "health", "node.list", "agent"])
+@pytest.mark.parametrize("permissions", [frozenset(), PROFILES["voice"], PROFILES["full"]])
+def test_a_method_of_the_node_is_explained_as_it_is_decided(method: str, permissions: Permissions) -> None:
+    node = subject(permissions)
+    outcome = decide(Policy(), node, Call(Direction.FROM_NODE, method))
+    told = explain_call(Policy(), node, method, None)
+    if isinstance(outcome, Allow):
+        assert (told.decision, told.rule, told.reason) == ("allow", outcome.rule, "the node may call it")
+    else:
+        assert told.decision == "deny"
+
+
+def test_node_invoke_alone_asks_about_the_nodes_own_invokes() -> None:
+    assert explain_call(Policy(), subject(PROFILES["voice+screen"]), "node.invoke", None).decision == "deny"
+    told = explain_call(Policy(), subject(PROFILES["full"]), "node.invoke", None)
+    assert told.reason in {"the node may call it", "it may not invoke that there"}

@@ -1,0 +1,138 @@
+"""The log: one line per entry whatever a peer says, JSON that parses, and a bounded length."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.log import MAX_ELEMENTS, MAX_TEXT_CHARS, MAX_TRACEBACK_CHARS, make_log, silent_log
+
+FORGED = '2026-11-21T12:00:00Z [info] paired node=evil {"event": "paired"}'
+HOSTILE = [
+    f"x\n{FORGED}",
+    f"x\r{FORGED}",
+    f"x\r\n{FORGED}",
+    f"x\u2028{FORGED}",
+    f"x\u0085{FORGED}",
+    f"x\x0b\x0c\x1c{FORGED}",
+    "x\x1b[2K\x1b[1A\x1b]0;title\x07",
+    "x\u202egpj.exe",
+    "x\x00\x7f\ufeff\U000e0041",
+    'x","event":"paired","y":"',
+]
+Form = str
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Return that it is one."""
+        return True
+
+
+def written(form: Form, **fields: object) -> str:
+    stream = io.StringIO()
+    make_log("debug", "json" if form == "json" else "console", stream).info("happened", **fields)
+    return stream.getvalue()
+
+
+def without_colours(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def failed(form: Form, message: str) -> str:
+    stream = io.StringIO()
+    log = make_log("debug", "json" if form == "json" else "console", stream)
+    try:
+        raise ValueError(message)
+    except ValueError:
+        log.exception("task-failed", task="t")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+class TestHostileText:
+    @pytest.mark.parametrize("text", HOSTILE)
+    def test_it_cannot_make_a_second_line_or_move_the_cursor(self, form: Form, text: str) -> None:
+        for value in (text, [text], (text,), {text}, {"k": text}, {text: 1}, [[text]]):
+            out = written(form, name=value)
+            assert out.count("\n") == len(out.splitlines()) == 1
+            assert all(character.isprintable() for character in without_colours(out).rstrip("\n"))
+
+    @pytest.mark.parametrize("text", HOSTILE)
+    def test_as_an_event_neither(self, form: Form, text: str) -> None:
+        stream = io.StringIO()
+        make_log("debug", "json" if form == "json" else "console", stream).info(text)
+        assert len(stream.getvalue().splitlines()) == 1
+
+    @pytest.mark.parametrize("text", HOSTILE)
+    def test_in_an_exception_it_cannot_pass_for_an_entry(self, form: Form, text: str) -> None:
+        first, *rest = without_colours(failed(form, text)).split("\n")
+        assert "task-failed" in first
+        assert all(line.startswith("  ") for line in rest if line)
+        assert all(line.isprintable() for line in (first, *rest))
+
+    def test_the_length_is_bounded(self, form: Form) -> None:
+        assert len(written(form, name="x" * 1_000_000)) < MAX_TEXT_CHARS + 300
+        assert len(written(form, name="\x00" * 1_000_000)) < MAX_TEXT_CHARS * 11 + 300
+        many = [f"{number}" + "y" * 10_000 for number in range(10_000)]
+        assert len(written(form, names=many)) < MAX_ELEMENTS * (MAX_TEXT_CHARS + 20) + 300
+        assert len(written(form, names={text: text for text in many})) < MAX_ELEMENTS * (2 * MAX_TEXT_CHARS + 20) + 300
+        assert len(failed(form, "z" * 1_000_000)) < MAX_TRACEBACK_CHARS * 1.2 + 300
+
+    def test_an_honest_text_stays(self, form: Form) -> None:
+        out = written(form, name="Анна", count=5)
+        assert ("Анна" if form == "console" else "\\u0410") in out
+        assert "5" in out
+
+
+class TestJson:
+    @given(fields=st.dictionaries(st.sampled_from(["a", "b", "name"]), st.one_of(st.text(), st.lists(st.text()))))
+    def test_every_line_parses_and_says_when_and_how_bad(self, fields: dict[str, object]) -> None:
+        out = written("json", **fields)
+        entry = json.loads(out)
+        assert out.endswith("\n")
+        assert (entry["event"], entry["level"]) == ("happened", "info")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", entry["timestamp"])
+        assert entry.keys() == {"event", "level", "timestamp", *fields}
+
+    def test_a_traceback_is_one_member(self) -> None:
+        entry = json.loads(failed("json", "why"))
+        assert entry["exception"].splitlines()[-1] == "  ValueError: why"
+
+    def test_what_was_bound_is_in_every_line(self) -> None:
+        stream = io.StringIO()
+        make_log("info", "json", stream).bind(node="ab").info("one")
+        assert json.loads(stream.getvalue())["node"] == "ab"
+
+
+class TestForm:
+    @pytest.mark.parametrize(("stream", "is_json"), [(io.StringIO(), True), (Terminal(), False)])
+    def test_auto_is_json_unless_a_person_looks(self, stream: io.StringIO, is_json: bool) -> None:
+        make_log("info", "auto", stream).info("one")
+        assert stream.getvalue().startswith("{") == is_json
+
+    @pytest.mark.parametrize(
+        ("level", "said"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)], ids=lambda value: str(value)
+    )
+    def test_what_is_below_the_level_is_not_said(self, level: str, said: int) -> None:
+        stream = io.StringIO()
+        log = make_log(level, "json", stream)
+        for say in (log.debug, log.info, log.warning, log.error):
+            say("one")
+        assert len(stream.getvalue().splitlines()) == said
+
+    def test_standard_error_is_the_default(self, capsys: pytest.CaptureFixture[str]) -> None:
+        make_log("info", "json").info("one")
+        assert json.loads(capsys.readouterr().err)["event"] == "one"
+
+    def test_the_silent_log_says_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        silent_log().bind(a=1).error("one", b=2)
+        captured = capsys.readouterr()
+        assert captured.err + captured.out == ""

@@ -1,0 +1,34 @@
+"""A gateway that approves nothing by itself and wants a password: the bridge pairs what a person paired here."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.real.conftest import bootstrap_token
+from tests.support.bridge_process import BridgeProcess
+from tests.support.iphone import IPhone
+from tests.support.operator import operator
+from tests.support.real_gateway import GatewayOptions, RealGateway
+
+pytestmark = pytest.mark.real
+
+
+async def test_nothing_is_silent_and_everything_works() -> None:
+    async with RealGateway(GatewayOptions(auth="password", auto_approve_local=False)) as gateway:
+        bridge = BridgeProcess(gateway.url, None, openclaw_config=gateway.config_path)
+        async with bridge:
+            await bridge.connected()
+            phone = IPhone(bridge.url, bridge.pin)
+            code = await bridge.ask(lambda: bridge.client.mint_setup_code(["device"], None, 300, None))
+            token = bootstrap_token(code.setup_code)
+            async with phone.socket("node", {"bootstrapToken": token}) as node:
+                node.handlers["device.info"] = lambda _: {"name": "strict"}
+                row = await bridge.settled(phone.node_id, "device.info", timeout_s=60)
+                async with operator(gateway.url, None, password=gateway.token) as agent:
+                    pairing = await agent.request("device.pair.list")
+                    assert pairing["pending"] == []
+                    assert row.gateway_node_id in str(pairing["paired"])
+                    invoke = {"nodeId": row.gateway_node_id, "command": "device.info", "idempotencyKey": "s-1"}
+                    answer = await agent.request("node.invoke", invoke)
+                    assert answer["payload"] == {"name": "strict"}
+            assert gateway.token not in bridge.log_path.read_text()
