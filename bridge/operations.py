@@ -146,15 +146,16 @@ class BridgeOperations:
             link = self._hub.switchboard.link(node_id)
             if link is not None and link.surface is not None:
                 return list(link.surface.withheld)
-            if self._hub.roster.node(node_id) is None and link is None and self._is_away(node_id, deadline):
+            if not self._hub.switchboard.operator.is_open:
+                return []  # nobody can say
+            if self._hub.roster.node(node_id) is None and link is None and self._is_away(deadline):
                 return []
             await asyncio.sleep(0.1)
         return []
 
-    def _is_away(self, node_id: str, deadline: float) -> bool:
+    def _is_away(self, deadline: float) -> bool:
         # Whoever was held is in within moments; a phone that had gone comes by itself, and nobody waits for it here.
-        waited = SURFACE_WAIT_S - (deadline - asyncio.get_running_loop().time())
-        return waited > 2.0 or not self._hub.switchboard.operator.is_open
+        return SURFACE_WAIT_S - (deadline - asyncio.get_running_loop().time()) > 2.0
 
     async def deny(self, id: str) -> documents.Denial:
         """Refuses a request."""

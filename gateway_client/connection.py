@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, assert_never
 from urllib.parse import urlsplit
 
 import websockets
@@ -226,6 +226,8 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
                 self._fail_waiting(GatewayGoneError(code, reason))
                 await self._socket.close(code, reason[:120])
                 raise ProtocolViolationError(reason)
+            case _:
+                assert_never(output)
 
     def _settle(self, response: Response, final: bool) -> None:
         future, on_interim = self._waiting.get(response.id, (None, None))

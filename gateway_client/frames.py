@@ -21,7 +21,7 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeGuard
+from typing import TypeGuard, assert_never
 
 import orjson
 
@@ -194,7 +194,7 @@ def _check_numbers(skeleton: bytes) -> None:
     for token in _NUMBER.findall(skeleton):
         if token == b"-0":
             raise FrameError(FrameFault.BAD_NUMBER, "negative zero")
-        if not any(mark in token for mark in b".eE") and (len(token) > 17 or abs(int(token)) > MAX_SAFE_INTEGER):
+        if not any(mark in token for mark in b".eE") and abs(int(token)) > MAX_SAFE_INTEGER:
             raise FrameError(FrameFault.BAD_NUMBER, "an integer beyond 2**53")
 
 
@@ -320,6 +320,8 @@ def frame_json(frame: Frame) -> JsonObject:
                 out["seq"] = seq
             if version is not None:
                 out["stateVersion"] = version
+        case _:
+            assert_never(frame)
     return out
 
 

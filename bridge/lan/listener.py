@@ -22,15 +22,28 @@ from bridge.lan.metered import MeteredProtocol
 from bridge.log import Log
 from bridge.tasks import Tasks
 
-HANDSHAKE_S = 5.0  # seconds for TLS
-SHUTDOWN_S = 2.0  # seconds for the peer's close_notify
-REQUEST_S = 10.0  # seconds from TLS to the upgrade
-PING_S = 25.0  # seconds between WebSocket pings (design §4)
 BACKLOG = 64
 ACCEPT_RETRY_S = 1.0  # seconds to wait when the process has no file descriptor left
 ROOT = "/"
 
 Handler = Callable[["Upgraded"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a peer may take, in seconds.
+
+    Attributes:
+        handshake_s: for TLS.
+        request_s: from TLS to the upgrade, and for an answered connection to go.
+        ping_s: between WebSocket pings; half of it for the pong (design §4).
+        shutdown_s: for the peer's close frame and close_notify.
+    """
+
+    handshake_s: float = 5.0
+    request_s: float = 10.0
+    ping_s: float = 25.0
+    shutdown_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,7 @@ class Listener:
         door: places for strangers, shared by all ports.
         handler: runs one WebSocket until it ends; None: this port has no WebSocket yet and answers 404 to everything.
         frame_max_bytes: bytes of the largest WebSocket message.
+        deadlines: how long a peer may take.
     """
 
     def __init__(
@@ -100,6 +114,7 @@ class Listener:
         frame_max_bytes: int,
         tasks: Tasks,
         log: Log,
+        deadlines: Deadlines = Deadlines(),
     ) -> None:
         self.name = name
         self.addresses: list[str] = []
@@ -110,11 +125,13 @@ class Listener:
         self._frame_max_bytes = frame_max_bytes
         self._tasks = tasks
         self._log = log.bind(listener=name)
+        self._deadlines = deadlines
+        self._accepting: list[asyncio.Task[None]] = []
         self._server = QuietServer(
             self._answer,
             access_log=None,
             lingering_time=0,
-            keepalive_timeout=REQUEST_S,
+            keepalive_timeout=deadlines.request_s,
             max_headers=128,
             max_line_size=8190,
         )
@@ -139,12 +156,16 @@ class Listener:
             self._close_sockets()
             raise
         for bound in self._sockets:
-            self._tasks.spawn(f"accept-{self.name}", self._accept(bound))
+            self._accepting.append(self._tasks.spawn(f"accept-{self.name}", self._accept(bound)))
 
     async def stop(self) -> None:
         """Stops accepting and ends what is left of the connections."""
+        for task in self._accepting:
+            task.cancel()
+        if self._accepting:
+            await asyncio.wait(self._accepting)  # before their sockets close: a number that is free is soon another's
         self._close_sockets()
-        await self._server.shutdown(SHUTDOWN_S)
+        await self._server.shutdown(self._deadlines.shutdown_s)
         for metered in list(self._connections.values()):
             metered.abort()
 
@@ -172,7 +193,7 @@ class Listener:
             self._tasks.spawn("handshake", self._shake_hands(peer, ip))
 
     async def _shake_hands(self, peer: socket.socket, ip: str) -> None:
-        metered = MeteredProtocol(self._server(), ip, on_lost=lambda: self._forget(metered), deadline_s=REQUEST_S)
+        metered = MeteredProtocol(self._server(), ip, lambda: self._forget(metered), self._deadlines.request_s)
         self._connections[metered.inner] = metered
         try:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -180,8 +201,8 @@ class Listener:
                 lambda: metered,
                 peer,
                 ssl=self._context,
-                ssl_handshake_timeout=HANDSHAKE_S,
-                ssl_shutdown_timeout=SHUTDOWN_S,
+                ssl_handshake_timeout=self._deadlines.handshake_s,
+                ssl_shutdown_timeout=self._deadlines.shutdown_s,
             )
         except (OSError, TimeoutError) as exc:
             # An app's first visits end here on purpose: connect-and-close, then a handshake that it aborts.
@@ -203,7 +224,11 @@ class Listener:
         if hdrs.ORIGIN in request.headers:
             return _empty(403)
         socket_ = web.WebSocketResponse(
-            compress=False, max_msg_size=self._frame_max_bytes, heartbeat=PING_S, decode_text=False, timeout=SHUTDOWN_S
+            compress=False,
+            max_msg_size=self._frame_max_bytes,
+            heartbeat=self._deadlines.ping_s,
+            decode_text=False,
+            timeout=self._deadlines.shutdown_s,
         )
         socket_.headers[hdrs.SERVER] = ""
         try:

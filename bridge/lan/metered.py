@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 # A request head (8 KiB line, headers), the largest `connect` (64 KiB), early frames and pings. Times 64 places: 12 MiB.
 STRANGER_BYTES = 192 * 1024
@@ -33,13 +34,12 @@ class MeteredProtocol(asyncio.Protocol):
         self._deadline_s = deadline_s
         self._left = STRANGER_BYTES
         self._timer: asyncio.TimerHandle | None = None
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is done."""
         self.made = True
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's own class is no subclass of asyncio's
         self._timer = asyncio.get_running_loop().call_later(self._deadline_s, self.abort)
         self.inner.connection_made(transport)
 

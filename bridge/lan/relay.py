@@ -166,6 +166,8 @@ class Relay:
                 assert_never(command)
 
     def _send(self, frame: Frame) -> None:
+        if self._closing:
+            return
         data = encode_frame(frame)
         if len(data) > self.frame_limit:
             self.post(Oversized(frame, len(data)))
@@ -174,7 +176,8 @@ class Relay:
         if self._waiting_bytes > self.session.terms.buffer_max_bytes:
             self._log.warning("slow-peer", waiting=self._waiting_bytes)
             self._outbox.clear()
-            self._waiting_bytes = 0
+            self._closing = True
+            self._changed.set()
             self._upgraded.abort()
             return
         self._enqueue(data)

@@ -70,8 +70,6 @@ def first_use(record: NodeRecord, role: Role, entry: TokenEntry) -> NodeRecord:
     place = next((at for at, one in enumerate(tokens) if one.hash == entry.hash), None)
     if place is None:
         raise TokenEndedError
-    if tokens[place].used:
-        return record
     return record.with_tokens(role, (tokens[place].model_copy(update={"used": True}), *tokens[place + 1 :]))
 
 

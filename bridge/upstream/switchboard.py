@@ -69,6 +69,9 @@ class Switchboard:
             key = await asyncio.to_thread(self._keys.load_ed25519, record.upstream_key)
         except IdentityError as exc:
             self._log.error("upstream-key-unusable", node=record.node_id[:8], error=str(exc))
+            if self._opening.get(record.node_id) is peer:
+                del self._opening[record.node_id]
+            self._wake()
             return
         if self._opening.get(record.node_id) is not peer:
             return  # gone again, or replaced, while the key was read
@@ -85,6 +88,10 @@ class Switchboard:
         )
         link.attach(peer)
         self._links[record.node_id] = (link, self._tasks.spawn("node-link", link.run()))
+        self._wake()
+
+    def _wake(self) -> None:
+        """Has those look again who wait for a link."""
         opened, self._opened = self._opened, asyncio.Event()
         opened.set()
 

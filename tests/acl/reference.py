@@ -78,8 +78,9 @@ def _may_invoke(policy: Policy, subject: Subject, call: Call) -> bool:
         return False
     for pattern in policy.invoke_commands:
         family = pattern.removesuffix("*") if pattern.endswith(".*") else None
-        listed = (Direction.TO_NODE, call.command) in LISTED
-        if call.command == pattern or (family and listed and (call.command or "").startswith(family)):
+        if family is None and call.command == pattern:
+            return True
+        if family and (Direction.TO_NODE, call.command) in LISTED and str(call.command).startswith(family):
             return True
     return False
 

@@ -126,8 +126,8 @@ def test_no_look_alike_of_a_listed_name_is_listed(change: Callable[[str], str]) 
 UNLISTED_METHODS = """config.set config.patch config.apply exec.approval.resolve exec.approvals.set device.pair.approve
     device.pair.list device.token.rotate node.pair.approve node.pair.request node.rename node.describe cron.add cron.run
     secrets.resolve update.run wizard.start channels.logout skills.install agents.create agents.files.set
-    browser.request sessions.delete sessions.patch send poll wake set-heartbeats system-event connect tools.invoke terminal.open
-    shutdown node.invoke.request node.invoke.cancel chat.inject""".split()  # noqa: SIM905 - one word a line would hide the list
+    browser.request sessions.delete sessions.patch send poll wake set-heartbeats system-event connect tools.invoke
+    terminal.open shutdown node.invoke.request node.invoke.cancel chat.inject""".split()  # noqa: SIM905 - one word a line would hide the list
 
 
 @pytest.mark.parametrize("name", UNLISTED_METHODS)

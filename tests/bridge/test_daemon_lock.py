@@ -95,9 +95,11 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_child_of_the_holder_does_not_keep_it(tmp_path: Path) -> None:
-    sleeper = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    program = [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
     with daemon_lock(tmp_path):
-        child = subprocess.Popen(sleeper, close_fds=False, stdin=subprocess.PIPE)
+        child = subprocess.Popen(program, close_fds=False, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
     with child:
         with daemon_lock(tmp_path):
             assert child.poll() is None

@@ -64,6 +64,24 @@ def test_every_json_value_survives(value: Json) -> None:
             assert repr(parse_json(written, BOUNDS)) == repr(value)
 
 
+def items_of(value: Json) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(items_of, value.values()))
+    return len(value) + sum(map(items_of, value)) if isinstance(value, list) else 0
+
+
+@given(values, st.integers(1, 30))
+def test_members_and_elements_are_bounded_within_a_factor_of_two(value: Json, bound: int) -> None:
+    written, items = json.dumps(value).encode(), items_of(value)
+    try:
+        parse_json(written, Bounds(max_bytes=1 << 20, max_items=bound))
+    except FrameError as error:
+        taken, right = False, error.fault is FrameFault.TOO_MANY_ITEMS and 2 * items > bound
+    else:
+        taken, right = True, items <= 2 * bound + 1
+    assert right, (taken, items, bound)
+
+
 @given(frames)
 def test_every_frame_survives(frame: Frame) -> None:
     assert parse_frame(encode_frame(frame), BOUNDS) == frame
@@ -232,3 +250,20 @@ def test_time_grows_with_length_only(data: bytes) -> None:
         pass
     finally:
         assert time.process_time() - started < GENEROUS_S
+
+
+def cheapest(data: bytes) -> float:
+    """Return the processor seconds of the best of three readings, all of them refusals."""
+    took = []
+    for _ in range(3):
+        started = time.process_time()
+        with pytest.raises(FrameError):
+            parse_json(data, Bounds(max_bytes=len(data)))
+        took.append(time.process_time() - started)
+    return min(took)
+
+
+@pytest.mark.parametrize("piece", [b'""', b'"\\"', b"[]"])
+def test_many_small_things_cost_no_more_than_one_long_string(piece: bytes) -> None:
+    size = 2 * MEBIBYTES
+    assert cheapest(piece * (size // len(piece))) < 5 * cheapest(b'"' + b"a" * size) + 0.05

@@ -213,6 +213,13 @@ def test_an_event_without_a_gateway_is_answered_as_not_handled() -> None:
     talk.sends(ok({"ok": True, "event": "node.presence.alive", "handled": False, "reason": reason}))
 
 
+@pytest.mark.parametrize(("code", "handled"), [("PAIRING_CHANGED", False), ("OTHER", None)])
+def test_an_event_that_a_gateway_refuses_for_now_is_answered_the_same_way(code: str, handled: bool | None) -> None:
+    talk = asked("node.event", {"event": "node.presence.alive", "payloadJSON": "{}"})
+    talk.gets(Answered(talk.forward.key, bad("UNAVAILABLE", "no", {"code": code})))
+    assert (talk.sent[0].get("payload") or {}).get("handled") is handled
+
+
 def test_words_for_the_agent_fail_when_nobody_heard_them() -> None:
     talk = asked("node.event", {"event": "voice.transcript", "payloadJSON": '{"text":"hi"}'})
     talk.gets(Unanswered(talk.forward.key, Fault.DOWN))

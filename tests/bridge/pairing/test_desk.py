@@ -201,10 +201,11 @@ class TestFlood:
 
     def test_a_key_denied_again_is_as_young_as_its_last_denial(self) -> None:
         desk = new_desk()
-        for number in [*range(MAX_DENIED), 0, MAX_DENIED]:
+        for number in [*range(MAX_DENIED), 5, MAX_DENIED]:
             desk.silence(fake(number).node_id, 0.0)
-        assert isinstance(desk.file(fake(0), HERE, 1.0, NOON), Silenced)
-        assert isinstance(desk.file(fake(1), HERE, 1.0, NOON), Filed)
+        assert isinstance(desk.file(fake(5), HERE, 1.0, NOON), Silenced)
+        assert isinstance(desk.file(fake(1), HERE, 1.0, NOON), Silenced)
+        assert isinstance(desk.file(fake(0), HERE, 1.0, NOON), Filed)
 
 
 def fake(number: int, name: str = "Phone") -> Draft:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from acl.permissions import PROFILES, Permission
+from bridge import clock
 from bridge.errors import AlreadyDecided
-from bridge.lan.events import Decided, Filed, FilingFailed, NotFiled, Outcome, SessionEvent
-from bridge.pairing.desk import BUSY_RETRY_MS, Why
+from bridge.lan.events import Admit, Decided, Filed, FilingFailed, NotFiled, Outcome, SessionEvent
+from bridge.pairing.desk import BUSY_RETRY_MS, KEPT_S, Why
 from bridge.pairing.records import NodeRecord, Role, Surface
 from bridge.pairing.store import StoreError
 from certs.errors import IdentityError
@@ -98,6 +99,14 @@ class TestFiling:
         front.reception.expire()
         assert front.reception.desk.get(request.id) == request
         assert len(socket.told) == 1
+
+    async def test_requests_whose_clients_have_gone_expire(self, front: Front) -> None:
+        socket, now = Socket(), clock.now()
+        request = front.filed(socket=socket)
+        front.reception.desk.file(draft(), socket.address, now.mono - KEPT_S, now.wall)
+        front.reception.expire()
+        assert front.reception.desk.get(request.id) is None
+        assert socket.told[1:] == [Decided(Outcome.ELSEWHERE)]
 
 
 class TestApproval:
@@ -199,6 +208,9 @@ class TestApproval:
 class TestRevocation:
     async def test_it_leaves_a_tombstone_without_tokens(self, front: Front) -> None:
         before = await front.paired()
+        await front.reception.admit(Socket(), Admit(before.node_id, Role.NODE, None, frozenset(Role)))
+        assert front.stored().node_tokens
+        assert front.stored().operator_tokens
         record = await front.reception.revoke(before.node_id)
         assert front.stored() == record
         assert record.revoked_at is not None
