@@ -118,13 +118,6 @@ def reads_as_command(text: str) -> bool:
     return False
 
 
-def granted_commands(subject: Subject, names: frozenset[str], policy: Policy) -> frozenset[str]:
-    """Returns which of the named commands may be invoked on a node."""
-    return frozenset(
-        name for name in names if isinstance(decide(policy, subject, Call(Direction.TO_NODE, name)), Allow)
-    )
-
-
 def allowed_names(policy: Policy, subject: Subject, direction: Direction) -> list[str]:
     """Returns the methods or events of a direction that a subject could use, sorted: what hello-ok advertises.
 

@@ -97,9 +97,6 @@ RULES: tuple[Rule, ...] = (
 )
 """The table, in order."""
 
-GRANTABLE_SCOPES = frozenset({"operator.read", "operator.write"})
-"""The scopes a phone's operator socket may be admitted with (design §9); its permission is `chat`."""
-
 SCOPES_ELSEWHERE: dict[str, str] = {
     "exec.approval.list": "operator.approvals",
     "exec.approval.get": "operator.approvals",
@@ -125,8 +122,3 @@ APPS_TRY = frozenset(
     )
 )
 """Methods that an ordinary app tries on its own (mobile-clients §5.2): being refused one is no sign of an attack."""
-
-
-def rules_for(direction: Direction) -> list[Rule]:
-    """Returns the rules about one direction, in order."""
-    return [rule for rule in RULES if rule.direction is direction]

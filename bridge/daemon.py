@@ -39,7 +39,7 @@ from bridge.pairing.reception import Reception
 from bridge.pairing.store import NodeStore, StoreError
 from bridge.tasks import Tasks
 from bridge.upstream.operator_link import OperatorLink
-from bridge.upstream.secret import SecretReader
+from bridge.upstream.secret import SecretReader, SecretSource
 from bridge.upstream.switchboard import Switchboard
 from certs.context import app_server_context, node_server_context
 from certs.errors import IdentityError
@@ -47,6 +47,7 @@ from certs.private_files import PrivateFileError, private_folder
 from certs.store import BridgeIdentity, KeyFolder
 
 EXPIRE_EVERY_S = 5.0  # seconds between looks for requests whose clients have gone
+SWEEP_EVERY_S = 30.0  # seconds between tries to remove from the gateway what could not be removed before
 GOODBYE_S = 1.0  # seconds for the last frames to reach the phones
 DATABASE = "bridge.sqlite3"
 CONTROL_SOCKET = "bridge.sock"
@@ -131,6 +132,7 @@ class Daemon:
         tasks.spawn("operator-link", hub.switchboard.operator.run())
         tasks.spawn("expire-requests", _expire(hub.reception))
         tasks.spawn("watch-withheld", hub.switchboard.watch_withheld())
+        tasks.spawn("sweep-stale", _sweep(hub))
         if self._config.discovery.enabled:
             records = build_records(names, identity.pin, app_port=listeners[1].port, node_port=None)
             tasks.spawn("advertiser", self._advertise(records, addresses))
@@ -145,7 +147,7 @@ class Daemon:
 
     def _make_hub(self, store: NodeStore, keys: KeyFolder, default: Permissions, tasks: Tasks) -> Hub:
         gateway = self._config.gateway
-        secret = SecretReader(gateway, os.environ, Path.home())
+        secret = SecretSource(SecretReader(gateway, os.environ, Path.home()))
         operator = OperatorLink(gateway.url, secret, self._log)
         switchboard = Switchboard(operator, keys, secret=secret, tasks=tasks, log=self._log)
         reception = Reception(store, CodeStore(self._home / DATABASE), keys, self._log)
@@ -207,6 +209,12 @@ async def _expire(reception: Reception) -> None:
     while True:
         await asyncio.sleep(EXPIRE_EVERY_S)
         reception.expire()
+
+
+async def _sweep(hub: Hub) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        hub.sweep_stale()
 
 
 async def _goodbye(hub: Hub) -> None:

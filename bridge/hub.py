@@ -25,7 +25,7 @@ from bridge.lan.events import (
     Redeem,
     Report,
 )
-from bridge.lan.relay import IOS_FRAME_BYTES, Relay
+from bridge.lan.relay import IOS_FRAME_BYTES, REMOVED, Relay
 from bridge.lan.roster import Roster
 from bridge.log import Log
 from bridge.pairing.reception import Reception
@@ -33,12 +33,13 @@ from bridge.pairing.records import NodeRecord, Role
 from bridge.pairing.store import StoreError
 from bridge.tasks import Tasks
 from bridge.upstream.secret import SecretError
+from bridge.upstream.surface import SurfaceError
 from bridge.upstream.switchboard import Switchboard
+from certs.errors import IdentityError
 from gateway_client.errors import GatewayError
 from gateway_client.frames import Event, JsonObject
 
 MAX_PENALTIES = 1024  # keys kept out at a time, 100 bytes each; the oldest are let in first
-REMOVED = 4001  # WebSocket close code of a removed device (gateway-protocol §1.6)
 RESTART = 1012  # WebSocket close code: come back
 
 
@@ -154,13 +155,16 @@ class Hub:
         def change(known: NodeRecord | None) -> NodeRecord:
             if known is None:
                 raise StoreError("the node is gone")
-            return known.model_copy(update={"last_seen_at": clock.now().wall, "wants": wants})
+            labels = known.labels.refreshed(join.record.labels)
+            return known.model_copy(update={"last_seen_at": clock.now().wall, "wants": wants, "labels": labels})
 
         try:
             await self.reception.store.update(node_id, change)
         except StoreError as exc:
             self._log.error("store-failed", error=str(exc))
         relay = self.roster.node(node_id)
+        if join.wider is None:
+            self.reception.desk.drop_wider(node_id)
         if join.wider is not None and relay is not None:
             self.reception.file_wider(join.wider, relay.address)
 
@@ -213,7 +217,7 @@ class Hub:
             return
         try:
             gone = await self.switchboard.remove_stale(record)
-        except (GatewayError, SecretError) as exc:
+        except (GatewayError, SecretError, SurfaceError, IdentityError) as exc:
             self._log.warning("upstream-removal-failed", node=node_id[:8], error=str(exc))
             return
 
@@ -235,6 +239,10 @@ class Hub:
             for relay in list(self.roster.operators()):
                 relay.post(LinkLost())
             return
+        self.sweep_stale()
+
+    def sweep_stale(self) -> None:
+        """Removes from the gateway what could not be removed at the time."""
         for record in self.reception.store.nodes.values():
             if record.stale_upstream:
                 self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))

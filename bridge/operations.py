@@ -23,10 +23,11 @@ from bridge.explanations import explain_call
 from bridge.hub import Hub
 from bridge.lan.events import Instant
 from bridge.lan.listener import Listener
-from bridge.pairing.desk import PairingRequest
+from bridge.pairing.desk import KEPT_S, PairingRequest
 from bridge.pairing.records import NodeRecord, clean_label, key_fingerprint
 from bridge.pairing.setup_code import CODE_BYTES, SetupCode
 from bridge.pairing.store import StoreError
+from bridge.upstream.node_link import NodeLink
 from certs.errors import IdentityError
 from certs.store import BridgeIdentity
 from gateway_client.identity import encode_base64url
@@ -109,7 +110,8 @@ class BridgeOperations:
             key_fingerprint=key_fingerprint(draft.node_id),
             pin=self._identity.pin,
             created_at=request.created_at,
-            expires_at=now.wall + timedelta(seconds=max(0.0, request.expires - now.mono)),
+            expires_at=now.wall
+            + timedelta(seconds=KEPT_S if request.lasting else max(0.0, request.expires - now.mono)),
             previously_revoked=draft.revoked_at is not None,
         )
 
@@ -126,11 +128,12 @@ class BridgeOperations:
         """Pairs the device of a request, and waits a little to say what the gateway makes of it."""
         request = self._request(id)
         granted = read_permissions(permissions) if permissions is not None else None
+        before = self._hub.switchboard.link(request.draft.node_id)
         try:
             record = await self._hub.reception.approve(request, granted, name)
         except (StoreError, IdentityError) as exc:
             raise BridgeError("STORE", f"The approval could not be written down: {exc}") from exc
-        withheld = await self._withheld_soon(record.node_id)
+        withheld = await self._withheld_soon(record.node_id, before)
         return documents.Approval(
             node_id=record.node_id,
             display_name=record.labels.display_name,
@@ -140,11 +143,11 @@ class BridgeOperations:
             allow_line=await self._allow_line(withheld),
         )
 
-    async def _withheld_soon(self, node_id: str) -> list[str]:
+    async def _withheld_soon(self, node_id: str, before: NodeLink | None) -> list[str]:
         deadline = asyncio.get_running_loop().time() + SURFACE_WAIT_S
         while asyncio.get_running_loop().time() < deadline:
             link = self._hub.switchboard.link(node_id)
-            if link is not None and link.surface is not None:
+            if link is not None and link is not before and link.surface is not None:
                 return list(link.surface.withheld)
             if not self._hub.switchboard.operator.is_open:
                 return []  # nobody can say
@@ -219,7 +222,10 @@ class BridgeOperations:
     async def _allow_line(self, withheld: list[str]) -> str | None:
         if not withheld:
             return None
-        return allow_line(await self._hub.switchboard.allowed_at_gateway(), withheld)
+        try:
+            return allow_line(await self._hub.switchboard.allowed_at_gateway(), withheld)
+        except ValueError:
+            return None  # a name in the gateway's list that is not safe to paste
 
     async def _change(self, node_id: str, update: dict[str, object]) -> documents.NodeRow:
         record = self._record(node_id)

@@ -28,6 +28,7 @@ from gateway_client.errors import (
     ProtocolViolationError,
     RequestTimeoutError,
     RequestTooLargeError,
+    TooManyRequestsError,
 )
 from gateway_client.frames import Event, JsonObject, Response
 from gateway_client.identity import DeviceIdentity
@@ -272,7 +273,10 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
             GatewayGoneError: the connection ended first.
             RequestTimeoutError: no answer within `wait_s`.
             RequestTooLargeError: longer than the gateway takes; nothing was sent.
+            TooManyRequestsError: too many are unanswered; nothing was sent.
         """
+        if self._protocol.full:
+            raise TooManyRequestsError(f"{method}: too many requests are unanswered")
         try:
             request_id, data = self._protocol.request(method, params)
         except RuntimeError as exc:

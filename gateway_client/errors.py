@@ -8,6 +8,7 @@ GatewayError
     GatewayGoneError            the connection ended (carries code and reason)
     RequestTimeoutError         no answer in time
     RequestTooLargeError        more than the gateway takes; nothing was sent
+    TooManyRequestsError        too many are unanswered; nothing was sent
 """
 
 from __future__ import annotations
@@ -69,3 +70,7 @@ class RequestTimeoutError(GatewayError):
 
 class RequestTooLargeError(GatewayError):
     """The request is longer than the gateway's `maxPayload`; sending it would have ended the connection."""
+
+
+class TooManyRequestsError(GatewayError):
+    """`MAX_IN_FLIGHT` requests of the connection are unanswered; nothing was sent."""

@@ -275,13 +275,18 @@ class ClientProtocol:
             case _:
                 return []  # an answer nobody waits for any more, or a request: a gateway sends none
 
+    @property
+    def full(self) -> bool:
+        """Whether `MAX_IN_FLIGHT` requests are unanswered."""
+        return len(self._in_flight) >= MAX_IN_FLIGHT
+
     def request(self, method: str, params: JsonObject) -> tuple[str, bytes]:
         """Returns the id and the message of a new request; the caller sends it.
 
         Raises:
             RuntimeError: not open, or `MAX_IN_FLIGHT` requests are unanswered: a fault of the caller.
         """
-        if self.state is not State.OPEN or len(self._in_flight) >= MAX_IN_FLIGHT:
+        if self.state is not State.OPEN or self.full:
             raise RuntimeError(f"no request may be sent now ({self.state}, {len(self._in_flight)} unanswered)")
         request_id = self._new_id()
         data = encode_frame(Request(request_id, method, params))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 ALLOW_PATH = "gateway.nodes.commands.allow"
 """The gateway's list of node commands that it lets through beside its defaults."""
 
-_COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_COMMAND = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,127}")  # the gateway's own list may hold families: canvas.*
 
 
 def allow_line(already_allowed: Sequence[str] | None, withheld: Sequence[str]) -> str:

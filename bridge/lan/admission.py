@@ -226,10 +226,13 @@ def _paired(auth: Auth, role: Role, record: NodeRecord, draft: Draft) -> Verdict
             return Enter(entry)
     if auth.bootstrap_token and role is Role.NODE:
         return TryCode(draft)
+    if role is Role.NODE and record.token_due:
+        # Approved while it was away: whatever old token it still presents, its key is good and its new token waits.
+        return Enter(None, frozenset({Role.NODE}))
     if auth.device_token:
         return refusal.device_token_mismatch()
     if auth.token:
         return refusal.token_mismatch()
     if role is Role.OPERATOR:
         return refusal.token_missing()
-    return Enter(None, frozenset({Role.NODE})) if record.token_due else AskPerson(draft)
+    return AskPerson(draft)

@@ -56,6 +56,8 @@ def fault(kind: Fault) -> ErrorShape:
         )
     if kind is Fault.TOO_LARGE:
         return ErrorShape("PAYLOAD_TOO_LARGE", "larger than the gateway takes")
+    if kind is Fault.BUSY:
+        return busy("too many calls wait for the gateway")
     words = "the gateway is not connected" if kind is Fault.DOWN else "the gateway went away before it answered"
     return ErrorShape("UNAVAILABLE", words, {"reason": "gateway"}, retryable=True, retry_after_ms=RETRY_AFTER_MS)
 

@@ -14,7 +14,7 @@ class Door:
     """Places for peers that have not authenticated.
 
     Attributes:
-        per_address: places of one address; IPv6 addresses of one /64 count as one.
+        per_address: places of one address, as `door_key` counts them.
         total: places of all addresses together; each costs at most the listener's pre-hello budget.
     """
 
@@ -52,11 +52,14 @@ class Door:
 
 
 def door_key(address: str) -> str:
-    """Returns what an address is counted as: itself, an IPv4-mapped one's IPv4 address, or an IPv6 address's /64."""
+    """Returns what an address is counted as: itself, an IPv4-mapped one's IPv4 address, or an IPv6 address's /64.
+
+    Link-local addresses count one by one: a /64 of them is everyone on the link.
+    """
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
             return str(parsed.ipv4_mapped)
-        if not parsed.is_loopback:
+        if not parsed.is_loopback and not parsed.is_link_local:
             return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)

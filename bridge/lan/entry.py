@@ -31,6 +31,7 @@ class Entry:
 
 def enter(connect: Connect, record: NodeRecord, directory: Directory) -> Entry:
     """Makes the entry of an admitted socket; scopes and surface come from the store and can only be narrowed."""
+    record = record.model_copy(update={"labels": record.labels.refreshed(connect.labels())})
     if connect.role is Role.OPERATOR:
         subject = Subject(record.node_id, record.granted, record.operator_scopes & frozenset(connect.scopes))
         join = Join(record, connect.role, connect.surface().within(record.surface))

@@ -165,6 +165,8 @@ class Fault(StrEnum):
     """The link ended before the answer."""
     TIMEOUT = "timeout"
     TOO_LARGE = "too-large"
+    BUSY = "busy"
+    """Too much is unanswered already: nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)

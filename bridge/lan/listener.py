@@ -7,6 +7,7 @@ own server hides both. A plain GET or HEAD gets an empty 404: apps ask for it be
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,6 +25,7 @@ from bridge.tasks import Tasks
 
 BACKLOG = 64
 ACCEPT_RETRY_S = 1.0  # seconds to wait when the process has no file descriptor left
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ROOT = "/"
 
 Handler = Callable[["Upgraded"], Awaitable[None]]
@@ -182,9 +184,10 @@ class Listener:
             except OSError as exc:
                 if bound.fileno() == -1:
                     return
-                self._log.warning("accept-failed", error=str(exc))
-                await asyncio.sleep(ACCEPT_RETRY_S)
-                continue
+                if exc.errno in _EXHAUSTED:
+                    self._log.warning("accept-failed", error=str(exc))
+                    await asyncio.sleep(ACCEPT_RETRY_S)
+                continue  # any other error is about a connection that has ended already
             ip = str(address[0])
             if not self._door.enter(ip):
                 self._log.debug("door-full", address=ip)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from acl.engine import canonical_session
 from acl.model import Call, Direction
 from acl.permissions import needs_foreground
-from gateway_client.frames import Json, JsonObject, Request, Response, object_of, text_of
+from gateway_client.frames import ErrorShape, Json, JsonObject, Request, Response, object_of, text_of
 
 __all__ = [
     "ParamsError",
@@ -17,6 +17,7 @@ __all__ = [
     "call_of",
     "invoke_params",
     "needs_foreground",
+    "own_action",
     "own_invoke",
     "own_list",
     "own_stream_event",
@@ -111,7 +112,7 @@ def read_result(params: Json, node_id: str) -> InvokeResult:
 
 def _result_error(error: Json) -> JsonObject:
     fields = object_of(error)
-    out: JsonObject = {name: fields[name] for name in ("code", "message") if isinstance(fields.get(name), str)}
+    out: JsonObject = {name: text for name in ("code", "message") if (text := text_of(fields, name)) is not None}
     if not out:
         raise ParamsError("invalid node.invoke.result params: error without code and message")
     return out
@@ -152,6 +153,12 @@ def pending_params(method: str, params: Json) -> JsonObject:
     return {"ids": ids}
 
 
+def own_action(action: Json) -> JsonObject:
+    """Returns one action of the pending queue, rebuilt from the members that a node reads."""
+    fields = object_of(action)
+    return {name: fields[name] for name in ("id", "command", "paramsJSON", "enqueuedAtMs") if name in fields}
+
+
 def own_stream_event(name: str, payload: Json, node_id: str) -> JsonObject:
     """Returns the payload of `node.invoke.cancel` or `node.invoke.input` with the node's own id."""
     keys = ("invokeId",) if name == "node.invoke.cancel" else ("id", "seq", "payloadJSON")
@@ -170,14 +177,14 @@ def own_list(response: Response, lan_ids: Mapping[str, str], only: str | None) -
     payload = object_of(response.payload)
     nodes = payload.get("nodes")
     if not response.ok or not isinstance(nodes, list):
-        return response
+        return Response(response.id, False, error=response.error or ErrorShape("UNAVAILABLE", "no list of nodes"))
     rows: list[Json] = []
     for row in nodes:
         node_id = text_of(row, "nodeId") or ""
         own = lan_ids.get(node_id, node_id)
         if only is None or own == only:
             rows.append({**object_of(row), "nodeId": own})
-    return Response(response.id, True, {**payload, "nodes": rows})
+    return Response(response.id, True, {"ts": payload.get("ts"), "nodes": rows})
 
 
 def invoke_params(params: Json, gateway_ids: Mapping[str, str]) -> JsonObject:

@@ -18,6 +18,7 @@ from bridge.lan.events import (
     Answered,
     Command,
     Directory,
+    Fault,
     Forward,
     FromGateway,
     Instant,
@@ -145,14 +146,17 @@ class NodeTraffic:
         actions = object_of(response.payload).get("actions")
         if not response.ok or not isinstance(actions, list):
             return response
-        kept: list[Json] = [action for action in actions if self._may_do(action)]
+        kept: list[Json] = [node_calls.own_action(action) for action in actions if self._may_do(action)]
         refused_ids = [text_of(action, "id") for action in actions if not self._may_do(action)]
-        self._refused_actions += [name for name in refused_ids if name]
+        room = node_calls.MAX_PENDING_IDS - len(self._refused_actions)
+        self._refused_actions += [name for name in refused_ids if name][:room]
         return Response(response.id, True, {"nodeId": self.subject.node_id, "actions": kept})
 
     def _may_do(self, action: Json) -> bool:
         command = text_of(action, "command") or ""
-        return isinstance(decide(self.directory.policy, self.subject, Call(Direction.TO_NODE, command)), Allow)
+        return command in self.offered and isinstance(
+            decide(self.directory.policy, self.subject, Call(Direction.TO_NODE, command)), Allow
+        )
 
     def _pending(self, request: Request, allow: Allow, _now: Instant) -> Result:
         try:
@@ -208,10 +212,8 @@ class NodeTraffic:
         match event:
             case Answered(key=key) if key in self._results:
                 return self._result_answered(event, now)
-            case Unanswered(key=key) if key in self._results:
-                _, request, *_ = self._results.pop(key)
-                ignored: JsonObject = {"ok": True, "ignored": True}
-                return [Note("result-lost"), Send(answers.ok(request.id, ignored))]
+            case Unanswered(key=key, fault=fault) if key in self._results:
+                return self._result_lost(key, fault)
             case Answered():
                 return [*self._forwarding.answered(event), *self._acknowledge_refused()]
             case Unanswered():
@@ -223,6 +225,14 @@ class NodeTraffic:
                 return [Note("invokes-lost", {"count": len(lost)})] if lost else []
             case _:
                 return []
+
+    def _result_lost(self, key: str, fault: Fault) -> list[Command]:
+        forward, request, *_ = self._results.pop(key)
+        if fault is not Fault.TOO_LARGE:
+            ignored: JsonObject = {"ok": True, "ignored": True}
+            return [Note("result-lost"), Send(answers.ok(request.id, ignored))]
+        error = answers.fault(fault)  # nothing was sent: the caller is told why instead of being left to wait
+        return [Report(str(forward.params["id"]), error), Send(answers.failure(request.id, error))]
 
     def _result_answered(self, event: Answered, now: Instant) -> list[Command]:
         forward, request, tries, deadline = self._results.pop(event.key)

@@ -1,10 +1,15 @@
-"""Pure: the members that each method of an operator socket may carry to the gateway.
+"""Pure: the members that each method of an operator socket may carry to the gateway, and their types.
 
 Left out on purpose: where a message is delivered or said to come from, who vouches for it, secrets. What is not listed
-is dropped.
+is dropped; what is listed and has another type is refused, so that nothing invalid reaches the gateway.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+from bridge.lan.node_calls import ParamsError
+from gateway_client.frames import Json, JsonObject
 
 _EXPECTATIONS = "expectedLeafEntryId expectedSessionRoutingContract expectedPermissionMode expectedToolOverrides"
 
@@ -38,3 +43,59 @@ PARAMS: dict[str, frozenset[str]] = {
     }.items()
 }
 """Allowed members by method; a test holds the methods to the rules of `acl` and the members to the official schema."""
+
+REQUIRED: dict[str, frozenset[str]] = {
+    "chat.history": frozenset({"sessionKey"}),
+    "chat.send": frozenset({"sessionKey", "message", "idempotencyKey"}),
+    "chat.abort": frozenset({"sessionKey"}),
+    "agent.wait": frozenset({"runId"}),
+    "sessions.preview": frozenset({"keys"}),
+    "sessions.messages.subscribe": frozenset({"key"}),
+    "sessions.messages.unsubscribe": frozenset({"key"}),
+}
+"""Members without which the gateway would refuse the call."""
+
+_BOOLEANS = frozenset(
+    """preserveSideRuns suppressCommandInterpretation includeProviderCapabilities preparedOnly includeArgs
+    requireLastInteraction includeGlobal includeUnknown configuredAgentsOnly includeDerivedTitles includeLastMessage
+    allowMissing""".split()  # noqa: SIM905 - one word a line would hide the list
+)
+_COUNTS = frozenset({"limit", "offset", "pendingBefore", "maxChars", "timeoutMs", "activeMinutes"})
+_WORDS = frozenset({"keys", "inputRunIds"})
+_OBJECTS = frozenset({"intent"})
+_LISTS = frozenset({"attachments"})
+# Unions in the schema: any of these may be a word, a flag or null.
+_CHOICES = frozenset({"fastMode", "archived", "sortBy", "view", "scope", *_EXPECTATIONS.split()})
+_TEXTS_MAY_BE_EMPTY = frozenset({"message", "search"})
+
+
+def read_params(method: str, given: JsonObject) -> JsonObject:
+    """Returns the listed members of a call.
+
+    Raises:
+        ParamsError: one has another type than the schema says, or is missing.
+    """
+    params: JsonObject = {name: given[name] for name in PARAMS[method] if name in given}
+    missing = REQUIRED.get(method, frozenset()) - params.keys()
+    if missing:
+        raise ParamsError(f"invalid {method} params: {', '.join(sorted(missing))} is missing")
+    for name, value in params.items():
+        if not _kind_of(name)(value):
+            raise ParamsError(f"invalid {method} params: at {name}")
+    return params
+
+
+def _kind_of(name: str) -> Callable[[Json], bool]:
+    if name in _BOOLEANS:
+        return lambda value: isinstance(value, bool)
+    if name in _COUNTS:
+        return lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10_000_000
+    if name in _WORDS:
+        return lambda value: isinstance(value, list) and all(isinstance(one, str) and one for one in value)
+    if name in _OBJECTS:
+        return lambda value: isinstance(value, dict)
+    if name in _LISTS:
+        return lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value)
+    if name in _CHOICES:
+        return lambda value: value is None or isinstance(value, str | bool | int | dict)
+    return lambda value: isinstance(value, str) and (value != "" or name in _TEXTS_MAY_BE_EMPTY)

@@ -23,10 +23,10 @@ from bridge.lan.events import (
     SessionEvent,
     Unanswered,
 )
-from bridge.lan.operator_params import PARAMS
+from bridge.lan.operator_params import read_params
 from bridge.lan.streams import RunFilter
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
-from gateway_client.frames import Event, JsonObject, Request, Response, object_of, text_of
+from gateway_client.frames import Event, Request, Response, object_of, text_of
 
 _RUN_EVENTS = frozenset({"chat", "agent"})
 
@@ -54,8 +54,10 @@ class OperatorTraffic:
             return refused(request, answers.denied(decision, "operator"), counts=counts)
         if request.method == "health":
             return [Send(answers.ok(request.id, {"ok": True, "ts": now.wall_ms}))]
-        given = object_of(request.params)
-        params: JsonObject = {name: given[name] for name in PARAMS[request.method] if name in given}
+        try:
+            params = read_params(request.method, object_of(request.params))
+        except node_calls.ParamsError as exc:
+            return refused(request, answers.invalid(str(exc)))
         session = text_of(params, "sessionKey", "key")
         if session is not None:
             self._runs.follow(session)

@@ -139,11 +139,11 @@ def unavailable(message: str) -> Refusal:
     return Refusal(error, 1013)
 
 
-def pairing_required(request_id: str | None, device_id: str, role: str, reason: str = "not-paired") -> Refusal:
+def pairing_required(request_id: str | None, device_id: str, role: str) -> Refusal:
     """The key waits for a person: the client tries again by itself and shows our words (§3.2, mobile-clients §6)."""
     details: JsonObject = {
         "code": "PAIRING_REQUIRED",
-        "reason": reason,
+        "reason": "not-paired",
         "deviceId": device_id,
         "requestedRole": role,
         "remediationHint": "Approve this device on the Mac that runs Clawdis Bridge.",

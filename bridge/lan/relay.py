@@ -42,6 +42,9 @@ from gateway_client.frames import Frame, encode_frame
 IOS_FRAME_BYTES = 16 * 1024 * 1024  # what the iOS app reads at most (mobile-clients §3.2)
 BUFFER_BYTES = 50 * 1024 * 1024  # bytes that may wait for one peer: two of the largest frames, as at the gateway
 RESUME_BYTES = 1024 * 1024  # a peer's next message is read when less than this waits for it
+REMOVED = 4001  # WebSocket close code of a removed device (gateway-protocol §1.6)
+REMOVED_S = 0.5  # seconds until the socket of a removed device is cut
+CLOSE_S = 3.0  # seconds until any other socket is that was closed
 DRAIN_S = 5.0  # seconds for the last frames of a socket that is being closed
 
 
@@ -140,7 +143,7 @@ class Relay:
             case Send(frame=frame):
                 self._send(frame)
             case Close():
-                self._enqueue(command)
+                self._close(command)
             case FileRequest():
                 self._rooms.file_request(self, command)
             case Redeem():
@@ -183,6 +186,14 @@ class Relay:
         self._enqueue(data)
         if self._waiting_bytes > RESUME_BYTES:
             self._room.clear()
+
+    def _close(self, close: Close) -> None:
+        if close.code == REMOVED:
+            self._outbox.clear()  # a removed device gets nothing more
+        self._enqueue(close)
+        # A peer that does not read would hold its socket, and what waits for it, for as long as it likes.
+        patience = REMOVED_S if close.code == REMOVED else CLOSE_S
+        asyncio.get_running_loop().call_later(patience, self._upgraded.abort)
 
     def _enqueue(self, item: bytes | Close) -> None:
         if not self._closing:

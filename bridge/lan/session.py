@@ -52,6 +52,7 @@ from gateway_client.frames import Bounds, Event, FrameError, Request, Response, 
 
 CONNECT_S = 10.0  # seconds from the upgrade to `connect`
 PLACING_S = 15.0  # seconds for the store and the desk to answer: a disk that takes longer is broken
+MAX_ITEMS = 65_536  # members and elements of a paired node's frame: a long list of photos; some 13 MiB at the worst
 MAX_EARLY_FRAMES = 15  # frames that wait for hello-ok, as at the gateway; each at most 64 KiB, so 960 KiB per socket
 
 
@@ -214,7 +215,7 @@ class Session:
             case CodeRefused():
                 return self._refused(refusal.bootstrap_invalid(), now)
             case AdmissionFailed():
-                return self._refused(refusal.unavailable("the bridge could not write its store"), now)
+                return self._refused(refusal.unavailable("the bridge could not admit this device now"), now)
             case _:
                 return []
 
@@ -274,7 +275,7 @@ class Session:
         if traffic is None:
             return []
         try:
-            frame = parse_frame(data, Bounds(max_bytes=self.terms.frame_max_bytes))
+            frame = parse_frame(data, Bounds(max_bytes=self.terms.frame_max_bytes, max_items=MAX_ITEMS))
         except FrameError as exc:
             answer: list[Command] = []
             if exc.request_id is not None:

@@ -83,6 +83,17 @@ class CodeStore:
             database.execute("UPDATE codes SET bound_to = ? WHERE hash = ? AND bound_to IS NULL", (node_id, digest))
         return state.permissions
 
+    def unfinished(self, token: str, node_id: str, now: datetime) -> Permissions | None:
+        """Returns what a code grants that this very key has used while it is valid, so that a pairing can be finished.
+
+        The caller has made sure that the key was never paired: a crash, or a second try, came between the two writes.
+        """
+        with self._opened() as database:
+            state = self._read(database, code_hash(token))
+        if state is None or state.revoked or not is_spent_by(state, node_id) or now >= state.expires_at:
+            return None
+        return state.permissions
+
     def is_spent_by(self, token: str, node_id: str) -> bool:
         """Tells whether this key is the one that used the code."""
         with self._opened() as database:

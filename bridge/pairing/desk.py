@@ -18,7 +18,7 @@ from bridge.pairing.records import Labels, Surface
 KEPT_S = 300.0  # seconds after the last retry; the gateway keeps its own requests as long (gateway-protocol §3.2)
 SILENT_S = 60.0  # seconds: the slowest client retries every 30 s, so twice that means it has gone
 DENIED_S = 900.0  # seconds during which a denied key asks nobody
-MAX_PENDING = 32  # requests; about 10 KiB each with the largest declaration, and more than a person would ever read
+MAX_PENDING = 32  # requests of keys that are not in; about 10 KiB each at the largest, more than anyone would read
 MAX_DENIED = 1024  # keys remembered as denied, 100 bytes each; the oldest go first
 BUSY_RETRY_MS = 5_000  # milliseconds until a key that found the desk busy should try again
 
@@ -78,6 +78,11 @@ class PairingRequest:
     address: str
     created_at: datetime
     seen: float
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it is a paired node's, which nobody has to keep alive: it takes no place from strangers."""
+        return self.draft.why is Why.WIDER
 
     @property
     def expires(self) -> float:
@@ -143,11 +148,11 @@ class Desk:
             kept = replace(mine, seen=now)
             self._pending[kept.id] = kept
             return Filed(kept, fresh=False)
-        rival = self._of_address(address, draft.node_id)
+        rival = self._of_address(address, draft.node_id) if draft.why is not Why.WIDER else None
         if rival is not None and now - rival.seen < SILENT_S:
             return Busy()
         ended = tuple(one for one in (mine, rival) if one is not None)
-        if not ended and len(self._pending) >= MAX_PENDING:
+        if not ended and draft.why is not Why.WIDER and self._strangers() >= MAX_PENDING:
             return Busy()
         for one in ended:
             del self._pending[one.id]
@@ -155,11 +160,15 @@ class Desk:
         self._pending[request.id] = request
         return Filed(request, fresh=True, ended=ended)
 
+    def _strangers(self) -> int:
+        return sum(not request.lasting for request in self._pending.values())
+
     def _of_key(self, node_id: str) -> PairingRequest | None:
         return next((request for request in self._pending.values() if request.draft.node_id == node_id), None)
 
     def _of_address(self, address: str, node_id: str) -> PairingRequest | None:
-        return next((r for r in self._pending.values() if r.address == address and r.draft.node_id != node_id), None)
+        others = (one for one in self._pending.values() if not one.lasting and one.draft.node_id != node_id)
+        return next((one for one in others if one.address == address), None)
 
     def pending(self) -> list[PairingRequest]:
         """Returns the pending requests, oldest first."""
@@ -191,6 +200,11 @@ class Desk:
         """A person opened the window (`pair`): silenced keys may ask again."""
         self._denied.clear()
 
+    def drop_wider(self, node_id: str) -> PairingRequest | None:
+        """Removes a paired node's request for more, because it offers no more than it did; returns it."""
+        mine = self._of_key(node_id)
+        return self._pending.pop(mine.id) if mine is not None and mine.lasting else None
+
     def drop_key(self, node_id: str) -> PairingRequest | None:
         """Removes the request of a key, because the key was revoked or came in another way; returns it."""
         mine = self._of_key(node_id)
@@ -198,7 +212,7 @@ class Desk:
 
     def expire(self, now: float) -> list[PairingRequest]:
         """Removes and returns the requests whose clients have gone."""
-        gone = [request for request in self._pending.values() if request.expires <= now]
+        gone = [request for request in self._pending.values() if request.expires <= now and not request.lasting]
         for request in gone:
             del self._pending[request.id]
         return gone

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from acl.permissions import Permissions
 from bridge.pairing.desk import Draft
-from bridge.pairing.records import NodeRecord, Security, Surface, clean_label
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """Who stands for a node at the gateway.
-
-    Attributes:
-        key_name: name of the Ed25519 key.
-        gateway_node_id: the key's id.
-    """
-
-    key_name: str
-    gateway_node_id: str
+from bridge.pairing.records import NodeRecord, Security, Surface, UpstreamIdentity, clean_label
 
 
 def revoked_at(record: NodeRecord | None) -> datetime | None:
@@ -33,7 +19,7 @@ def paired_record(
     permissions: Permissions,
     name: str | None,
     known: NodeRecord | None,
-    upstream: Upstream,
+    upstream: UpstreamIdentity,
     now: datetime,
 ) -> NodeRecord:
     """Returns the record of a request that was granted.
@@ -43,18 +29,17 @@ def paired_record(
     Args:
         draft: the request, frozen.
         permissions: what is granted.
-        name: another display name, as a person typed it; None: the device's own.
+        name: another display name, as a person typed it; None: the one it has here, else the device's own.
         known: what the store holds of the key.
         upstream: who stands for it at the gateway from now on.
         now: aware UTC time.
     """
-    labels = draft.labels
-    if name is not None:
-        labels = labels.model_copy(update={"display_name": clean_label(name, labels.display_name)})
     alive = known if revoked_at(known) is None else None
+    shown = alive.labels.display_name if alive is not None else draft.labels.display_name
+    labels = draft.labels.model_copy(update={"display_name": clean_label(name, shown) if name is not None else shown})
     stale = known.stale_upstream if known is not None else ()
     if alive is not None and alive.gateway_node_id != upstream.gateway_node_id:
-        stale = (*stale, alive.gateway_node_id)
+        stale = (*stale, alive.upstream)
     return NodeRecord(
         node_id=draft.node_id,
         public_key=draft.public_key,

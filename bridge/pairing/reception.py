@@ -32,8 +32,8 @@ from bridge.log import Log
 from bridge.pairing import desk, tokens
 from bridge.pairing.codes import CodeStore
 from bridge.pairing.desk import Desk, Draft, PairingRequest, Why
-from bridge.pairing.grant import Upstream, paired_record, revoked_at
-from bridge.pairing.records import NodeRecord, Role
+from bridge.pairing.grant import paired_record, revoked_at
+from bridge.pairing.records import NodeRecord, Role, UpstreamIdentity
 from bridge.pairing.store import NodeStore, StoreError
 from certs.errors import IdentityError
 from certs.store import KeyFolder
@@ -72,6 +72,7 @@ class Reception:
         self._log = log
         self._held: dict[str, Waiting] = {}
         self._deciding: set[str] = set()
+        self._redeeming = asyncio.Lock()
 
     # Requests.
 
@@ -129,7 +130,7 @@ class Reception:
             IdentityError: no key could be made for the gateway's side; likewise.
         """
         draft = request.draft
-        granted = draft.permissions if permissions is None else permissions
+        granted = self._granted(draft) if permissions is None else permissions
         if self.desk.get(request.id) is None or request.id in self._deciding:
             raise AlreadyDecided("This request has been decided or has expired.", _SEE_PENDING)
         self._deciding.add(request.id)
@@ -141,6 +142,11 @@ class Reception:
         self._log.info("paired", node=record.node_id[:8], request=request.id, permissions=sorted(granted))
         self._release(request.id, Outcome.APPROVED)
         return record
+
+    def _granted(self, draft: Draft) -> Permissions:
+        # What a person narrowed while the request of a paired node waited stays narrowed.
+        known = self.store.get(draft.node_id)
+        return known.granted if draft.why is Why.WIDER and known is not None else draft.permissions
 
     def deny(self, request: PairingRequest) -> None:
         """Turns a request down and silences its key.
@@ -188,13 +194,13 @@ class Reception:
 
         return await self.store.update(draft.node_id, change)
 
-    async def _upstream_identity(self, known: NodeRecord | None, draft: Draft) -> Upstream:
+    async def _upstream_identity(self, known: NodeRecord | None, draft: Draft) -> UpstreamIdentity:
         # The gateway pins platform and family of an identity for good (gateway-protocol §11.3).
         if known is not None and known.revoked_at is None and known.labels.same_kind(draft.labels):
-            return Upstream(known.upstream_key, known.gateway_node_id)
+            return known.upstream
         name = secrets.token_hex(UPSTREAM_KEY_BYTES)
         key = await asyncio.to_thread(self._keys.create_ed25519, name)
-        return Upstream(name, DeviceIdentity(key).device_id)
+        return UpstreamIdentity(key_name=name, gateway_node_id=DeviceIdentity(key).device_id)
 
     # Getting in.
 
@@ -213,13 +219,17 @@ class Reception:
                     raise _GoneError from None
             for role, token in minted.items():
                 record = tokens.issue(record, role, token)
-            return record.model_copy(update={"token_due": False}) if Role.NODE in minted else record
+            return record
 
         # What has gone meanwhile is judged anew when the client comes again.
         await self._let_in(peer, self.store.update(command.node_id, change), minted, gone=AdmissionFailed())
 
     async def redeem(self, peer: Waiting, command: Redeem) -> None:
-        """Consumes a setup code for a key, then pairs it and lets the socket in."""
+        """Consumes a setup code for a key, then pairs it and lets the socket in; one code at a time."""
+        async with self._redeeming:
+            await self._redeem(peer, command)
+
+    async def _redeem(self, peer: Waiting, command: Redeem) -> None:
         draft = command.draft
         try:
             if self._is_paired(draft.node_id) and await asyncio.to_thread(
@@ -227,7 +237,7 @@ class Reception:
             ):
                 await self.admit(peer, Admit(draft.node_id, Role.NODE, None, frozenset(Role)))
                 return
-            permissions = await asyncio.to_thread(self.codes.bind, command.token, draft.node_id, datetime.now(UTC))
+            permissions = await asyncio.to_thread(self._consume, command.token, draft.node_id)
         except StoreError as exc:
             self._failed(peer, exc)
             return
@@ -238,6 +248,13 @@ class Reception:
             self.file(peer, draft)  # a revoked key: the code only lets it ask
         else:
             await self._pair_by_code(peer, draft, permissions)
+
+    def _consume(self, token: str, node_id: str) -> Permissions | None:
+        now = datetime.now(UTC)
+        permissions = self.codes.bind(token, node_id, now)
+        if permissions is None and self.store.get(node_id) is None:
+            return self.codes.unfinished(token, node_id, now)
+        return permissions
 
     def _is_paired(self, node_id: str) -> bool:
         known = self.store.get(node_id)
@@ -302,7 +319,7 @@ class Reception:
                 raise StoreError("there is no such node")
             ended = {
                 "revoked_at": datetime.now(UTC),
-                "stale_upstream": (*known.stale_upstream, known.gateway_node_id),
+                "stale_upstream": (*known.stale_upstream, known.upstream),
                 "node_tokens": (),
                 "operator_tokens": (),
                 "token_due": False,

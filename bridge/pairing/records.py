@@ -99,6 +99,10 @@ class Labels(Document):
         """The part of `platform` that may not change without a new pairing: its first word, in lower case."""
         return self.platform.split(" ", 1)[0].lower()
 
+    def refreshed(self, now: Labels) -> Labels:
+        """Returns these labels with the versions that the device has now; its name and kind stay as they were."""
+        return self.model_copy(update={"client_version": now.client_version, "platform": now.platform})
+
     def same_kind(self, other: Labels) -> bool:
         """Tells whether platform class and device family are the same."""
         return (self.platform_class, self.device_family) == (other.platform_class, other.device_family)
@@ -110,6 +114,15 @@ class TokenEntry(Document):
     hash: str
     issued_at: datetime
     used: bool = False
+
+
+class UpstreamIdentity(Document):
+    """Who stands, or stood, for a node at the gateway."""
+
+    key_name: str
+    """Name of the Ed25519 key."""
+    gateway_node_id: str
+    """The key's id."""
 
 
 class NodeRecord(Document):
@@ -130,17 +143,22 @@ class NodeRecord(Document):
     node_tokens: tuple[TokenEntry, ...] = ()
     operator_tokens: tuple[TokenEntry, ...] = ()
     token_due: bool = False
-    """Approved while away: the next connect with this key is given its node token."""
+    """Approved, and not yet seen to use a node token: a connect with this key and no known token is given one."""
     upstream_key: str
     """Name of the Ed25519 key that stands for this node at the gateway."""
     gateway_node_id: str
     created_at: datetime
     last_seen_at: datetime | None = None
     revoked_at: datetime | None = None
-    stale_upstream: tuple[str, ...] = ()
-    """Ids at the gateway that stood for this key and have to be removed there."""
+    stale_upstream: tuple[UpstreamIdentity, ...] = ()
+    """Who stood for this node at the gateway and has to be removed there."""
     revocation_told: tuple[Role, ...] = ()
     """Roles that have been told of the revocation."""
+
+    @property
+    def upstream(self) -> UpstreamIdentity:
+        """Who stands for it at the gateway."""
+        return UpstreamIdentity(key_name=self.upstream_key, gateway_node_id=self.gateway_node_id)
 
     @property
     def granted(self) -> Permissions:

@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import orjson
 
@@ -14,8 +14,6 @@ from acl.permissions import Permissions
 from gateway_client.identity import encode_base64url
 
 CODE_BYTES = 32  # 256 random bits; 43 characters, as the gateway's own bootstrap tokens
-DEFAULT_TTL = timedelta(minutes=5)
-MAX_TTL = timedelta(hours=1)
 LINK_SCHEME = "oc-pair://"
 _DEFAULT_PORTS = {"wss": 443}
 # RFC 1123 section 2.1, and a last label that is no number: WHATWG reads a host that ends in one as an IPv4 address.

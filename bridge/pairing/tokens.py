@@ -61,6 +61,8 @@ def find(tokens: Sequence[TokenEntry], presented: str) -> TokenEntry | None:
 def first_use(record: NodeRecord, role: Role, entry: TokenEntry) -> NodeRecord:
     """Returns the record after `entry` was presented: on its first use every older token of the role ends.
 
+    A node that uses a token has it, so none is due to it any more.
+
     What counts is the entry of that hash as the record has it now: two sockets may present one token at once.
 
     Raises:
@@ -70,7 +72,8 @@ def first_use(record: NodeRecord, role: Role, entry: TokenEntry) -> NodeRecord:
     place = next((at for at, one in enumerate(tokens) if one.hash == entry.hash), None)
     if place is None:
         raise TokenEndedError
-    return record.with_tokens(role, (tokens[place].model_copy(update={"used": True}), *tokens[place + 1 :]))
+    used = record.with_tokens(role, (tokens[place].model_copy(update={"used": True}), *tokens[place + 1 :]))
+    return used.model_copy(update={"token_due": False}) if role is Role.NODE else used
 
 
 def issue(record: NodeRecord, role: Role, token: MintedToken) -> NodeRecord:

@@ -12,7 +12,7 @@ from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
 from bridge.tasks import Tasks
 from bridge.upstream.operator_link import STABLE_S, LinkDownError
-from bridge.upstream.secret import SecretError, SecretReader
+from bridge.upstream.secret import SecretError, SecretSource
 from bridge.upstream.surface import SurfaceApproval, SurfaceError, SurfaceState
 from gateway_client.connection import GatewayConnection
 from gateway_client.errors import ConnectRefusedError, GatewayError
@@ -22,8 +22,6 @@ from gateway_client.protocol import ConnectProfile
 from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
 
 _REPLAYED = frozenset({"voicewake.changed", "voicewake.routing.changed"})
-SETTLE_TRIES = 5
-SETTLE_RETRY_S = 2.0  # seconds between tries to settle the surface
 
 
 class Attached(Protocol):
@@ -69,7 +67,7 @@ class NodeLink:
         offer: Surface,
         identity: DeviceIdentity,
         *,
-        secret: SecretReader,
+        secret: SecretSource,
         approval: SurfaceApproval,
         tasks: Tasks,
         log: Log,
@@ -79,6 +77,8 @@ class NodeLink:
         self.surface: SurfaceState | None = None
         self.ready = asyncio.Event()
         """Set while the gateway takes this node's calls: connected, and its surface settled."""
+        self.coming = True
+        """Whether `ready` is about to be set: the link is being made, and has not failed to be."""
         self._url = url
         self._identity = identity
         self._secret = secret
@@ -90,6 +90,7 @@ class NodeLink:
         self._latest: dict[str, Event] = {}
         self._told = ""
         self._relink = False
+        self._considered: frozenset[str] = frozenset()
         self._reports: set[asyncio.Task[None]] = set()
 
     def attach(self, peer: Attached) -> None:
@@ -153,6 +154,15 @@ class NodeLink:
         finally:
             self._peer = None
 
+    def consider(self, allowed: frozenset[str]) -> None:
+        """Links anew when the gateway's owner has allowed something that was withheld: once for each such change."""
+        if self.surface is None:
+            return
+        now = allowed & frozenset(self.surface.withheld)
+        if now and now != self._considered:
+            self.relink()
+        self._considered = now
+
     def relink(self) -> None:
         """Dials anew, because the gateway would let more through than it did when this connection was made."""
         if self._connection is not None:
@@ -165,26 +175,40 @@ class NodeLink:
             await asyncio.wait(set(self._reports), timeout=2.0)
 
     async def _once(self, planned: float) -> float:
-        profile = node_profile(self.record, self.offer)
+        self._relink = False
         try:
-            credentials = await asyncio.to_thread(self._secret.read)
-            async with GatewayConnection(self._url, profile, credentials, self._identity) as connection:
-                self._connection, self._relink = connection, False
-                self._log.info("node-linked", commands=len(self.offer.commands))
-                self._tasks.spawn("settle-surface", self._settle(connection))
-                gone: GatewayError = await connection.run(self._on_event)
+            return await self._attempt(planned)
         except SecretError:
             return REFUSED_S
+        except Exception:  # whatever it was, the phone's link has to come back
+            self._log.exception("node-link-failed")
+            return planned
+        finally:
+            self._closed()
+            self.coming = self._relink
+
+    async def _attempt(self, planned: float) -> float:
+        profile = node_profile(self.record, self.offer)
+        credentials = await self._secret.read()
+        try:
+            async with GatewayConnection(self._url, profile, credentials, self._identity) as connection:
+                self._connection = connection
+                self._log.info("node-linked", commands=len(self.offer.commands))
+                settling = self._tasks.spawn("settle-surface", self._settle())
+                try:
+                    gone: GatewayError = await connection.run(self._on_event)
+                finally:
+                    settling.cancel()
         except ConnectRefusedError as exc:
             return await self._refused(exc, planned)
         except GatewayError as exc:
             gone = exc
-        finally:
-            self._closed()
         self._log.info("node-unlinked", reason=str(gone))
         return 0.0 if self._relink else wait_before_retry(gone, planned)
 
     def _closed(self) -> None:
+        if not self._relink:
+            self.ready.set()  # wakes those who wait for it: they need not any longer
         self.ready.clear()
         was_open, self._connection = self._connection is not None, None
         if was_open and self._peer is not None:
@@ -197,21 +221,22 @@ class NodeLink:
                     return planned
             except (GatewayError, SurfaceError, SecretError) as failed:
                 self._log.warning("device-approval-failed", error=str(failed))
+            return planned
         if self._told != exc.detail_code and needs_a_person(exc):
             self._told = exc.detail_code
             self._log.warning("node-link-refused", code=exc.detail_code, message=exc.error.message)
         return wait_before_retry(exc, planned)
 
-    async def _settle(self, connection: GatewayConnection) -> None:
-        for _ in range(SETTLE_TRIES):
+    async def _settle(self) -> None:
+        """Settles the surface, however long the gateway takes to be asked; ends with its connection."""
+        waits = backoff(random.random)
+        while True:
             try:
                 settled = await self._approval.settle(self.record.gateway_node_id, self.offer)
             except (GatewayError, LinkDownError, SurfaceError, SecretError, TimeoutError) as exc:
                 self._log.info("surface-not-settled", error=str(exc) or type(exc).__name__)
                 self.ready.set()  # whatever it takes without a settled surface, it takes now
-                await asyncio.sleep(SETTLE_RETRY_S)
-                if self._connection is not connection:
-                    return
+                await asyncio.sleep(next(waits))
             else:
                 self._settled(settled)
                 return

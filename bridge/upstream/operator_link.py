@@ -9,7 +9,7 @@ from typing import Literal
 
 from bridge import __version__
 from bridge.log import Log
-from bridge.upstream.secret import SecretError, SecretReader
+from bridge.upstream.secret import SecretError, SecretSource
 from gateway_client.connection import GatewayConnection
 from gateway_client.errors import ConnectRefusedError, GatewayError, GatewayGoneError, GatewayUnreachableError
 from gateway_client.frames import Event, JsonObject, Response, object_of
@@ -46,7 +46,7 @@ class OperatorLink:
         secret: finds the credentials, anew for each attempt.
     """
 
-    def __init__(self, url: str, secret: SecretReader, log: Log) -> None:
+    def __init__(self, url: str, secret: SecretSource, log: Log) -> None:
         self.url = url
         self.state: LinkState = "connecting"
         self.detail: str | None = None
@@ -56,7 +56,6 @@ class OperatorLink:
         self._connection: GatewayConnection | None = None
         self._on_event: list[Callable[[Event], None]] = []
         self._on_change: list[Callable[[bool], None]] = []
-        self._hurry = asyncio.Event()
 
     @property
     def version(self) -> str | None:
@@ -100,32 +99,27 @@ class OperatorLink:
         waits = backoff(random.random)
         while True:
             started = asyncio.get_running_loop().time()
-            planned = next(waits)
-            pause = await self._once(planned)
+            pause = await self._once(next(waits))
             if asyncio.get_running_loop().time() - started > STABLE_S:
                 waits = backoff(random.random)
-            self._hurry.clear()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._hurry.wait()
-            except TimeoutError:
-                continue
-
-    def hurry(self) -> None:
-        """Ends the pause before the next attempt: something has changed."""
-        self._hurry.set()
+            await asyncio.sleep(pause)
 
     async def _once(self, planned: float) -> float:
+        gone: GatewayError
         try:
-            credentials = await asyncio.to_thread(self._secret.read)
+            credentials = await self._secret.read()
             async with GatewayConnection(self.url, operator_profile(SCOPES), credentials, None) as connection:
                 self._opened(connection)
-                gone: GatewayError = await connection.run(self._dispatch)
+                gone = await connection.run(self._dispatch)
         except SecretError as exc:
             self._failed("refused", str(exc))
             return REFUSED_S
         except GatewayError as exc:
             gone = exc
+        except Exception as exc:  # whatever it was, the link has to come back
+            self._log.exception("operator-link-failed")
+            self._failed("down", f"an unexpected fault: {type(exc).__name__}. The log tells more")
+            return planned
         finally:
             self._closed()
         self._failed("refused" if needs_a_person(gone) else "down", _explain(gone, self.url))

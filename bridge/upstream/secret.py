@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import json5
 import keyring
-from keyring.errors import KeyringError
 
 from bridge.config import GatewayTable
 from gateway_client.frames import JsonObject, object_of
@@ -19,6 +20,7 @@ from gateway_client.protocol import Credentials
 
 KEYRING_SERVICE = "clawdis-bridge"
 KEYRING_NAME = "gateway-token"
+READ_S = 20.0  # seconds for a person to answer the keychain
 MAX_SECRET_BYTES = 4096
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
 
@@ -92,8 +94,8 @@ class SecretReader:
     def _from_keyring() -> Credentials | None:
         try:
             value = keyring.get_password(KEYRING_SERVICE, KEYRING_NAME)
-        except (KeyringError, RuntimeError):
-            return None  # no working keyring: another source has to serve
+        except Exception:
+            return None
         return Credentials("token", value) if value else None
 
     def _from_openclaw(self) -> Credentials:
@@ -131,6 +133,36 @@ def _read_token(path: Path) -> str:
     if len(data) > MAX_SECRET_BYTES:
         raise SecretError(f"{path} is longer than {MAX_SECRET_BYTES} bytes: that is no token")
     return data.decode("utf-8").strip()
+
+
+class SecretSource:
+    """Reads the credentials off the loop: one read at a time serves everyone who waits for it.
+
+    A keychain may ask a person and wait; that must not take the threads that the bridge's own files need.
+    """
+
+    def __init__(self, reader: SecretReader) -> None:
+        self._reader = reader
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="secret")
+        self._reading: asyncio.Future[Credentials] | None = None
+
+    async def read(self) -> Credentials:
+        """Returns the credentials, as they are now.
+
+        Raises:
+            SecretError: there are none, or the keychain does not answer within `READ_S` seconds.
+        """
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().run_in_executor(self._threads, self._reader.read)
+        try:
+            async with asyncio.timeout(READ_S):
+                return await asyncio.shield(self._reading)
+        except TimeoutError as exc:
+            raise SecretError("the keychain does not answer: is it asking for a password on the Mac's screen?") from exc
+
+    def close(self) -> None:
+        """Lets go of the thread."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _load(path: Path) -> JsonObject:

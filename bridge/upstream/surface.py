@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bridge.log import Log
 from bridge.pairing.records import Surface
 from bridge.upstream.operator_link import OperatorLink, operator_profile
-from bridge.upstream.secret import SecretReader
+from bridge.upstream.secret import SecretSource
 from bridge.upstream.surface_rules import (
     Settled,
     Unknown,
@@ -32,6 +32,7 @@ from gateway_client.identity import DeviceIdentity
 
 APPEAR_S = 5.0  # seconds for a fresh surface to be listed by the gateway
 POLL_S = 0.1  # seconds between looks
+UNKNOWN_CODE = "INVALID_REQUEST"  # what the gateway answers for a node or device that it does not have
 PAIRING_SCOPES = ("operator.pairing", "operator.write")
 DEVICE_SCOPES = ("operator.pairing", "operator.admin")  # the gateway lets only an admin approve a device as a node
 
@@ -58,7 +59,7 @@ class SurfaceState:
 class SurfaceApproval:
     """See the module's text."""
 
-    def __init__(self, operator: OperatorLink, secret: SecretReader, log: Log) -> None:
+    def __init__(self, operator: OperatorLink, secret: SecretSource, log: Log) -> None:
         self._operator = operator
         self._secret = secret
         self._log = log.bind(link="approval")
@@ -128,16 +129,17 @@ class SurfaceApproval:
 
         Raises:
             GatewayError, SecretError: the gateway could not be asked.
+            SurfaceError: it refused for another reason than not knowing the node.
         """
         async with self._pairing_link(PAIRING_SCOPES) as link:
             for method, params in _removals(gateway_id):
                 answer = await link.request(method, params)
-                if not answer.ok and answer.error is not None:
-                    self._log.info("upstream-removal", method=method, code=answer.error.code)
+                if answer.error is not None and answer.error.code != UNKNOWN_CODE:
+                    raise SurfaceError(f"{method}: {answer.error.message}")
 
     @asynccontextmanager
     async def _pairing_link(self, scopes: Sequence[str]) -> AsyncIterator[GatewayConnection]:
-        credentials = await asyncio.to_thread(self._secret.read)
+        credentials = await self._secret.read()
         profile = operator_profile(tuple(scopes))
         async with self._one, GatewayConnection(self._operator.url, profile, credentials, None) as link:
             pump = asyncio.get_running_loop().create_task(link.run(lambda _: None), name="pairing-link")

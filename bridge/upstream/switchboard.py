@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from bridge.lan.events import Answered, Fault, Forward, Join, Link, Report, Unanswered
+from bridge.lan.events import Answered, Ended, Fault, Forward, Join, Link, Report, Unanswered
 from bridge.log import Log
-from bridge.pairing.records import NodeRecord
+from bridge.pairing.records import NodeRecord, UpstreamIdentity
 from bridge.tasks import Tasks
 from bridge.upstream.node_link import Attached, NodeLink
 from bridge.upstream.operator_link import LinkDownError, OperatorLink
-from bridge.upstream.secret import SecretReader
+from bridge.upstream.secret import SecretSource
 from bridge.upstream.surface import SurfaceApproval
 from certs.errors import IdentityError
 from certs.store import KeyFolder
-from gateway_client.errors import GatewayError, RequestTimeoutError, RequestTooLargeError
+from gateway_client.errors import GatewayError, RequestTimeoutError, RequestTooLargeError, TooManyRequestsError
 from gateway_client.frames import Json, Response, object_of
 from gateway_client.identity import DeviceIdentity
 
+# Calls of all phones that the gateway has not answered: half of what a connection holds, so that the bridge's own calls
+# always have room. A socket has at most 32 (lan.traffic); a call costs a task and its parameters.
+MAX_FORWARDED = 256
+MAX_FORWARDED_OF_NODE = 64
+LAST_WORDS_S = 2.0  # seconds for what a socket said just before it ended
 READY_S = 5.0  # seconds that a phone's first calls wait for its link
 LOOK_AGAIN_S = 15.0  # seconds between looks whether a withheld command has been allowed
 
@@ -35,7 +40,7 @@ class Switchboard:
     """See the module's text."""
 
     def __init__(
-        self, operator: OperatorLink, keys: KeyFolder, *, secret: SecretReader, tasks: Tasks, log: Log
+        self, operator: OperatorLink, keys: KeyFolder, *, secret: SecretSource, tasks: Tasks, log: Log
     ) -> None:
         self.operator = operator
         self.approval = SurfaceApproval(operator, secret, log)
@@ -46,6 +51,7 @@ class Switchboard:
         self._links: dict[str, tuple[NodeLink, asyncio.Task[None]]] = {}
         self._opening: dict[str, Peer] = {}
         self._opened = asyncio.Event()
+        self._forwards: dict[Peer, set[asyncio.Task[None]]] = {}
 
     def link(self, node_id: str) -> NodeLink | None:
         """Returns the link of a connected node."""
@@ -71,6 +77,7 @@ class Switchboard:
             self._log.error("upstream-key-unusable", node=record.node_id[:8], error=str(exc))
             if self._opening.get(record.node_id) is peer:
                 del self._opening[record.node_id]
+                peer.post(Ended(1012, "the bridge cannot link this node now"))
             self._wake()
             return
         if self._opening.get(record.node_id) is not peer:
@@ -97,23 +104,46 @@ class Switchboard:
 
     def leave(self, peer: Peer) -> None:
         """A socket has ended; a link with nobody at its end is closed."""
+        self._tasks.spawn("end-forwards", _end(set(self._forwards.get(peer, ()))))
         node_id = peer.node_id or ""
         if self._opening.get(node_id) is peer:
             del self._opening[node_id]
         link = self.link(node_id)
         if link is not None and link.detach(peer):
-            self.close(node_id)
+            self.close(node_id, set(self._forwards.get(peer, ())))
 
-    def close(self, node_id: str) -> None:
-        """Ends the link of a node."""
+    def close(self, node_id: str, last: set[asyncio.Task[None]] | None = None) -> None:
+        """Ends the link of a node, after what is still being said over it.
+
+        Args:
+            node_id: the node.
+            last: calls of its last socket, which get a moment to be sent.
+        """
         self._opening.pop(node_id, None)
         entry = self._links.pop(node_id, None)
         if entry is not None:
-            self._tasks.spawn("close-link", _close(*entry))
+            self._tasks.spawn("close-link", _close(*entry, last or set()))
 
     def forward(self, peer: Peer, command: Forward) -> None:
-        """Sends a request to the gateway; the socket is told its answer, or that there is none."""
-        self._tasks.spawn("forward", self._forward(peer, command))
+        """Sends a request to the gateway; the socket is told its answer, or that there is none.
+
+        What a socket asked for ends with it: an answer that nobody waits for keeps no place.
+        """
+        own = sum(len(tasks) for other, tasks in self._forwards.items() if other.node_id == peer.node_id)
+        if own >= MAX_FORWARDED_OF_NODE or sum(map(len, self._forwards.values())) >= MAX_FORWARDED:
+            self._tasks.spawn("forward", _post(peer, Unanswered(command.key, Fault.BUSY)))
+            return
+        task = self._tasks.spawn("forward", self._forward(peer, command))
+        owned = self._forwards.setdefault(peer, set())
+        owned.add(task)
+        task.add_done_callback(lambda done: self._disown(peer, done))
+
+    def _disown(self, peer: Peer, done: asyncio.Task[None]) -> None:
+        owned = self._forwards.get(peer)
+        if owned is not None:
+            owned.discard(done)
+            if not owned:
+                del self._forwards[peer]
 
     async def _forward(self, peer: Peer, command: Forward) -> None:
         if command.delay_s:
@@ -140,7 +170,7 @@ class Switchboard:
             async with asyncio.timeout(READY_S):
                 while (entry := self._links.get(node_id)) is None and self._opening.get(node_id) is peer:
                     await self._opened.wait()
-                if entry is not None and self.operator.is_open:
+                if entry is not None and self.operator.is_open and entry[0].coming:
                     await entry[0].ready.wait()
         except TimeoutError:
             raise LinkDownError from None
@@ -161,10 +191,9 @@ class Switchboard:
             withholding = [link for link, _ in self._links.values() if link.surface and link.surface.withheld]
             if not withholding:
                 continue
-            allowed = set(await self.allowed_at_gateway() or ())
+            allowed = frozenset(await self.allowed_at_gateway() or ())
             for link in withholding:
-                if link.surface and allowed & set(link.surface.withheld):
-                    link.relink()
+                link.consider(allowed)
 
     async def allowed_at_gateway(self) -> list[str] | None:
         """Returns the gateway's list of commands that it lets through beside its defaults; None: it cannot be asked."""
@@ -179,23 +208,37 @@ class Switchboard:
             return None
         return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
-    async def remove_stale(self, record: NodeRecord) -> list[str]:
-        """Removes from the gateway what stood for a revoked key; returns the ids that are gone there.
+    async def remove_stale(self, record: NodeRecord) -> list[UpstreamIdentity]:
+        """Removes from the gateway, and from the keys folder, what stood for a node; returns what is gone.
 
         Raises:
-            GatewayError, SecretError: the gateway could not be asked.
+            GatewayError, SecretError, SurfaceError: the gateway could not be asked, or refused.
+            IdentityError: a key could not be removed.
         """
-        gone: list[str] = []
-        for gateway_id in record.stale_upstream:
-            await self.approval.remove(gateway_id)
-            gone.append(gateway_id)
+        gone: list[UpstreamIdentity] = []
+        for stale in record.stale_upstream:
+            await self.approval.remove(stale.gateway_node_id)
+            await asyncio.to_thread(self._keys.delete, stale.key_name)
+            gone.append(stale)
         return gone
 
 
-async def _close(link: NodeLink, task: asyncio.Task[None]) -> None:
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=LAST_WORDS_S)
+    for task in tasks:
+        task.cancel()
+
+
+async def _close(link: NodeLink, task: asyncio.Task[None], last: set[asyncio.Task[None]]) -> None:
+    await _end(last)
     await link.finish_reports()
     task.cancel()
     await asyncio.wait({task})
+
+
+async def _post(peer: Peer, event: Unanswered) -> None:
+    peer.post(event)
 
 
 def _fault(exc: LinkDownError | GatewayError) -> Fault:
@@ -206,5 +249,7 @@ def _fault(exc: LinkDownError | GatewayError) -> Fault:
             return Fault.TIMEOUT
         case RequestTooLargeError():
             return Fault.TOO_LARGE
+        case TooManyRequestsError():
+            return Fault.BUSY
         case _:
             return Fault.GONE

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acl.engine import DEFAULT_DENY, allowed_names, decide, granted_commands
+from acl.engine import DEFAULT_DENY, allowed_names, decide
 from acl.model import Allow, Call, Deny, Direction, Policy, Reason, Subject
-from acl.permissions import COMMANDS, Permission, Permissions
+from acl.permissions import Permission, Permissions
 from acl.rules import RULES
 from tests.acl.reference import LISTED, allowed
 
@@ -192,12 +192,6 @@ def test_what_is_advertised_is_what_would_be_allowed(
     assert names == sorted(
         name for name in possible if isinstance(decide(Policy(), subject, plain(direction, name)), Allow)
     )
-
-
-@given(permission_sets, st.frozensets(st.sampled_from([*COMMANDS, "screen.delete", "Screen.show", "", "*"])))
-def test_granted_commands_are_those_that_may_be_invoked(permissions: Permissions, names: frozenset[str]) -> None:
-    granted = granted_commands(Subject("me", permissions), names, Policy())
-    assert granted == {name for name in names if COMMANDS.get(name) in permissions}
 
 
 @given(st.sampled_from(Direction), st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text())

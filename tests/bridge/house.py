@@ -43,6 +43,7 @@ class House:
 
     def __init__(self, stage: Stage, home: Path) -> None:
         self.stage = stage
+        self.home = home
         self.store = NodeStore(home)
         self.codes = CodeStore(home / "bridge.sqlite3")
         self.reception = Reception(self.store, self.codes, stage.keys, stage.log)

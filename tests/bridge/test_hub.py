@@ -18,14 +18,15 @@ from bridge.hub import MAX_PENALTIES
 from bridge.lan.events import Penalise
 from bridge.lan.relay import BUFFER_BYTES, IOS_FRAME_BYTES
 from bridge.pairing.desk import Why
-from bridge.pairing.records import Role
+from bridge.pairing.records import Role, UpstreamIdentity
+from gateway_client.frames import JsonObject
 from tests.bridge.house import House, house
 from tests.bridge.lan.phones import ANDROID, IPHONE, NODE_TOKEN, PHONE
 from tests.bridge.lan.rooms import Caller
 from tests.bridge.upstream.stage import embedded
 from tests.support.waiting import eventually
 
-RUN = {"runId": "k", "sessionKey": "agent:main:main", "seq": 1}
+RUN: JsonObject = {"runId": "k", "sessionKey": "agent:main:main", "seq": 1}
 SOON_S = 1.0  # design §6: a revocation closes live sockets within
 
 
@@ -281,7 +282,8 @@ async def test_the_runs_of_an_operator_reach_it_and_a_lost_gateway_leaves_a_gap(
 
 async def test_what_a_changed_phone_left_behind_is_removed(linked: House) -> None:
     record = await linked.pair(IPHONE)
-    await linked.store.put(record.model_copy(update={"stale_upstream": ("ab" * 32, "cd" * 32)}))
+    stale = tuple(UpstreamIdentity(key_name=name * 8, gateway_node_id=name * 32) for name in ("ab", "cd"))
+    await linked.store.put(record.model_copy(update={"stale_upstream": stale}))
     await eventually(lambda: linked.store.nodes[IPHONE.node_id].stale_upstream == ())
 
 
@@ -291,7 +293,7 @@ async def test_what_stood_for_a_revoked_key_is_removed_at_the_gateway(linked: Ho
         await sockets(stack, linked, "node")
         await eventually(lambda: (link := linked.stage.switchboard.link(IPHONE.node_id)) and link.surface)
         await linked.reception.revoke(IPHONE.node_id)
-        assert linked.store.nodes[IPHONE.node_id].stale_upstream in {(), (record.gateway_node_id,)}
+        assert linked.store.nodes[IPHONE.node_id].stale_upstream in ((), (record.upstream,))
         await eventually(lambda: linked.store.nodes[IPHONE.node_id].stale_upstream == ())
     answer = await linked.stage.operator.request("node.list", {})
     assert record.gateway_node_id not in str(answer.payload)

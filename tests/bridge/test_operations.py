@@ -268,18 +268,18 @@ async def test_an_approval_that_cannot_be_written_leaves_the_request_waiting(bri
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
         request_id = await waits(bridge)
-        (bridge.stage.secret.home / "paired-nodes.json").mkdir()  # what cannot be replaced by a file
+        (bridge.home / "paired-nodes.json").mkdir()  # what cannot be replaced by a file
         with pytest.raises(BridgeError, match="could not be written down"):
             await bridge.operations.approve(request_id, None, None)
         assert [request.id for request in bridge.reception.desk.pending()] == [request_id]
-        (bridge.stage.secret.home / "paired-nodes.json").rmdir()
+        (bridge.home / "paired-nodes.json").rmdir()
         await bridge.operations.approve(request_id, None, None)
         assert (await caller.read())["ok"] is True
 
 
 async def test_a_disk_that_refuses_is_told_and_nothing_has_changed(bridge: House, operations: BridgeOperations) -> None:
     await bridge.pair(IPHONE)
-    home = bridge.stage.secret.home
+    home = bridge.home
     for name in ("paired-nodes.json", "paired-nodes.json.lock"):
         (home / name).unlink(missing_ok=True)
     (home / "paired-nodes.json").mkdir()  # what cannot be replaced by a file

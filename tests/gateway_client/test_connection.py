@@ -17,6 +17,7 @@ from gateway_client.errors import (
     ProtocolViolationError,
     RequestTimeoutError,
     RequestTooLargeError,
+    TooManyRequestsError,
 )
 from gateway_client.frames import Event, Response
 from gateway_client.protocol import MAX_IN_FLIGHT
@@ -192,7 +193,7 @@ async def test_a_cancelled_request_is_forgotten() -> None:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(made.request("health", {})) for _ in range(MAX_IN_FLIGHT)]
             await eventually(lambda: len(double.peers[0].messages) == 1 + MAX_IN_FLIGHT)
-            with pytest.raises(GatewayGoneError, match="512 unanswered"):
+            with pytest.raises(TooManyRequestsError):
                 await made.request("health", {})
             for task in tasks:
                 task.cancel()

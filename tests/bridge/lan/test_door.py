@@ -46,7 +46,7 @@ def test_leaving_without_a_place_frees_nobody_else_s() -> None:
     [
         ("192.0.2.1", "::ffff:192.0.2.1"),
         ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff"),
-        ("fe80::1%eth0", "fe80::2"),
+        ("fe80::1%eth0", "fe80::1%eth1"),
         ("fd00:1:2:3::1", "fd00:1:2:3:ffff::1"),
         ("::1", "0:0:0:0:0:0:0:1"),
     ],
@@ -62,6 +62,7 @@ def test_addresses_that_count_as_one(one: str, other: str) -> None:
         ("2001:db8::1", "2001:db8:0:1::1"),
         ("::ffff:192.0.2.1", "::ffff:192.0.2.2"),
         ("::1", "::2"),
+        ("fe80::1", "fe80::2"),
         ("127.0.0.1", "::1"),
     ],
 )

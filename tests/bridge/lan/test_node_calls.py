@@ -259,13 +259,20 @@ def test_a_list_has_lan_ids_and_only_the_one_row_that_may_be_seen() -> None:
 
 
 def test_with_the_permission_all_rows_are_seen() -> None:
-    answer = node_calls.own_list(good({"nodes": ROWS[:2]}), {GATEWAY: LAN}, None)
-    assert answer.payload == {"nodes": [{"nodeId": LAN, "displayName": "Anna"}, ROWS[1]]}
+    answer = node_calls.own_list(good({"ts": 1, "nodes": ROWS[:2], "smuggled": 1}), {GATEWAY: LAN}, None)
+    assert answer.payload == {"ts": 1, "nodes": [{"nodeId": LAN, "displayName": "Anna"}, ROWS[1]]}
 
 
-@pytest.mark.parametrize("answer", [bad("UNAVAILABLE"), good(None), good({"nodes": "x"})])
-def test_a_list_that_is_none_stays_as_it_is(answer: Response) -> None:
-    assert node_calls.own_list(answer, {GATEWAY: LAN}, LAN) == answer
+def test_a_list_that_is_refused_stays_refused() -> None:
+    assert node_calls.own_list(bad("FORBIDDEN"), {GATEWAY: LAN}, LAN) == bad("FORBIDDEN")
+
+
+@pytest.mark.parametrize("answer", [good(None), good({"nodes": "x", "path": "/Users/anna"})])
+def test_a_list_that_is_none_is_a_failure_and_not_passed_on(answer: Response) -> None:
+    shown = node_calls.own_list(answer, {GATEWAY: LAN}, LAN)
+    assert (shown.ok, shown.payload) == (False, None)
+    assert shown.error is not None
+    assert shown.error.code == "UNAVAILABLE"
 
 
 def test_an_answer_of_invoke_names_the_id_that_the_caller_used() -> None:

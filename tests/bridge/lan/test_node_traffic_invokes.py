@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
+from acl.model import Subject
 from acl.permissions import COMMANDS, Permission, Permissions
-from bridge.lan.events import Answered, Ended, Fault, Link, Lost, Oversized, Report, Unanswered
+from bridge.lan.events import Answered, Ended, Fault, FromGateway, Link, Lost, Oversized, Report, Unanswered
+from bridge.lan.node_traffic import NodeTraffic
 from bridge.upstream.outcomes import InFlight
 from gateway_client.frames import ErrorShape, Event
 from tests.bridge.lan.invokes import GATEWAY, LAN, TEXT, answered, asleep, invoked, result
 from tests.bridge.lan.phones import COMMANDS as DECLARED
 from tests.bridge.lan.phones import IPHONE, PHONE, Json
-from tests.bridge.lan.playbook import bad, event, good, node_in, ok
+from tests.bridge.lan.playbook import START, bad, book, event, good, node_in, ok
 
 GONE = "NODE_DISCONNECTED: the node went away before it answered"
 CHANGED = bad("UNAVAILABLE", "changed", {"code": "PAIRING_CHANGED"})
@@ -132,10 +134,17 @@ def test_any_other_refusal_is_passed_on() -> None:
     assert talk.error["code"] == "INVALID_REQUEST"
 
 
-@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("fault", sorted(set(Fault) - {Fault.TOO_LARGE}))
 def test_a_result_that_got_lost_troubles_the_phone_no_more(fault: Fault) -> None:
     talk = answered(invoked(node_in(IPHONE)))
     talk.gets(Unanswered(talk.forward.key, fault)).sends(ok({"ok": True, "ignored": True}))
+
+
+def test_a_result_that_the_gateway_cannot_read_is_told_to_both_sides() -> None:
+    talk = answered(invoked(node_in(IPHONE)))
+    talk.gets(Unanswered(talk.forward.key, Fault.TOO_LARGE))
+    assert (talk.reports[0].invoke_id, talk.reports[0].error.code) == ("i1", "PAYLOAD_TOO_LARGE")
+    assert talk.error["code"] == "PAYLOAD_TOO_LARGE"
 
 
 def test_results_that_the_gateway_does_not_answer_are_bounded_and_lose_no_invoke() -> None:
@@ -209,3 +218,11 @@ def test_a_command_that_is_too_long_for_the_phone_is_reported() -> None:
 def test_another_event_that_is_too_long_is_left_out() -> None:
     talk = node_in(IPHONE).gets(Oversized(Event("chat", {}), 17_000_000)).does()
     assert talk.notes[-1].fields == {"bytes": 17_000_000}
+
+
+def test_the_policy_is_asked_although_a_command_was_offered() -> None:
+    subject = Subject(LAN, frozenset())
+    traffic = NodeTraffic(subject, IPHONE.record(), frozenset({"screen.show"}), book())
+    payload: Json = {"id": "i1", "nodeId": GATEWAY, "command": "screen.show"}
+    (_, report) = traffic.on_event(FromGateway(Event("node.invoke.request", payload)), START)
+    assert report == Report("i1", ErrorShape("FORBIDDEN", "screen.show is not granted to this node"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.lan.operator_params import PARAMS
+from bridge.lan.node_calls import ParamsError
+from bridge.lan.operator_params import PARAMS, REQUIRED, read_params
 from tests.gateway import install
+from tests.support import schema
 
 NEVER = {  # who vouches, where it is delivered, secrets, words of the system
     *(
@@ -29,6 +32,23 @@ NEVER = {  # who vouches, where it is delivered, secrets, words of the system
 # Without a definition in the schema: their members were read from the gateway's own code.
 UNDEFINED = {"chat.startup", "users.prefs.get"}
 RENAMED = {"agent.identity.get": "AgentIdentityParams"}
+
+
+ENUMERATED = ["text", "native", "both", "default", "configured", "all", "updatedAt", "lastInteractionAt"]
+CANDIDATES: list[Any] = [*ENUMERATED, 5, True, ["text"], {"a": "text"}, [{"a": "text"}], None]
+
+
+def accepted(method: str, name: str) -> list[Any]:
+    """Returns the candidates that the official schema takes for one member of a method."""
+    found: list[Any] = []
+    for value in CANDIDATES:
+        try:
+            schema.validate(definition_of(method), {name: value}, strict=True)
+        except schema.SchemaViolation as wrong:
+            if wrong.path != "$":  # at the root only a required member is missing
+                continue
+        found.append(value)
+    return found
 
 
 def properties(definition: str) -> set[str]:
@@ -51,6 +71,14 @@ def definition_of(method: str) -> str:
     return RENAMED.get(method) or "".join(part[0].upper() + part[1:] for part in method.split(".")) + "Params"
 
 
+def taken(method: str, params: dict[str, Any]) -> bool:
+    """Whether the bridge forwards these parameters, unchanged."""
+    try:
+        return read_params(method, params) == params
+    except ParamsError:
+        return False
+
+
 WITH_MEMBERS = sorted(method for method in PARAMS if PARAMS[method] and method not in UNDEFINED)
 
 
@@ -58,6 +86,37 @@ WITH_MEMBERS = sorted(method for method in PARAMS if PARAMS[method] and method n
 @pytest.mark.parametrize("method", WITH_MEMBERS)
 def test_every_member_is_one_that_the_gateway_knows(method: str) -> None:
     assert PARAMS[method] <= properties(definition_of(method))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("method", WITH_MEMBERS)
+def test_what_the_gateway_takes_is_not_refused_here(method: str) -> None:
+    needed: dict[str, Any] = {name: accepted(method, name)[0] for name in REQUIRED.get(method, ())}
+    for name in PARAMS[method]:
+        values = accepted(method, name)
+        assert any(taken(method, {**needed, name: value}) for value in values), (name, values)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("method", WITH_MEMBERS)
+def test_what_the_gateway_requires_is_required_here(method: str) -> None:
+    with suppress(schema.SchemaViolation):
+        schema.validate(definition_of(method), {}, strict=True)
+        assert method not in REQUIRED
+        return
+    assert REQUIRED[method]
+
+
+@pytest.mark.parametrize("method", sorted(PARAMS))
+@pytest.mark.parametrize("value", [b"bytes", 1.5])
+def test_a_value_that_no_member_takes_is_refused(method: str, value: Any) -> None:
+    for name in PARAMS[method] - {*REQUIRED.get(method, ())}:
+        assert not taken(method, {name: value})
+
+
+@pytest.mark.parametrize("value", [-1, True, "5", 10**9])
+def test_a_count_is_a_small_number(value: Any) -> None:
+    assert not taken("chat.history", {"sessionKey": "main", "limit": value})
 
 
 @pytest.mark.parametrize("method", sorted(PARAMS))

@@ -215,7 +215,7 @@ async def test_a_peer_that_reads_nothing_is_not_listened_to_either(serve: Serve)
             await phone.asks("voicewake.get", request_id=f"r{number}")
         with pytest.raises(TimeoutError):
             await eventually(lambda: len(rooms.of(Forward)) > 1, timeout_s=0.5)
-        transport.resume_reading()  # type: ignore[attr-defined]
+        transport.resume_reading()  # type: ignore[attr-defined]  # a stream's transport reads, too
         for _ in range(30):
             await phone.read()
         await eventually(lambda: len(rooms.of(Forward)) == 20)

@@ -150,8 +150,15 @@ def test_a_node_that_was_approved_while_away_is_given_its_token() -> None:
     connects(IPHONE, IPHONE.record(token_due=True)).does(admit)
 
 
-def test_a_token_that_is_due_does_not_excuse_a_wrong_one() -> None:
-    assert code_of(connects(IPHONE, IPHONE.record(token_due=True), auth={"token": "x"})) == "AUTH_TOKEN_MISMATCH"
+@pytest.mark.parametrize("auth", [{"token": "of the former pairing"}, {"deviceToken": "of the former pairing"}])
+def test_so_is_one_that_still_presents_a_token_from_before(auth: Json) -> None:
+    admit = Admit(IPHONE.node_id, Role.NODE, None, frozenset({Role.NODE}))
+    connects(IPHONE, IPHONE.record(token_due=True), auth=auth).does(admit)
+
+
+def test_a_token_that_is_due_to_the_node_is_none_for_its_operator() -> None:
+    talk = connects(IPHONE, IPHONE.record(token_due=True), role="operator", auth={"token": "x"})
+    assert code_of(talk) == "AUTH_TOKEN_MISMATCH"
 
 
 def test_a_paired_node_may_present_a_code() -> None:

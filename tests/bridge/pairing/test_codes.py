@@ -87,6 +87,16 @@ class TestBind:
         assert not codes.is_spent_by(code().token, OTHER)
         assert not codes.is_spent_by(code().token + "x", KEY)
 
+    def test_the_key_that_used_it_may_finish_while_it_is_valid(self, codes: CodeStore, path: Path) -> None:
+        assert codes.unfinished(code().token, KEY, SOON) is None
+        codes.bind(code().token, KEY, SOON)
+        assert codes.unfinished(code().token, KEY, SOON) == PROFILES["phone"]
+        assert codes.unfinished(code().token, OTHER, SOON) is None
+        assert codes.unfinished("token-of-c2", KEY, SOON) is None
+        assert codes.unfinished(code().token, KEY, NOON + timedelta(minutes=5)) is None
+        execute(path, "UPDATE codes SET revoked = 1")
+        assert codes.unfinished(code().token, KEY, SOON) is None
+
     def test_a_restart_changes_none_of_it(self, codes: CodeStore, path: Path) -> None:
         codes.add(code("c2"), NOON)
         codes.bind(code().token, KEY, SOON)

@@ -201,11 +201,11 @@ class TestFlood:
 
     def test_a_key_denied_again_is_as_young_as_its_last_denial(self) -> None:
         desk = new_desk()
-        for number in [*range(MAX_DENIED), 5, MAX_DENIED]:
+        for number in [*range(MAX_DENIED), 5, *range(MAX_DENIED, MAX_DENIED + 6)]:
             desk.silence(fake(number).node_id, 0.0)
         assert isinstance(desk.file(fake(5), HERE, 1.0, NOON), Silenced)
-        assert isinstance(desk.file(fake(1), HERE, 1.0, NOON), Silenced)
-        assert isinstance(desk.file(fake(0), HERE, 1.0, NOON), Filed)
+        assert isinstance(desk.file(fake(6), HERE, 1.0, NOON), Filed)
+        assert isinstance(desk.file(fake(7), THERE, 1.0, NOON), Silenced)
 
 
 def fake(number: int, name: str = "Phone") -> Draft:

@@ -7,19 +7,20 @@ from datetime import timedelta
 import pytest
 
 from acl.permissions import PROFILES
-from bridge.pairing.grant import Upstream, paired_record, revoked_at
-from bridge.pairing.records import NodeRecord, Role, Security
+from bridge.pairing.grant import paired_record, revoked_at
+from bridge.pairing.records import NodeRecord, Role, Security, UpstreamIdentity
 from bridge.pairing.tokens import issue, mint
 from tests.bridge.pairing.samples import NOON, VOICE_SCREEN, draft, labels, record
 
 LATER = NOON + timedelta(days=1)
-SAME = Upstream("0123456789abcdef", record().gateway_node_id)
-FRESH = Upstream("fedcba9876543210", "cc" * 32)
+SAME = UpstreamIdentity(key_name="0123456789abcdef", gateway_node_id=record().gateway_node_id)
+FRESH = UpstreamIdentity(key_name="fedcba9876543210", gateway_node_id="cc" * 32)
+OLD = UpstreamIdentity(key_name="dd" * 8, gateway_node_id="dd" * 32)
 
 
 def known(**members: object) -> NodeRecord:
     node = issue(record(), Role.NODE, mint(b"\x01" * 32, NOON))
-    return node.model_copy(update={"stale_upstream": ("dd" * 32,), "last_seen_at": NOON, "wants": ("x",), **members})
+    return node.model_copy(update={"stale_upstream": (OLD,), "last_seen_at": NOON, "wants": ("x",), **members})
 
 
 def test_a_stranger_gets_exactly_what_was_read() -> None:
@@ -41,7 +42,7 @@ def test_a_paired_node_keeps_its_tokens_and_its_age_and_loses_its_wishes() -> No
 
 def test_a_new_key_at_the_gateway_makes_the_old_one_stale_once() -> None:
     node = paired_record(draft(), VOICE_SCREEN, None, known(), FRESH, LATER)
-    assert node.stale_upstream == ("dd" * 32, SAME.gateway_node_id)
+    assert node.stale_upstream == (OLD, SAME)
 
 
 def test_a_revoked_key_keeps_nothing_but_what_is_stale() -> None:
@@ -58,6 +59,14 @@ def test_a_revoked_key_keeps_nothing_but_what_is_stale() -> None:
 def test_a_person_may_give_a_name(typed: str | None, shown: str) -> None:
     node = paired_record(draft(of=labels("Phone")), VOICE_SCREEN, typed, None, FRESH, LATER)
     assert node.labels.display_name == shown
+
+
+def test_a_paired_node_keeps_the_name_that_it_has_here() -> None:
+    node = paired_record(draft(of=labels("As the phone says")), VOICE_SCREEN, None, known(), SAME, LATER)
+    assert node.labels.display_name == known().labels.display_name
+    tomb = known(revoked_at=NOON)
+    node = paired_record(draft(of=labels("As the phone says")), VOICE_SCREEN, None, tomb, FRESH, LATER)
+    assert node.labels.display_name == "As the phone says"
 
 
 def test_nobody_is_as_little_revoked_as_a_paired_node() -> None:

@@ -201,8 +201,17 @@ class TestApproval:
         assert "screen.hide" in record.surface.commands
         assert not record.token_due
         assert record.wants == ()
+        assert record.granted == before.granted
         assert (record.upstream_key, record.gateway_node_id) == (before.upstream_key, before.gateway_node_id)
         assert record.created_at == before.created_at
+
+    async def test_what_was_narrowed_while_a_wider_surface_waited_stays_narrowed(self, front: Front) -> None:
+        before = await front.paired()
+        wider = draft(why=Why.WIDER, declared=Surface(commands=(*SURFACE.commands, "screen.hide")))
+        front.reception.file(Socket(), wider)
+        await front.reception.store.put(before.model_copy(update={"permissions": (Permission.VOICE,)}))
+        record = await front.reception.approve(front.reception.desk.pending()[0], None, None)
+        assert record.granted == {Permission.VOICE}
 
 
 class TestRevocation:
@@ -215,7 +224,7 @@ class TestRevocation:
         assert front.stored() == record
         assert record.revoked_at is not None
         assert (record.node_tokens, record.operator_tokens, record.token_due) == ((), (), False)
-        assert record.stale_upstream == (before.gateway_node_id,)
+        assert record.stale_upstream == (before.upstream,)
         assert record.revocation_told == ()
 
     async def test_again_it_changes_nothing(self, front: Front) -> None:
@@ -268,10 +277,10 @@ class TestPairedAgain:
         assert record.revoked_at is None
         assert record.gateway_node_id != before.gateway_node_id
         assert record.upstream_key != before.upstream_key
-        assert record.stale_upstream == (before.gateway_node_id,)
+        assert record.stale_upstream == (before.upstream,)
         assert record.created_at > before.created_at
         again = await front.reception.revoke(record.node_id)
-        assert again.stale_upstream == (before.gateway_node_id, record.gateway_node_id)
+        assert again.stale_upstream == (before.upstream, record.upstream)
 
     @pytest.mark.parametrize("other", [labels(platform="android 15", family="Android"), labels(family="iPad")])
     async def test_as_another_kind_of_device_it_is_someone_else_at_the_gateway(
@@ -281,7 +290,7 @@ class TestPairedAgain:
         front.reception.file(Socket(), draft(why=Why.CHANGED, of=type(before.labels).model_validate(other)))
         record = await front.reception.approve(front.reception.desk.pending()[0], None, None)
         assert record.gateway_node_id != before.gateway_node_id
-        assert record.stale_upstream == (before.gateway_node_id,)
+        assert record.stale_upstream == (before.upstream,)
 
     async def test_with_a_newer_system_it_stays_who_it_is(self, front: Front) -> None:
         before = await front.paired()

@@ -152,6 +152,10 @@ class TestKind:
     def test_another_platform_class_or_family_is_another_kind(self, platform: str, family: str) -> None:
         assert not labels().same_kind(labels(platform=platform, family=family))
 
+    def test_newer_versions_are_taken_and_nothing_else(self) -> None:
+        newer = labels("Other name", platform="ios 27.0", family="iPad").model_copy(update={"client_version": "9"})
+        assert labels().refreshed(newer) == labels(platform="ios 27.0").model_copy(update={"client_version": "9"})
+
 
 class TestRecord:
     def test_the_surface_is_what_was_declared_and_is_permitted(self) -> None:

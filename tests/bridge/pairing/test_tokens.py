@@ -109,6 +109,12 @@ class TestUse:
         with pytest.raises(TokenEndedError):
             first_use(node, Role.NODE, minted(1).entry)
 
+    def test_a_node_that_uses_a_token_is_due_none(self) -> None:
+        due = holding(1).model_copy(update={"token_due": True})
+        assert not first_use(due, Role.NODE, minted(1).entry).token_due
+        operator = issue(due, Role.OPERATOR, minted(2))
+        assert first_use(operator, Role.OPERATOR, minted(2).entry).token_due
+
     def test_the_roles_do_not_end_each_others_tokens(self) -> None:
         node = issue(holding(1), Role.OPERATOR, minted(2))
         node = first_use(node, Role.OPERATOR, minted(2).entry)

@@ -46,6 +46,8 @@ class ScriptedGateway:
         self.challenge: bytes | str = json.dumps(
             {"type": "event", "event": "connect.challenge", "payload": {"nonce": "n", "ts": 1}}
         )
+        self.hangs_up = False
+        """Whether it cuts a connection right after hello."""
         self.connects: list[Params] = []
         self.requests: list[tuple[str, Params]] = []
         self.sockets: set[ServerConnection] = set()
@@ -93,6 +95,9 @@ class ScriptedGateway:
             self.connects.append(connect["params"])
             if not await self._answer(socket, connect, self.hello):
                 await socket.close(1008, "refused")
+                return
+            if self.hangs_up:
+                socket.transport.abort()
                 return
             self.sockets.add(socket)
             try:

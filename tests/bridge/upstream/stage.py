@@ -20,7 +20,7 @@ from bridge.log import make_log
 from bridge.pairing.records import NodeRecord, Role, Surface
 from bridge.tasks import Tasks
 from bridge.upstream.operator_link import OperatorLink
-from bridge.upstream.secret import SecretReader
+from bridge.upstream.secret import SecretReader, SecretSource
 from bridge.upstream.switchboard import Switchboard
 from certs.private_files import private_folder
 from certs.store import KeyFolder
@@ -61,7 +61,8 @@ class Stage:
     def __init__(self, url: str, folder: Path, tasks: Tasks, stream: io.StringIO) -> None:
         log = make_log("debug", "json", stream)
         self.environ = {"OPENCLAW_GATEWAY_TOKEN": TOKEN}
-        self.secret = SecretReader(GatewayTable(url=url, token_source="env"), self.environ, folder)
+        self.reader = SecretReader(GatewayTable(url=url, token_source="env"), self.environ, folder)
+        self.secret = SecretSource(self.reader)
         self.operator = OperatorLink(url, self.secret, log)
         self.keys = KeyFolder(folder / "keys")
         self.tasks = tasks
@@ -125,7 +126,10 @@ async def staged(url: str, folder: Path, *, run_operator: bool = True) -> AsyncI
         stage = Stage(url, folder, tasks, stream)
         if run_operator:
             tasks.spawn("operator-link", stage.operator.run())
-        yield stage
+        try:
+            yield stage
+        finally:
+            stage.secret.close()
     assert TOKEN not in stream.getvalue(), "the gateway's token was logged"
 
 

@@ -20,6 +20,7 @@ from bridge.upstream.operator_link import LinkDownError
 from gateway_client.errors import GatewayGoneError
 from gateway_client.frames import ErrorShape, JsonObject
 from gateway_client.identity import DeviceIdentity
+from gateway_client.retry import FIRST_S
 from tests.bridge.pairing.samples import identity, record
 from tests.bridge.upstream.scripted import HELLO, Answer, Params, Refused, ScriptedGateway
 from tests.bridge.upstream.stage import OFFER, Phone, Stage, embedded, staged
@@ -209,7 +210,7 @@ class TestComingBack:
             scripted.hello = refuse_nodes("AUTH_TOKEN_MISMATCH")
             stage.join(stage.node())
             await eventually(lambda: stage.events("node-link-refused"))
-            await asyncio.sleep(1.0)  # three first pauses of the back-off: to see that nothing happens
+            await asyncio.sleep(FIRST_S * 1.5)  # longer than any first pause: to see that nothing happens
             assert len([connect for connect in scripted.connects if connect["role"] == "node"]) == 1
 
     async def test_an_approval_that_changes_nothing_is_not_hammered(self, tmp_path: Path) -> None:
@@ -230,8 +231,18 @@ class TestComingBack:
             }
             stage.join(node)
             await eventually(lambda: scripted.asked("device.pair.approve"))
-            await asyncio.sleep(1.0)  # to see how often it tries
+            await asyncio.sleep(FIRST_S * 1.5)  # to see how often it tries
             assert 1 <= len([connect for connect in scripted.connects if connect["role"] == "node"]) <= 4
+
+    async def test_a_gateway_that_dies_at_a_relink_is_not_hammered(self, tmp_path: Path) -> None:
+        async with ScriptedGateway() as scripted, staged(scripted.url, tmp_path / "home") as stage:
+            await eventually(lambda: stage.operator.is_open)
+            phone = stage.join(stage.node())
+            await eventually(lambda: stage.events("node-linked"))
+            scripted.hello = refuse_nodes("STARTING")
+            link_of(stage, phone).relink()
+            await asyncio.sleep(FIRST_S * 1.5)  # to see how often it tries
+            assert 2 <= len([connect for connect in scripted.connects if connect["role"] == "node"]) <= 4
 
     async def test_somebody_elses_request_is_not_approved(self, tmp_path: Path) -> None:
         async with ScriptedGateway() as scripted, staged(scripted.url, tmp_path / "home") as stage:
@@ -241,7 +252,7 @@ class TestComingBack:
             entry = {"requestId": "d1", "deviceId": other.device_id, "publicKey": other.public_key_text, "role": "node"}
             scripted.answers["device.pair.list"] = lambda params: {"pending": [entry]}
             stage.join(stage.node())
-            await eventually(lambda: stage.events("node-link-refused"))
+            await eventually(lambda: len(scripted.asked("device.pair.list")) == 2)
             assert scripted.asked("device.pair.approve") == []
 
     async def test_without_a_secret_it_waits_and_sends_nothing(self, tmp_path: Path) -> None:

@@ -10,13 +10,16 @@ import pytest
 import pytest_asyncio
 
 from bridge.upstream.operator_link import SCOPES, LinkDownError, OperatorLink, operator_profile
+from bridge.upstream.secret import SecretReader, SecretSource
 from gateway_client.errors import GatewayError, GatewayGoneError, RequestTimeoutError
 from gateway_client.frames import Event
+from gateway_client.retry import FIRST_S
 from tests.bridge.upstream.scripted import HELLO, Params, Refused, ScriptedGateway, Silence
 from tests.bridge.upstream.stage import TOKEN, Stage, embedded, staged
 from tests.support.waiting import eventually
 
-WATCH_S = 1.2  # seconds to see that nothing happens: four times the first pause of the back-off
+WATCH_S = FIRST_S * 1.5  # seconds: longer than any first pause of the back-off, to see that nothing happens
+GROWTH_S = FIRST_S * 3.8  # seconds: three attempts with growing pauses, four with pauses that do not grow
 
 
 @pytest_asyncio.fixture
@@ -147,6 +150,16 @@ class TestComingBack:
         assert (await stage.operator.request("health", {})).ok
         assert len(scripted.connects) == 1
 
+    async def test_after_a_fault_of_a_listener(self, scripted: ScriptedGateway, stage: Stage) -> None:
+        def faulty(event: Event) -> None:
+            raise ZeroDivisionError
+
+        await opened(stage.operator)
+        stage.operator.on_event(faulty)
+        await scripted.say("chat", {})
+        await eventually(lambda: len(scripted.connects) == 2 and stage.operator.is_open)
+        assert stage.events("operator-link-failed")
+
     @pytest.mark.parametrize("challenge", ["{}", '{"type":"event","event":"tick"}', "x"])
     async def test_a_bad_challenge_is_no_end(self, scripted: ScriptedGateway, stage: Stage, challenge: str) -> None:
         good, scripted.challenge = scripted.challenge, challenge
@@ -176,21 +189,26 @@ class TestRefusals:
         assert len(scripted.connects) == 1
         assert len(stage.events("gateway-not-connected")) == 1
 
-    async def test_when_something_changed_it_hurries(self, scripted: ScriptedGateway, stage: Stage) -> None:
-        scripted.hello = lambda params: HELLO if params["auth"]["token"] == "new" else refuse("AUTH_TOKEN_MISMATCH")
-        await eventually(lambda: stage.operator.state == "refused")
-        stage.environ["OPENCLAW_GATEWAY_TOKEN"] = "new"
-        stage.operator.hurry()
-        await opened(stage.operator)
-        assert [connect["auth"]["token"] for connect in scripted.connects] == [TOKEN, "new"]
+    async def test_without_a_secret_nothing_is_sent_and_it_is_not_looked_for_again_and_again(
+        self, scripted: ScriptedGateway, tmp_path: Path
+    ) -> None:
+        looks: list[str] = []
 
-    async def test_without_a_secret_nothing_is_sent(self, scripted: ScriptedGateway, tmp_path: Path) -> None:
+        class Watched(dict[str, str]):
+            def get(self, name: str, default: object = None) -> str:
+                looks.append(name)
+                return ""
+
         async with staged(scripted.url, tmp_path / "home", run_operator=False) as stage:
-            stage.environ.clear()
-            stage.tasks.spawn("operator-link", stage.operator.run())
-            await eventually(lambda: stage.operator.state == "refused")
-            assert "OPENCLAW_GATEWAY_TOKEN" in str(stage.operator.detail)
+            secret = SecretSource(SecretReader(stage.reader.settings, Watched(), tmp_path))
+            link = OperatorLink(scripted.url, secret, stage.log)
+            stage.tasks.spawn("operator-link", link.run())
+            await eventually(lambda: link.state == "refused")
+            assert "OPENCLAW_GATEWAY_TOKEN" in str(link.detail)
+            await asyncio.sleep(WATCH_S)
+            assert looks == ["OPENCLAW_GATEWAY_TOKEN"]
             assert scripted.connects == []
+            secret.close()
 
     async def test_a_gateway_that_starts_is_asked_again_soon(self, scripted: ScriptedGateway, stage: Stage) -> None:
         def starting(params: Params) -> Params:
@@ -210,10 +228,10 @@ class TestRefusals:
     async def test_a_gateway_that_says_hello_and_goes_is_not_hammered(
         self, scripted: ScriptedGateway, stage: Stage
     ) -> None:
-        stage.operator.on_change(lambda is_open: scripted.drop_all())
+        scripted.hangs_up = True
         await eventually(lambda: scripted.connects)
-        await asyncio.sleep(WATCH_S)
-        assert 2 <= len(scripted.connects) <= 4
+        await asyncio.sleep(GROWTH_S)
+        assert 2 <= len(scripted.connects) <= 3
 
 
 def refuse(code: str) -> Params:

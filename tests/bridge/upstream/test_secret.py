@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Literal
 
 import keyring
 import pytest
+import pytest_asyncio
 from keyring.backend import KeyringBackend
 
 from bridge.config import GatewayTable
@@ -21,8 +24,10 @@ from bridge.upstream.secret import (
     MAX_SECRET_BYTES,
     SecretError,
     SecretReader,
+    SecretSource,
 )
 from gateway_client.protocol import Credentials
+from tests.support.waiting import eventually
 
 Source = Literal["auto", "keyring", "file", "env", "openclaw", "none"]
 SECRET = "planted-secret-0123456789"
@@ -254,3 +259,55 @@ def test_the_secret_is_in_no_repr_and_no_log(place: Place, caplog: pytest.LogCap
     found = reader.read()
     assert found.secret == SECRET
     assert SECRET not in repr(reader) + repr(found) + str(found) + caplog.text
+
+
+class TestSource:
+    @pytest_asyncio.fixture
+    async def source(self, place: Place) -> AsyncIterator[SecretSource]:
+        made = SecretSource(place.reader("file"))
+        yield made
+        made.close()
+
+    async def test_each_reading_sees_what_is_there_now(self, place: Place, source: SecretSource) -> None:
+        for text in ("old", "new"):
+            place.lay(text)
+            assert (await source.read()).secret == text
+
+    async def test_a_refusal_reaches_whoever_asked_and_ends_there(self, place: Place, source: SecretSource) -> None:
+        results = await asyncio.gather(source.read(), source.read(), return_exceptions=True)
+        assert [type(result) for result in results] == [SecretError, SecretError]
+        place.lay(SECRET)
+        assert (await source.read()).secret == SECRET
+
+    async def test_one_reading_serves_all_who_wait_and_outlives_those_who_leave(
+        self, place: Place, working_keyring: MemoryKeyring
+    ) -> None:
+        answer = threading.Event()
+        looks: list[str] = []
+
+        class Asking(MemoryKeyring):
+            def get_password(self, service: str, username: str) -> str | None:
+                looks.append(username)
+                answer.wait(10)
+                return SECRET
+
+        keyring.set_keyring(Asking())
+        source = SecretSource(place.reader("keyring"))
+        async with asyncio.TaskGroup() as tasks:
+            leaves, *stay = [tasks.create_task(source.read()) for _ in range(5)]
+            await eventually(lambda: looks)
+            leaves.cancel()
+            await asyncio.sleep(0)
+            answer.set()
+        assert leaves.cancelled()
+        assert [task.result().secret for task in stay] == [SECRET] * 4
+        assert looks == [KEYRING_NAME]
+        source.close()
+
+    async def test_a_keyring_that_fails_in_any_way_is_none(self, place: Place, working_keyring: MemoryKeyring) -> None:
+        class Broken(MemoryKeyring):
+            def get_password(self, service: str, username: str) -> str | None:
+                raise OSError("the bus is gone")
+
+        keyring.set_keyring(Broken())
+        refusal(place.reader("keyring"))

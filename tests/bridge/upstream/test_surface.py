@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -169,6 +170,7 @@ class TestSettle:
         with pytest.raises((GatewayError, SurfaceError)):
             await stage.switchboard.approval.settle(OURS, OFFER)
         await eventually(lambda: stage.operator.is_open)
+        gc.collect()
         assert unread == []
 
     @pytest.mark.slow
@@ -191,7 +193,14 @@ class TestRemove:
         await stage.switchboard.approval.remove(OURS)
         assert scripted.asked("node.pair.remove") == [{"nodeId": OURS}]
         assert scripted.asked("device.pair.remove") == [{"deviceId": OURS}]
-        assert [line["method"] for line in stage.events("upstream-removal")] == ["node.pair.remove"]
+
+    async def test_any_other_refusal_is_an_error(self, scripted: ScriptedGateway, stage: Stage) -> None:
+        def refuse(params: Params) -> Params:
+            raise Refused("FORBIDDEN", "missing scope: operator.pairing")
+
+        scripted.answers |= {"node.pair.remove": lambda params: {}, "device.pair.remove": refuse}
+        with pytest.raises(SurfaceError, match=r"device\.pair\.remove: missing scope"):
+            await stage.switchboard.approval.remove(OURS)
 
     async def test_a_gateway_that_refuses_the_connection_is_an_error(
         self, scripted: ScriptedGateway, stage: Stage

@@ -14,11 +14,13 @@ from bridge.demo.gateway import EmbeddedGateway
 from bridge.demo.gateway.invokes import read_call
 from bridge.demo.gateway.refusals import Refusal
 from bridge.lan.events import Answered, Fault, Forward, FromGateway, Link, LinkLost, Report, Unanswered
-from bridge.pairing.records import Surface
+from bridge.pairing.records import Surface, UpstreamIdentity
+from bridge.upstream.switchboard import MAX_FORWARDED_OF_NODE
+from certs.errors import IdentityError
 from gateway_client.errors import GatewayError
 from gateway_client.frames import ErrorShape, Json, JsonObject
 from tests.bridge.pairing.samples import labels
-from tests.bridge.upstream.scripted import ScriptedGateway
+from tests.bridge.upstream.scripted import ScriptedGateway, Silence
 from tests.bridge.upstream.stage import OFFER, Phone, Stage, embedded, forward, staged
 from tests.support.scale import scale
 from tests.support.waiting import eventually
@@ -94,6 +96,23 @@ class TestForward:
         assert isinstance(await outcome(stage, phone, forward("k", "node.list")), Answered)
 
 
+class TestBounds:
+    async def test_one_phone_may_have_only_so_much_unanswered(self, stage: Stage) -> None:
+        _, phone = await stage.linked()
+        for number in range(MAX_FORWARDED_OF_NODE):
+            stage.switchboard.forward(phone, agent(f"k{number}"))
+        assert await outcome(stage, phone, agent("more"), QUICK_S) == Unanswered("more", Fault.BUSY)
+        assert [told.key for told in phone.of(Unanswered)] == ["more"]
+
+    async def test_what_a_socket_asked_for_ends_with_it(self, stage: Stage) -> None:
+        _, phone = await stage.linked()
+        for number in range(MAX_FORWARDED_OF_NODE):
+            stage.switchboard.forward(phone, replace(agent(f"k{number}"), delay_s=30.0))
+        stage.switchboard.leave(phone)
+        await eventually(lambda: len(stage.tasks) == 1, what="the operator link alone")
+        assert phone.of(Unanswered) == []
+
+
 class TestDown:
     @pytest.mark.parametrize("link", list(Link))
     async def test_requests_while_the_gateway_is_gone_fail_at_once(
@@ -124,7 +143,8 @@ class TestDown:
         node = stage.node()
         stage.keys.delete(node.upstream_key)
         phone = stage.join(node)
-        await eventually(lambda: stage.events("upstream-key-unusable"))
+        assert await outcome(stage, phone, skills("early"), QUICK_S) == Unanswered("early", Fault.DOWN)
+        assert stage.events("upstream-key-unusable")
         assert await outcome(stage, phone, skills("k"), QUICK_S) == Unanswered("k", Fault.DOWN)
 
     async def test_twenty_in_flight_when_the_gateway_is_killed_have_one_outcome_each(
@@ -155,7 +175,7 @@ class TestDown:
 
 
 def never(params: dict[str, object]) -> object:
-    return asyncio.Event().wait()
+    raise Silence
 
 
 class TestJoin:
@@ -278,8 +298,11 @@ class TestRemoval:
     async def test_what_stood_for_a_revoked_key_is_removed(self, gateway: EmbeddedGateway, stage: Stage) -> None:
         node, phone = await stage.linked()
         stage.switchboard.leave(phone)
-        stale = node.model_copy(update={"stale_upstream": ("dd" * 32, node.gateway_node_id)})
-        assert await stage.switchboard.remove_stale(stale) == ["dd" * 32, node.gateway_node_id]
+        gone = UpstreamIdentity(key_name="dd" * 8, gateway_node_id="dd" * 32)
+        stale = node.model_copy(update={"stale_upstream": (gone, node.upstream)})
+        assert await stage.switchboard.remove_stale(stale) == [gone, node.upstream]
+        with pytest.raises(IdentityError):
+            stage.keys.load_ed25519(node.upstream_key)
         assert node.gateway_node_id not in gateway.core.devices.paired
         assert node.gateway_node_id not in gateway.core.surfaces.approved
 
@@ -287,7 +310,7 @@ class TestRemoval:
         node, _ = await stage.linked()
         await gateway.kill()
         with pytest.raises(GatewayError):
-            await stage.switchboard.remove_stale(node.model_copy(update={"stale_upstream": (node.gateway_node_id,)}))
+            await stage.switchboard.remove_stale(node.model_copy(update={"stale_upstream": (node.upstream,)}))
 
 
 class TestAllowedAtTheGateway:
