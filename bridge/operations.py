@@ -280,7 +280,10 @@ class BridgeOperations:
             invitations.granted(permissions, profile),
             now + timedelta(seconds=ttl_s),
         )
-        await asyncio.to_thread(self._hub.reception.codes.add, code, now)
+        try:
+            await asyncio.to_thread(self._hub.reception.codes.add, code, now)
+        except StoreError as exc:
+            raise BridgeError("STORE", f"The code could not be written down: {exc}") from exc
         self._hub.reception.open_window()
         return documents.SetupCode(
             id=code.id,

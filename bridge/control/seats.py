@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 MAX_CONNECTIONS = 32
 """Simultaneous connections. A person has a few terminals and a script or two open; each connection may hold a body
@@ -77,8 +78,7 @@ class _Seat(asyncio.Protocol):
         self.deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.WriteTransport):
-            self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's own class is no subclass of asyncio's
         self._inner = self._seats.admit(self)
         if self._inner is not None:
             self._inner.connection_made(transport)

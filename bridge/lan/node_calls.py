@@ -184,7 +184,8 @@ def own_list(response: Response, lan_ids: Mapping[str, str], only: str | None) -
         own = lan_ids.get(node_id, node_id)
         if only is None or own == only:
             rows.append({**object_of(row), "nodeId": own})
-    return Response(response.id, True, {"ts": payload.get("ts"), "nodes": rows})
+    stamp: JsonObject = {"ts": payload["ts"]} if "ts" in payload else {}
+    return Response(response.id, True, {**stamp, "nodes": rows})
 
 
 def invoke_params(params: Json, gateway_ids: Mapping[str, str]) -> JsonObject:

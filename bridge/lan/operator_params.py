@@ -65,7 +65,7 @@ _WORDS = frozenset({"keys", "inputRunIds"})
 _OBJECTS = frozenset({"intent"})
 _LISTS = frozenset({"attachments"})
 # Unions in the schema: any of these may be a word, a flag or null.
-_CHOICES = frozenset({"fastMode", "archived", "sortBy", "view", "scope", *_EXPECTATIONS.split()})
+_CHOICES = frozenset({"fastMode", "archived", *_EXPECTATIONS.split()})
 _TEXTS_MAY_BE_EMPTY = frozenset({"message", "search"})
 
 

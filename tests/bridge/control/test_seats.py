@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 from bridge.control.api import ControlServer
 from bridge.control.seats import MAX_CONNECTIONS, Seats
@@ -23,14 +24,14 @@ class Echo(asyncio.Protocol):
 
     def __init__(self, log: list[str]) -> None:
         self.log = log
-        self.transport: asyncio.BaseTransport | None = None
+        self.transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("asyncio.WriteTransport", transport)  # uvloop's own class is no subclass of asyncio's
         self.log.append("made")
 
     def data_received(self, data: bytes) -> None:
-        if isinstance(self.transport, asyncio.WriteTransport):
+        if self.transport is not None:
             self.transport.write(data)
 
     def eof_received(self) -> bool | None:

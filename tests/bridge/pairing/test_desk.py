@@ -20,6 +20,7 @@ from bridge.pairing.desk import (
     Filed,
     PairingRequest,
     Silenced,
+    Why,
 )
 from bridge.pairing.reception import new_request_id
 from bridge.pairing.records import Surface
@@ -165,6 +166,38 @@ class TestDecisions:
         assert desk.drop_key(mine.draft.node_id) == mine
         assert desk.drop_key(mine.draft.node_id) is None
         assert desk.pending() == [other]
+
+
+class TestWider:
+    def test_what_a_paired_node_wants_waits_as_long_as_it_takes(self) -> None:
+        desk = new_desk()
+        wider = filed(desk, draft(why=Why.WIDER)).request
+        assert wider.lasting
+        assert desk.expire(100 * KEPT_S) == []
+        assert desk.pending() == [wider]
+
+    def test_it_stands_in_no_strangers_way_and_no_stranger_in_its(self) -> None:
+        desk = new_desk()
+        stranger = filed(desk, draft(1)).request
+        wider = filed(desk, draft(2, why=Why.WIDER)).request
+        other = filed(desk, draft(3, why=Why.WIDER)).request
+        assert filed(desk, draft(1), now=1.0).request.id == stranger.id
+        assert {request.id for request in desk.pending()} == {stranger.id, wider.id, other.id}
+
+    def test_a_full_desk_has_place_for_it_and_it_takes_none(self) -> None:
+        desk = new_desk()
+        filed(desk, draft(1, why=Why.WIDER))
+        for number in range(MAX_PENDING):
+            filed(desk, fake(number), f"10.0.0.{number}")
+        assert desk.file(fake(999), "10.9.9.9", 0.0, NOON) == Busy()
+        assert filed(desk, draft(2, why=Why.WIDER)).fresh
+
+    def test_it_goes_when_the_node_wants_no_more_and_only_it(self) -> None:
+        desk = new_desk()
+        wider, stranger = filed(desk, draft(1, why=Why.WIDER)).request, filed(desk, draft(2)).request
+        assert desk.drop_wider(stranger.draft.node_id) is None
+        assert desk.drop_wider(wider.draft.node_id) == wider
+        assert desk.pending() == [stranger]
 
 
 class TestFlood:

@@ -48,6 +48,8 @@ class ScriptedGateway:
         )
         self.hangs_up = False
         """Whether it cuts a connection right after hello."""
+        self.dials = 0
+        """Sockets that were opened."""
         self.connects: list[Params] = []
         self.requests: list[tuple[str, Params]] = []
         self.sockets: set[ServerConnection] = set()
@@ -89,6 +91,7 @@ class ScriptedGateway:
                 await socket.send(message)
 
     async def _serve(self, socket: ServerConnection) -> None:
+        self.dials += 1
         with suppress(websockets.ConnectionClosed):
             await socket.send(self.challenge)
             connect = json.loads(await socket.recv())

@@ -143,3 +143,21 @@ def embedded(*, allow: tuple[str, ...] = ("screen.show",), auto_approve_local: b
     """Return the small gateway that knows `TOKEN`."""
     setup = GatewaySetup(token=TOKEN, commands_allow=allow, auto_approve_local=auto_approve_local)
     return EmbeddedGateway(setup, hang)
+
+
+def running(name: str) -> int:
+    """Return how many tasks of a name run."""
+    return len([task for task in asyncio.all_tasks() if task.get_name() == name])
+
+
+async def outcome(stage: Stage, phone: Phone, command: Forward, within_s: float = 10.0) -> Answered | Unanswered:
+    """Forward a request and return its one outcome."""
+    stage.switchboard.forward(phone, command)
+    await eventually(lambda: phone.outcomes(command.key), timeout_s=within_s)
+    [only] = phone.outcomes(command.key)
+    return only
+
+
+def skills(key: str) -> Forward:
+    """Return a harmless request of a node's own link."""
+    return forward(key, "node.skills.update", {"skills": []}, link=Link.NODE)
