@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 REAL_TIMEOUT_S = 240  # a gateway may have to start first
 FULL_TIMEOUT_S = 7200  # at full scale
 LEFTOVER_S = 2.0  # how long something that was closed may take to be gone
-EXECUTOR = "asyncio_"  # threads of a loop's default executor end with the loop, after the fixtures
+EXECUTOR = ("asyncio_", "uvloop_")  # threads of a loop's default executor end with the loop, after the fixtures
 NOT_INSTALLED = "the real gateway is not installed (run `make test` with the npm registry in reach)"
 PLATFORM_ONLY = "only on "  # skips with such a reason are about the machine, and allowed in CI
 
