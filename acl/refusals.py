@@ -11,13 +11,13 @@ WINDOW_S = 60.0  # seconds
 
 @dataclass(slots=True)
 class RefusalMeter:
-    """Refusals of one socket.
+    """Refusals of one key, over all of its sockets; of one socket, before its key is proven.
 
     What counts: malformed frames, unknown methods and methods of another role. What never does: a missing scope on a
     method that apps try anyway, and events without a permission.
 
     Attributes:
-        per_window: refusals within `WINDOW_S` that end the socket.
+        per_window: refusals within `WINDOW_S` that end a socket.
     """
 
     per_window: int = 20
@@ -39,3 +39,8 @@ class RefusalMeter:
     def accept(self) -> None:
         """An accepted call ends the row; the window keeps what it counted."""
         self._row = 0
+
+    def clear(self) -> None:
+        """Begins anew: the socket was closed and its key is kept out for a while."""
+        self._row = 0
+        self._times.clear()

@@ -157,6 +157,7 @@ class Daemon:
             policy=Policy(),
             default_permissions=default,
             penalty_s=self._config.limits.penalty_s,
+            refusals_per_minute=self._config.limits.refusals_per_minute,
             tasks=tasks,
             log=self._log,
         )

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from acl.model import Policy
 from acl.permissions import Permissions
+from acl.refusals import RefusalMeter
 from bridge import clock
 from bridge.lan.events import (
     Admit,
@@ -39,6 +40,7 @@ from certs.errors import IdentityError
 from gateway_client.errors import GatewayError
 from gateway_client.frames import Event, JsonObject
 
+MAX_METERS = 1024  # keys whose refusals are remembered, below 1 KiB each; the one that came in longest ago is forgotten
 MAX_PENALTIES = 1024  # keys kept out at a time, 100 bytes each; the oldest are let in first
 RESTART = 1012  # WebSocket close code: come back
 
@@ -52,6 +54,7 @@ class Hub:
         policy: the policy in force.
         default_permissions: what a prompt proposes.
         penalty_s: seconds for which a key stays out that was closed for its refusals.
+        refusals_per_minute: how many of them close a socket.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Hub:
         policy: Policy,
         default_permissions: Permissions,
         penalty_s: float,
+        refusals_per_minute: int,
         tasks: Tasks,
         log: Log,
     ) -> None:
@@ -75,6 +79,8 @@ class Hub:
         self._default_permissions = default_permissions
         self._penalty_s = penalty_s
         self._penalties: dict[str, float] = {}
+        self._refusals_per_minute = refusals_per_minute
+        self._refusals: dict[str, RefusalMeter] = {}
         self._tasks = tasks
         self._log = log
         reception.store.on_change(self._on_record)
@@ -111,6 +117,14 @@ class Hub:
         """Node ids at the gateway -> node ids on the LAN, of the paired nodes."""
         nodes = self.reception.store.nodes.values()
         return {record.gateway_node_id: record.node_id for record in nodes if record.revoked_at is None}
+
+    def refusals(self, node_id: str) -> RefusalMeter:
+        """The key's refusals: reconnecting does not make them forgotten."""
+        meter = self._refusals.pop(node_id, None) or RefusalMeter(self._refusals_per_minute)
+        while len(self._refusals) >= MAX_METERS:
+            del self._refusals[next(iter(self._refusals))]
+        self._refusals[node_id] = meter
+        return meter
 
     def penalty_left(self, node_id: str, now: float) -> float:
         """Seconds for which this key may not come in."""

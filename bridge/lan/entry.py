@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from acl.model import Subject
 from bridge.lan.connect import Connect
-from bridge.lan.events import Directory, Join
+from bridge.lan.directory import Directory
+from bridge.lan.events import Join
 from bridge.lan.node_traffic import NodeTraffic
 from bridge.lan.operator_traffic import OperatorTraffic
 from bridge.lan.traffic import Traffic

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
-from acl.model import Allow, Policy
-from acl.permissions import Permissions
+from acl.model import Allow
 from bridge.pairing.desk import Draft
 from bridge.pairing.records import NodeRecord, Role, Surface, TokenEntry
 from gateway_client.frames import ErrorShape, Event, Frame, Json, JsonObject, Response
@@ -26,35 +24,6 @@ class Instant:
     def wall_ms(self) -> int:
         """Milliseconds since 1970."""
         return int(self.wall.timestamp() * 1000)
-
-
-class Directory(Protocol):
-    """What a session may look up; all of it in memory."""
-
-    @property
-    def policy(self) -> Policy:
-        """The policy in force."""
-
-    @property
-    def default_permissions(self) -> Permissions:
-        """What a prompt proposes."""
-
-    @property
-    def window_opened(self) -> datetime | None:
-        """When a person last invited devices."""
-
-    @property
-    def gateway_hello(self) -> JsonObject:
-        """The gateway's last hello-ok on the operator link; empty before the first."""
-
-    def record(self, node_id: str) -> NodeRecord | None:
-        """The stored record of a key."""
-
-    def lan_ids(self) -> Mapping[str, str]:
-        """Node ids at the gateway -> node ids on the LAN, for every paired node."""
-
-    def penalty_left(self, node_id: str, now: float) -> float:
-        """Seconds for which this key may not come in."""
 
 
 # Events: what happens to a session.

@@ -13,11 +13,11 @@ from acl.engine import decide
 from acl.model import Allow, Call, Direction, Subject
 from acl.permissions import Permission
 from bridge.lan import answers, node_calls, node_events
+from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
 from bridge.lan.events import (
     Answered,
     Command,
-    Directory,
     Fault,
     Forward,
     FromGateway,

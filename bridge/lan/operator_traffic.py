@@ -8,11 +8,11 @@ from acl.engine import decide
 from acl.model import Allow, Call, Direction, Reason, Subject
 from acl.rules import APPS_TRY
 from bridge.lan import answers, node_calls
+from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
 from bridge.lan.events import (
     Answered,
     Command,
-    Directory,
     FromGateway,
     Instant,
     Link,

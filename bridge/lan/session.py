@@ -14,6 +14,7 @@ from acl.refusals import RefusalMeter
 from bridge.lan import admission, answers, refusal
 from bridge.lan.admission import AskPerson, Challenge, Enter, TellRevoked, TryCode
 from bridge.lan.connect import Connect
+from bridge.lan.directory import Directory
 from bridge.lan.entry import enter
 from bridge.lan.events import (
     AdmissionFailed,
@@ -23,7 +24,6 @@ from bridge.lan.events import (
     CodeRefused,
     Command,
     Decided,
-    Directory,
     Ended,
     Filed,
     FileRequest,
@@ -246,7 +246,7 @@ class Session:
         entry = enter(connect, record, self.directory)
         policy, gateway_hello = self.directory.policy, self.directory.gateway_hello
         hello = hello_ok(self._greeting(now), admitted, entry.subject, policy, gateway_hello)
-        self._traffic = entry.traffic
+        self._traffic, self._meter = entry.traffic, self.directory.refusals(record.node_id)
         self.phase, self._deadline = Phase.OPEN, now.mono + TICK_MS / 1000
         out: list[Command] = [Send(Response(self._connect_id, True, hello)), entry.join]
         early, self._early = self._early, []
@@ -289,14 +289,13 @@ class Session:
         if not isinstance(result, Refused):
             self._meter.accept()
             return result
-        if not result.counts:
-            return list(result.commands)
-        return [*result.commands, *self._count_refusal(result.what, now)]
+        return [*result.commands, *(self._count_refusal(result.what, now) if result.counts else [])]
 
     def _count_refusal(self, what: str, now: Instant) -> list[Command]:
         noted: list[Command] = [Note("refused", {"what": what})]
         if not self._meter.refuse(now.mono):
             return noted
+        self._meter.clear()
         punished: list[Command] = [Penalise(self.node_id)] if self.node_id else []
         return [*noted, *punished, *self._close(1008, "repeated refused calls", now)]
 

@@ -53,6 +53,7 @@ class House:
             policy=Policy(),
             default_permissions=PROFILES["voice+screen"],
             penalty_s=60.0,
+            refusals_per_minute=20,
             tasks=stage.tasks,
             log=stage.log,
         )

@@ -78,7 +78,7 @@ class TestFolder:
         with pytest.raises(PrivateFileError):
             private_folder(tmp_path / "file" / "below")
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only on machines where tests run as root")
     def test_another_owners_folder_is_refused(self, folder: Path) -> None:
         os.chown(folder, 65534, 65534)
         with pytest.raises(PrivateFileError, match="belongs to user 65534"):
@@ -138,7 +138,7 @@ class TestWriteAndRead:
         folder.chmod(0o700)
         assert read_private(folder / "file", 10) == b"x"
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only on machines where tests run as root")
     def test_another_owners_file_is_refused(self, folder: Path) -> None:
         write_private(folder / "file", b"x")
         os.chown(folder / "file", 65534, 65534)

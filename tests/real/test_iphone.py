@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -261,3 +262,24 @@ async def _error(agent: Operator, params: dict[str, object]) -> dict[str, Any]:
     with pytest.raises(OperatorError) as refused:
         await agent.request("node.invoke", params)
     return refused.value.error
+
+
+async def test_10_a_result_may_be_as_large_as_the_gateway_takes(estate: Estate) -> None:
+    phone = estate.phone("Large phone")
+    async with await estate.invite(phone) as node, estate.operator() as agent:
+        node_id = await estate.gateway_id(phone, "screen.snapshot")
+        node.silent.add("screen.snapshot")
+        asking = asyncio.get_running_loop().create_task(_quietly(agent, _invoke(node_id, "screen.snapshot", {})))
+        asked = (await node.event("node.invoke.request"))["payload"]
+        most = node.hello["policy"]["maxPayload"] - 1024
+        result = {"id": asked["id"], "nodeId": phone.node_id, "ok": True, "payloadJSON": '"' + "x" * (most - 2) + '"'}
+        taken = await node.request("node.invoke.result", result, timeout_s=30)
+        assert taken["payload"] == {"ok": True}
+        asking.cancel()
+        assert (await node.request("health"))["ok"]
+
+
+async def _quietly(agent: Operator, params: dict[str, object]) -> None:
+    # The answer repeats the payload and is longer than this caller takes: only the phone's side is looked at here.
+    with suppress(OperatorError, ConnectionError, TimeoutError):
+        await agent.request("node.invoke", params)

@@ -18,6 +18,7 @@ import orjson
 
 from acl.model import Policy
 from acl.permissions import PROFILES, Permissions
+from acl.refusals import RefusalMeter
 from bridge.lan.admission import Challenge
 from bridge.lan.events import (
     Admitted,
@@ -56,12 +57,16 @@ class Book:
     window_opened: datetime | None = None
     gateway_hello: JsonObject = field(default_factory=dict)
     penalties: dict[str, float] = field(default_factory=dict)
+    meters: dict[str, RefusalMeter] = field(default_factory=dict)
 
     def record(self, node_id: str) -> NodeRecord | None:
         return self.records.get(node_id)
 
     def lan_ids(self) -> Mapping[str, str]:
         return {record.gateway_node_id: record.node_id for record in self.records.values()}
+
+    def refusals(self, node_id: str) -> RefusalMeter:
+        return self.meters.setdefault(node_id, RefusalMeter())
 
     def penalty_left(self, node_id: str, now: float) -> float:
         return max(0.0, self.penalties.get(node_id, now) - now)

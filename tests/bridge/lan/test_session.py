@@ -25,7 +25,7 @@ from bridge.lan.events import (
 from bridge.lan.session import Session
 from gateway_client.frames import Event
 from tests.bridge.lan.phones import CHALLENGE, IPHONE, NODE_HOST, NODE_TOKEN, WALL, Phone
-from tests.bridge.lan.playbook import START, TERMS, book, node_in, ok, operator_in, play, req
+from tests.bridge.lan.playbook import START, TERMS, Talk, book, node_in, ok, operator_in, play, req
 
 
 def test_the_challenge_comes_at_once_with_an_integer_clock() -> None:
@@ -235,3 +235,23 @@ def test_a_request_id_is_anything_the_client_likes() -> None:
     node_in(IPHONE).receives(req("health", request_id=request_id)).sends(
         ok({"ok": True, "ts": CHALLENGE.ts_ms}, request_id)
     )
+
+
+def test_reconnecting_does_not_make_refusals_forgotten() -> None:
+    record = IPHONE.record()
+    listed = book(record)
+
+    def connected() -> Talk:
+        talk = play(listed)
+        return talk.receives(IPHONE.connect(auth={"deviceToken": NODE_TOKEN})).gets(Admitted(record))
+
+    for _ in range(2):
+        talk = connected()
+        for number in range(9):
+            talk.asks("config.set", request_id=f"x{number}").asks("health", request_id=f"h{number}")
+        assert talk.closed is None
+    talk = connected()
+    talk.asks("config.set").asks("health", request_id="h")
+    assert talk.closed is None
+    talk.asks("config.set", request_id="last").ends(1008)
+    assert connected().asks("config.set").closed is None  # closed once: what counted then counts no more

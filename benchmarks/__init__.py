@@ -1,0 +1,1 @@
+"""What the bridge costs, measured on this machine: `make bench`."""
