@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from typing import Protocol
 
 from bridge.lan.events import FromGateway, LinkLost, SessionEvent
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
 from bridge.tasks import Tasks
-from bridge.upstream.operator_link import STABLE_S, LinkDownError
+from bridge.upstream.channel import Channel, LinkDownError, keep_up
 from bridge.upstream.secret import SecretError, SecretSource
 from bridge.upstream.surface import SurfaceApproval, SurfaceError, SurfaceState
 from gateway_client.connection import GatewayConnection
 from gateway_client.errors import ConnectRefusedError, GatewayError
-from gateway_client.frames import ErrorShape, Event, JsonObject, Response, text_of
+from gateway_client.frames import ErrorShape, Event, JsonObject, text_of
 from gateway_client.identity import DeviceIdentity
 from gateway_client.protocol import ConnectProfile
 from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
@@ -50,7 +49,7 @@ def node_profile(record: NodeRecord, offer: Surface) -> ConnectProfile:
     return ConnectProfile(client, "node", (), offer.caps, offer.commands, dict(offer.permissions))
 
 
-class NodeLink:
+class NodeLink(Channel):
     """See the module's text.
 
     Args:
@@ -72,6 +71,7 @@ class NodeLink:
         tasks: Tasks,
         log: Log,
     ) -> None:
+        super().__init__()
         self.record = record
         self.offer = offer
         self.surface: SurfaceState | None = None
@@ -85,11 +85,11 @@ class NodeLink:
         self._approval = approval
         self._tasks = tasks
         self._log = log.bind(link="node", node=record.node_id[:8])
-        self._connection: GatewayConnection | None = None
         self._peer: Attached | None = None
         self._latest: dict[str, Event] = {}
         self._told = ""
         self._relink = False
+        self._approved = False
         self._considered: frozenset[str] = frozenset()
         self._reports: set[asyncio.Task[None]] = set()
 
@@ -104,24 +104,6 @@ class NodeLink:
         if self._peer is peer:
             self._peer = None
         return self._peer is None
-
-    async def request(
-        self,
-        method: str,
-        params: JsonObject,
-        *,
-        wait_s: float | None = 30.0,
-        on_interim: Callable[[Response], None] | None = None,
-    ) -> Response:
-        """Sends a request of the node; see `GatewayConnection.request`.
-
-        Raises:
-            LinkDownError: the link is not open.
-            GatewayError: it ended, or there was no answer in time.
-        """
-        if self._connection is None:
-            raise LinkDownError
-        return await self._connection.request(method, params, wait_s=wait_s, on_interim=on_interim)
 
     def report(self, invoke_id: str, error: ErrorShape) -> None:
         """Ends an invoke at the gateway with `code` and `message`, the only members it takes."""
@@ -142,15 +124,9 @@ class NodeLink:
             self._log.info("report-lost")  # the gateway ends the invokes of a lost link itself
 
     async def run(self) -> None:
-        """Keeps the link up until it is cancelled; says what is left to say, then closes."""
-        waits = backoff(random.random)
+        """Keeps the link up until it is cancelled; from then on nobody is told anything."""
         try:
-            while True:
-                started = asyncio.get_running_loop().time()
-                pause = await self._once(next(waits))
-                if asyncio.get_running_loop().time() - started > STABLE_S:
-                    waits = backoff(random.random)
-                await asyncio.sleep(pause)
+            await keep_up(self._once)
         finally:
             self._peer = None
 
@@ -242,7 +218,8 @@ class NodeLink:
                 return
 
     def _settled(self, settled: SurfaceState) -> None:
-        if settled.fresh:
+        if settled.fresh and not self._approved:
+            self._approved = True  # once: a gateway that wants approval again and again does not make the link spin
             # An approval that meets the gateway while it still admits the connection leaves that connection with the
             # old pairing, and its next invokes fail: a connection made after the approval has the new one.
             self._log.info("surface-approved", commands=sorted(settled.effective))

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Callable
 from typing import Literal
 
 from bridge import __version__
 from bridge.log import Log
+from bridge.upstream.channel import Channel, keep_up
 from bridge.upstream.secret import SecretError, SecretSource
 from gateway_client.connection import GatewayConnection
 from gateway_client.errors import ConnectRefusedError, GatewayError, GatewayGoneError, GatewayUnreachableError
-from gateway_client.frames import Event, JsonObject, Response, object_of
+from gateway_client.frames import Event, JsonObject, object_of
 from gateway_client.protocol import ConnectProfile
-from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
+from gateway_client.retry import REFUSED_S, needs_a_person, wait_before_retry
 
 SCOPES = ("operator.read", "operator.write")
-STABLE_S = 10.0  # seconds a connection has to live before the back-off starts anew
 
 LinkState = Literal["connected", "connecting", "refused", "down"]
-
-
-class LinkDownError(Exception):
-    """The link is not open: nothing was sent."""
 
 
 def operator_profile(scopes: tuple[str, ...]) -> ConnectProfile:
@@ -38,7 +32,7 @@ def operator_profile(scopes: tuple[str, ...]) -> ConnectProfile:
     return ConnectProfile(client, "operator", scopes)
 
 
-class OperatorLink:
+class OperatorLink(Channel):
     """See the module's text.
 
     Args:
@@ -47,13 +41,13 @@ class OperatorLink:
     """
 
     def __init__(self, url: str, secret: SecretSource, log: Log) -> None:
+        super().__init__()
         self.url = url
         self.state: LinkState = "connecting"
         self.detail: str | None = None
         self.hello: JsonObject = {}
         self._secret = secret
         self._log = log.bind(link="operator")
-        self._connection: GatewayConnection | None = None
         self._on_event: list[Callable[[Event], None]] = []
         self._on_change: list[Callable[[bool], None]] = []
 
@@ -63,11 +57,6 @@ class OperatorLink:
         version = object_of(self.hello.get("server")).get("version")
         return version if isinstance(version, str) else None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether requests can be sent."""
-        return self._connection is not None
-
     def on_event(self, listener: Callable[[Event], None]) -> None:
         """Calls `listener` with each event of the gateway."""
         self._on_event.append(listener)
@@ -76,33 +65,9 @@ class OperatorLink:
         """Calls `listener` with True when the link opens and False when it ends."""
         self._on_change.append(listener)
 
-    async def request(
-        self,
-        method: str,
-        params: JsonObject,
-        *,
-        wait_s: float | None = 30.0,
-        on_interim: Callable[[Response], None] | None = None,
-    ) -> Response:
-        """Sends a request; see `GatewayConnection.request`.
-
-        Raises:
-            LinkDownError: the link is not open.
-            GatewayError: it ended, or there was no answer in time.
-        """
-        if self._connection is None:
-            raise LinkDownError
-        return await self._connection.request(method, params, wait_s=wait_s, on_interim=on_interim)
-
     async def run(self) -> None:
         """Keeps the link up until it is cancelled."""
-        waits = backoff(random.random)
-        while True:
-            started = asyncio.get_running_loop().time()
-            pause = await self._once(next(waits))
-            if asyncio.get_running_loop().time() - started > STABLE_S:
-                waits = backoff(random.random)
-            await asyncio.sleep(pause)
+        await keep_up(self._once)
 
     async def _once(self, planned: float) -> float:
         gone: GatewayError

@@ -9,8 +9,9 @@ from bridge.lan.events import Answered, Ended, Fault, Forward, Join, Link, Repor
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, UpstreamIdentity
 from bridge.tasks import Tasks
+from bridge.upstream.channel import LinkDownError
 from bridge.upstream.node_link import Attached, NodeLink
-from bridge.upstream.operator_link import LinkDownError, OperatorLink
+from bridge.upstream.operator_link import OperatorLink
 from bridge.upstream.secret import SecretSource
 from bridge.upstream.surface import SurfaceApproval
 from certs.errors import IdentityError

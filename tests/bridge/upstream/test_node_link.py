@@ -15,8 +15,8 @@ from bridge.demo.gateway.invokes import read_call
 from bridge.demo.gateway.refusals import Refusal
 from bridge.lan.events import FromGateway, LinkLost, Unanswered
 from bridge.pairing.records import Labels, Surface
+from bridge.upstream.channel import LinkDownError
 from bridge.upstream.node_link import NodeLink, node_profile
-from bridge.upstream.operator_link import LinkDownError
 from gateway_client.errors import GatewayGoneError
 from gateway_client.frames import ErrorShape, JsonObject
 from gateway_client.identity import DeviceIdentity

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bridge.upstream.operator_link import SCOPES, LinkDownError, OperatorLink, operator_profile
+from bridge.upstream.channel import LinkDownError
+from bridge.upstream.operator_link import SCOPES, OperatorLink, operator_profile
 from bridge.upstream.secret import SecretReader, SecretSource
 from gateway_client.errors import GatewayError, GatewayGoneError, RequestTimeoutError
 from gateway_client.frames import Event

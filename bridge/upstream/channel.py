@@ -1,0 +1,64 @@
+"""What both kinds of links to the gateway are: a connection that may be open, kept up for as long as it is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from gateway_client.connection import GatewayConnection
+from gateway_client.frames import JsonObject, Response
+from gateway_client.retry import backoff
+
+STABLE_S = 10.0  # seconds a connection has to live before the back-off starts anew
+
+
+class LinkDownError(Exception):
+    """The link is not open: nothing was sent."""
+
+
+class Channel:
+    """A link's connection, and the requests over it."""
+
+    def __init__(self) -> None:
+        self._connection: GatewayConnection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be sent."""
+        return self._connection is not None
+
+    async def request(
+        self,
+        method: str,
+        params: JsonObject,
+        *,
+        wait_s: float | None = 30.0,
+        on_interim: Callable[[Response], None] | None = None,
+    ) -> Response:
+        """Sends a request; see `GatewayConnection.request`.
+
+        Raises:
+            LinkDownError: the link is not open.
+            GatewayError: it ended, there was no answer in time, or the request could not be sent.
+        """
+        if self._connection is None:
+            raise LinkDownError
+        return await self._connection.request(method, params, wait_s=wait_s, on_interim=on_interim)
+
+
+async def keep_up(once: Callable[[float], Awaitable[float]]) -> None:
+    """Makes a connection again and again until it is cancelled.
+
+    Args:
+        once: makes one connection and stays until it ends; gets the seconds that the back-off plans to wait after it,
+            and returns those that shall be waited.
+    """
+    loop = asyncio.get_running_loop()
+    waits = backoff(random.random)
+    while True:
+        started = loop.time()
+        pause = await once(next(waits))
+        if loop.time() - started > STABLE_S:
+            waits = backoff(random.random)
+        await asyncio.sleep(pause)
