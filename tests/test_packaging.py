@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from bridge.config import Config
 from tests.gateway import install
 
 ROOT = Path(__file__).resolve().parent.parent
 DECISION = ROOT / "docs" / "decisions" / "0002-dependencies.md"
 LOCKS = ("requirements.lock", "requirements-dev.lock")
-COMMANDS = ("make demo", "clawdis-bridge")
+COMMANDS = ("make demo", "make test", "clawdis-bridge run", "clawdis-bridge pair --qr")
 
 
 def project() -> dict[str, Any]:
@@ -89,3 +91,20 @@ def test_gateway_is_pinned_exactly_and_with_integrity() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_readme_tells_the_commands(command: str) -> None:
     assert command in (ROOT / "README.md").read_text()
+
+
+def test_the_threat_table_names_tests_that_exist() -> None:
+    named = set(re.findall(r"`(tests/[^`]+)`", (ROOT / "docs" / "threats.md").read_text()))
+    assert len(named) > 10
+    assert not [pattern for pattern in sorted(named) if not list(ROOT.glob(pattern))]
+
+
+def test_every_configuration_key_is_in_the_operators_guide() -> None:
+    guide = (ROOT / "docs" / "operators-guide.md").read_text()
+    keys = [f"{table}.{key}" for table, model in tables().items() for key in model.model_fields]
+    assert not [key for key in keys if f"`{key}`" not in guide]
+
+
+def tables() -> dict[str, type[BaseModel]]:
+    found = {name: field.annotation for name, field in Config.model_fields.items()}
+    return {name: model for name, model in found.items() if isinstance(model, type) and issubclass(model, BaseModel)}
