@@ -74,13 +74,14 @@ format: $(VENV)/.dev
 	@$(VENV)/bin/ruff format --quiet .
 
 # The runtime lock also pins setuptools: the editable install below uses it instead of fetching an unpinned one.
+# --no-strip-extras: older pips (23.2) meet a dependency's `name[extra]` with the newest release, not with `name==pin`.
 lock: $(LOCK_VENV)/.uv-$(UV_VERSION)
 	@$(call compile,requirements.lock,)
 	@$(call compile,requirements-dev.lock,--extra dev)
 
 define compile
 echo 'setuptools>=80' | $(LOCK_VENV)/bin/uv pip compile pyproject.toml - $(2) --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-config --default-index https://pypi.org/simple --upgrade --no-annotate \
+	--generate-hashes --no-strip-extras --no-config --default-index https://pypi.org/simple --upgrade --no-annotate \
 	--custom-compile-command 'make lock' --output-file $(1)
 endef
 
