@@ -35,6 +35,7 @@ from bridge.lan.terms import Terms
 from bridge.log import Log, make_log
 from bridge.operations import BridgeOperations
 from bridge.pairing.codes import CodeStore
+from bridge.pairing.database import FILE_NAME as DATABASE_NAME
 from bridge.pairing.reception import Reception
 from bridge.pairing.store import NodeStore, StoreError
 from bridge.tasks import Tasks
@@ -150,7 +151,7 @@ class Daemon:
         secret = SecretSource(SecretReader(gateway, os.environ, Path.home()))
         operator = OperatorLink(gateway.url, secret, self._log)
         switchboard = Switchboard(operator, keys, secret=secret, tasks=tasks, log=self._log)
-        reception = Reception(store, CodeStore(self._home / DATABASE), keys, self._log)
+        reception = Reception(store, CodeStore(self._home / DATABASE_NAME), keys, self._log)
         return Hub(
             reception,
             switchboard,

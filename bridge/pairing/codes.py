@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from acl.permissions import Permissions, read_permissions
+from bridge.pairing.database import Database
 from bridge.pairing.setup_code import CodeState, SetupCode, code_hash, is_spent_by, may_bind
-from bridge.pairing.store import StoreError
 
-BUSY_S = 5.0  # seconds to wait for another writer
 MAX_CODES = 256  # rows; spent ones are kept so that their phone may present them again, the oldest go first
 
 _SCHEMA = """
@@ -24,7 +21,7 @@ CREATE TABLE IF NOT EXISTS codes (
 
 
 class CodeStore:
-    """The codes that were made. Each call opens, commits and closes: calls are rare, and each must survive a crash.
+    """The codes that were made.
 
     Args:
         path: the sqlite file; its folder exists.
@@ -34,22 +31,7 @@ class CodeStore:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        with self._opened() as database:
-            database.execute(_SCHEMA)
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose changes are committed when the block ends well, and undone otherwise."""
-        try:
-            with closing(sqlite3.connect(self._path, timeout=BUSY_S)) as database, database:
-                database.execute("PRAGMA synchronous = FULL")
-                yield database
-        except sqlite3.Error as exc:
-            mend = f"Make room, or put a backup in its place; without one: mv '{self._path}' '{self._path}.bad'"
-            raise StoreError(f"{self._path} cannot be used ({exc}). {mend}") from exc
+        self._database = Database(path, _SCHEMA)
 
     def add(self, code: SetupCode, now: datetime) -> None:
         """Stores a new code, as a hash."""
@@ -60,7 +42,7 @@ class CodeStore:
             code.expires_at.timestamp(),
             now.timestamp(),
         )
-        with self._opened() as database:
+        with self._database.opened() as database:
             database.execute(
                 "INSERT INTO codes (hash, id, permissions, expires_at, created_at) VALUES (?,?,?,?,?)", row
             )
@@ -75,7 +57,7 @@ class CodeStore:
         One statement decides, so of any number of keys at the same moment one gets it.
         """
         digest = code_hash(token)
-        with self._opened() as database:
+        with self._database.opened() as database:
             database.execute("BEGIN IMMEDIATE")
             state = self._read(database, digest)
             if state is None or not may_bind(state, now):
@@ -88,7 +70,7 @@ class CodeStore:
 
         The caller has made sure that the key was never paired: a crash, or a second try, came between the two writes.
         """
-        with self._opened() as database:
+        with self._database.opened() as database:
             state = self._read(database, code_hash(token))
         if state is None or state.revoked or not is_spent_by(state, node_id) or now >= state.expires_at:
             return None
@@ -96,7 +78,7 @@ class CodeStore:
 
     def is_spent_by(self, token: str, node_id: str) -> bool:
         """Tells whether this key is the one that used the code."""
-        with self._opened() as database:
+        with self._database.opened() as database:
             state = self._read(database, code_hash(token))
         return state is not None and is_spent_by(state, node_id)
 
