@@ -55,7 +55,8 @@ TABLE: list[tuple[str, str, str, str]] = [
 LISTED: dict[tuple[Direction, str], tuple[str, str]] = {
     (Direction(way), name): (grants, scope) for way, names, grants, scope in TABLE for name in names.split()
 }
-TURNS = {("from-node", "agent"), ("node-event", "voice.transcript"), ("node-event", "agent.request")}
+TURN_EVENTS = ("voice.transcript", "agent.request", "notifications.changed")
+TURNS = {("from-node", "agent"), *(("node-event", name) for name in TURN_EVENTS)}
 
 
 def allowed(policy: Policy, subject: Subject, call: Call) -> bool:

@@ -15,6 +15,7 @@ TURNS = [
     (Direction.FROM_NODE, "agent"),
     (Direction.NODE_EVENT, "voice.transcript"),
     (Direction.NODE_EVENT, "agent.request"),
+    (Direction.NODE_EVENT, "notifications.changed"),
 ]
 
 
