@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import Protocol
 
-from bridge.lan.events import FromGateway, LinkLost, SessionEvent
+from bridge.lan.events import FromGateway, LinkLost, LinkReady, SessionEvent
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
 from bridge.tasks import Tasks
@@ -211,7 +211,8 @@ class NodeLink(Channel):
                 settled = await self._approval.settle(self.record.gateway_node_id, self.offer)
             except (GatewayError, LinkDownError, SurfaceError, SecretError, TimeoutError) as exc:
                 self._log.info("surface-not-settled", error=str(exc) or type(exc).__name__)
-                self.ready.set()  # whatever it takes without a settled surface, it takes now
+                if not self.ready.is_set():  # whatever it takes without a settled surface, it takes now
+                    self._now_ready()
                 await asyncio.sleep(next(waits))
             else:
                 self._settled(settled)
@@ -226,9 +227,14 @@ class NodeLink(Channel):
             self.relink()
             return
         self.surface = settled
-        self.ready.set()
+        self._now_ready()
         if settled.withheld:
             self._log.info("commands-withheld", commands=list(settled.withheld))
+
+    def _now_ready(self) -> None:
+        self.ready.set()
+        if self._peer is not None:
+            self._peer.post(LinkReady())
 
     def _dropped(self, dropped: Dropped) -> None:
         note_dropped(self._log, dropped)

@@ -31,9 +31,9 @@ from gateway_client.identity import DeviceIdentity
 # always have room. A socket has at most 32 (lan.traffic); a call costs a task and its parameters.
 MAX_FORWARDED = 256
 MAX_FORWARDED_OF_NODE = 64
-# What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, and one
-# acknowledgement by the bridge. Its session sends no more than that.
-MAX_OWED = InFlight.LIMIT + 1
+# What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, and by the bridge
+# one acknowledgement and one subscription at a time. Its session sends no more than that.
+MAX_OWED = InFlight.LIMIT + 2
 LAST_WORDS_S = 2.0  # seconds for what a socket said just before it ended
 READY_S = 5.0  # seconds that a phone's first calls wait for its link
 LOOK_AGAIN_S = 15.0  # seconds between looks whether a withheld command has been allowed

@@ -124,6 +124,9 @@ async def test_08_the_operator_socket_does_what_the_app_asks(estate: Estate) -> 
         for method in ("config.get", "agents.list", "sessions.list", "voicewake.get", "models.list"):
             answer = await chat.request(method, {})
             assert answer["ok"], (method, answer)
+        for method in ("sessions.subscribe", "sessions.messages.subscribe", "sessions.messages.unsubscribe"):
+            params = {"key": "agent:main:main"} if "messages" in method else {}
+            assert (await chat.request(method, params))["payload"]["subscribed"] is not method.endswith("unsubscribe")
         secrets = json.dumps(await chat.request("config.get", {}))
         assert estate.gateway.token not in secrets
         health = await chat.request("health")
@@ -135,6 +138,7 @@ async def test_08_the_operator_socket_does_what_the_app_asks(estate: Estate) -> 
             assert denied["error"]["details"]["requiredScopes"] == [denied["error"]["details"]["missingScope"]]
     asked = {frame["method"] for frame in estate.tap.sent_up()}
     assert not asked & {"exec.approval.list", "config.set", "sessions.delete", "no.such.method"}
+    assert not [method for method in asked if "subscribe" in method], "one phone's would be every phone's"
 
 
 async def test_09_and_11_chat_streams_whole_runs_without_gaps(estate: Estate) -> None:
