@@ -20,7 +20,7 @@ from bridge.pairing.approvers.wording import TITLE, full_text
 
 OSASCRIPT = Path("/usr/bin/osascript")
 MAX_OUTPUT_BYTES = 4096  # a word and what was typed into a field of one line
-KILL_WAIT_S = 2.0  # seconds for a killed process to be gone
+KILL_WAIT_S = 2.0  # seconds for a killed process to be gone and its pipes to be empty
 _ENVIRONMENT = ("HOME", "USER", "LOGNAME", "TMPDIR", "__CF_USER_TEXT_ENCODING")  # and nothing secret of the daemon's
 _SAID = re.compile(r"(approve|deny|later|nobody):([^\n]*)\n?")
 _CLICK = "To let it in, click Approve."
@@ -93,7 +93,15 @@ class MacOsDialog:
     @asynccontextmanager
     async def _running(self, prompt: Prompt) -> AsyncIterator[asyncio.subprocess.Process]:
         """The dialog's process, which does not outlive the block: neither it nor what it has started."""
-        process = await asyncio.create_subprocess_exec(
+        process = await self._started(prompt)
+        try:
+            yield process
+        finally:
+            await _end(process)
+
+    async def _started(self, prompt: Prompt) -> asyncio.subprocess.Process:
+        """Start the process. A cancellation waits until it is there: a half-made one could not be ended."""
+        making = asyncio.create_subprocess_exec(
             str(self._osascript),
             *arguments(prompt),
             stdin=asyncio.subprocess.DEVNULL,
@@ -102,15 +110,23 @@ class MacOsDialog:
             env=self._environment,
             start_new_session=True,
         )
+        starting = asyncio.get_running_loop().create_task(making, name="osascript")
         try:
-            yield process
-        finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError, PermissionError):  # macOS refuses signals to what has just ended
-                    os.killpg(process.pid, signal.SIGKILL)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(KILL_WAIT_S):
-                        await process.wait()
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with suppress(OSError):
+                await _end(await starting)
+            raise
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill the process and its group unless it has ended, and let go of its pipes."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):  # macOS refuses signals to what has just ended
+            os.killpg(process.pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(KILL_WAIT_S):
+            await process.communicate()  # a pipe that is not read to its end stays open
 
 
 def arguments(prompt: Prompt) -> list[str]:
