@@ -10,35 +10,9 @@ import pytest
 from bridge.log import silent_log
 from bridge.pairing.approvers.approver import Again, Answer, Approve, Deny, Later, NoAnswer, Prompt
 from bridge.pairing.approvers.panel import Panel
+from tests.bridge.pairing.approvers.people import Person
 from tests.bridge.pairing.approvers.prompts import APP, NATIVE
 from tests.support.waiting import eventually
-
-
-class Person:
-    """An approver that answers when the test says so, and remembers how its questions ended."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.asked: list[Prompt] = []
-        self.closed = 0
-        self._answers: asyncio.Queue[Answer | Exception] = asyncio.Queue()
-
-    def say(self, answer: Answer | Exception) -> None:
-        """Answer the question that is out, or the next one."""
-        self._answers.put_nowait(answer)
-
-    async def ask(self, prompt: Prompt) -> Answer:
-        """Wait for the test."""
-        self.asked.append(prompt)
-        try:
-            answer = await self._answers.get()
-        except asyncio.CancelledError:
-            await asyncio.sleep(0)  # taking a question away takes a moment
-            self.closed += 1
-            raise
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
 
 async def answered(panel: Panel, prompt: Prompt, act: Callable[[], None]) -> Answer:
