@@ -82,6 +82,7 @@ class Prompter:
         rules: which request is shown when.
         log: where it is noted what was shown and what came of it.
         now: monotonic seconds; None: the loop's clock.
+        decide_s: seconds for a decision to be carried out.
     """
 
     def __init__(
@@ -91,12 +92,15 @@ class Prompter:
         rules: PromptRules,
         log: Log,
         now: Callable[[], float] | None = None,
+        *,
+        decide_s: float = DECIDE_S,
     ) -> None:
         self._approver = approver
         self._decide = decide
         self._rules = rules
         self._log = log
         self._now = now or (lambda: clock.now().mono)
+        self._decide_s = decide_s
         self._prompts: dict[str, Prompt] = {}
         self._notices: dict[str, str] = {}
         self._wanted: Show | None = None
@@ -228,7 +232,7 @@ class Prompter:
 
     async def _outcome(self, request_id: str, answer: Approve | Deny) -> Outcome:
         try:
-            async with asyncio.timeout(DECIDE_S):
+            async with asyncio.timeout(self._decide_s):
                 return await self._decide(request_id, answer)
         except TimeoutError:
             return NotDone(_NOT_IN_TIME)
