@@ -7,7 +7,7 @@ tombstones as well, is copied last, so that a revocation during the backup is in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def collect(home: Path) -> Collected:
             f"There is no bridge in {home}, so there is nothing to back up.", "Start it: clawdis-bridge run"
         )
     identity = KeyFolder(home / KEYS).load()
-    members = _still(home)
+    members = still(lambda: _read(home), home)
     members.pop(PASSPHRASE_PLACE, None)
     members[PASSPHRASE] = identity.passphrase
     nodes = tuple(NodeStore(home).nodes.values())
@@ -69,11 +69,19 @@ def collect(home: Path) -> Collected:
     return Collected(members, identity, nodes, tuple(_notes(home, nodes, members)))
 
 
-def _still(home: Path) -> dict[str, bytes]:
-    """The files apart from the database, once two readings in a row agree."""
-    before = _read(home)
-    for _ in range(MAX_READINGS):
-        now = _read(home)
+def still(read: Callable[[], dict[str, bytes]], home: Path) -> dict[str, bytes]:
+    """Reads until two readings in a row agree.
+
+    Args:
+        read: reads everything.
+        home: for the message.
+
+    Raises:
+        BackupError: no two of `MAX_READINGS` do.
+    """
+    before = read()
+    for _ in range(MAX_READINGS - 1):
+        now = read()
         if now == before:
             return now
         before = now

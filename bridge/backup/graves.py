@@ -103,8 +103,9 @@ def _add_ceremonies(opened: sqlite3.Connection, table: Table) -> None:
         opened.execute(table.made_by)
     marks, columns = ",".join("?" * len(table.columns)), ",".join(table.columns)
     opened.executemany(f"INSERT OR IGNORE INTO {CEREMONIES} ({columns}) VALUES ({marks})", table.rows)  # noqa: S608 - names of our own schema
-    closed = opened.execute(f"SELECT max(closes) FROM {CEREMONIES}").fetchone()[0]  # noqa: S608 - a constant
-    if closed:
+    (closed,) = opened.execute(f"SELECT max(closes) FROM {CEREMONIES}").fetchone()  # noqa: S608 - a constant
+    at = table.columns.index("closes")
+    if closed or any(row[at] for row in table.rows):
         opened.execute(f"UPDATE {CEREMONIES} SET closes = 1")  # noqa: S608 - a constant
 
 

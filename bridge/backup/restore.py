@@ -60,7 +60,7 @@ def restore(home: Path, archive: Archive, *, replace: bool, now: datetime, swap:
     try:
         with daemon_lock(home):
             if not replace:
-                _require_no_identity(home)
+                require_no_identity(home)
             former = tuple(left_over(home))
             memory = remembered(home)
             with staging_folder(home) as stage:
@@ -75,7 +75,12 @@ def restore(home: Path, archive: Archive, *, replace: bool, now: datetime, swap:
         raise BackupError(f"{home} cannot be used ({exc}).", f"See: ls -la '{home}'") from exc
 
 
-def _require_no_identity(home: Path) -> None:
+def require_no_identity(home: Path) -> None:
+    """Checks that no bridge would be put aside; worth asking before a passphrase is.
+
+    Raises:
+        BackupError: there is one.
+    """
     if os.path.lexists(home / STORE) or any((home / KEYS).glob("*")):
         raise BackupError(
             f"{home} holds the identity of a bridge already, and is left as it is.",

@@ -95,9 +95,12 @@ def restore(
     """
     from bridge.backup.archive_file import read_archive
     from bridge.backup.passphrase import known_passphrase
+    from bridge.backup.restore import require_no_identity
 
     data = read_archive(file.expanduser())
     invocation = invocation_of(ctx)
+    if not replace:
+        require_no_identity(invocation.home)
     archive = _open(file, data, known_passphrase(passphrase_file))
     report = _put_back(invocation.home, archive, replace)
     if as_json:
@@ -162,10 +165,8 @@ def _print_backup(report: BackupReport, invocation: Invocation) -> None:
     console.print(safe(f"Written: {report.file}  ({report.bytes} bytes)"))
     console.print(fields([("Nodes", _nodes(report.nodes)), ("Pin", safe(report.pin))]))
     console.print(
-        "It holds the bridge's key and certificate, the authority and the certificates' keys of its nodes, its"
-    )
-    console.print(
-        "paired nodes, its codes and counts, and its configuration. Not the gateway's token, and not the log."
+        "It holds the bridge's key and certificate, the authority for its nodes' certificates, its keys at the\n"
+        "gateway, the paired nodes, codes, counts and configuration; not the gateway's token, and no log."
     )
     console.print(
         Text("Whoever has this file and its passphrase is this bridge for every paired phone.", style="yellow")
