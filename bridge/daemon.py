@@ -24,9 +24,13 @@ from bridge.errors import BridgeError
 from bridge.hub import Hub
 from bridge.log import Log, make_log
 from bridge.operations import BridgeOperations
+from bridge.pairing.approvers.choice import choose_approvers
+from bridge.pairing.approvers.panel import Panel
+from bridge.pairing.prompt_rules import PromptRules
 from bridge.pairing.reception import Reception
 from bridge.pairing.store import StoreError
-from bridge.parts import build
+from bridge.parts import Parts, build
+from bridge.prompting import Prompting
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
 from certs.private_files import PrivateFileError, private_folder
@@ -114,6 +118,7 @@ class Daemon:
             started=clock.now(),
         )
         await stack.enter_async_context(ControlServer(self._home / CONTROL_SOCKET, operations))
+        self._ask_people(parts, tasks)
         tasks.spawn("operator-link", hub.switchboard.operator.run())
         tasks.spawn("expire-requests", _expire(hub.reception))
         tasks.spawn("watch-withheld", hub.switchboard.watch_withheld())
@@ -122,6 +127,15 @@ class Daemon:
             pin, ports = parts.certificates.identity.pin, (parts.apps.port, parts.nodes.port)
             records = build_records(parts.names, pin, app_port=ports[0], node_port=ports[1])
             tasks.spawn("advertiser", self._advertise(records, addresses))
+
+    def _ask_people(self, parts: Parts, tasks: Tasks) -> None:
+        chosen = choose_approvers(self._config.pairing.prompt)
+        if chosen.problem is not None:
+            self._log.warning("no-prompts", why=chosen.problem)
+        if chosen.approvers:
+            panel, rules = Panel(chosen.approvers, self._log), PromptRules(self._config.pairing.prompt_timeout_s)
+            prompting = Prompting(parts.hub.reception, parts.certificates, panel, rules, self._log)
+            tasks.spawn("prompts", prompting.run())
 
     def _discovery(self) -> DiscoveryStatus:
         if self._advertiser is not None:
