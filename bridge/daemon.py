@@ -19,7 +19,7 @@ from bridge.config import Config
 from bridge.control.api import ControlServer
 from bridge.daemon_lock import AlreadyRunningError, daemon_lock
 from bridge.discovery import Advertiser, DiscoveryState, DiscoveryStatus
-from bridge.discovery_records import ServiceRecord, build_records
+from bridge.discovery_records import build_records
 from bridge.errors import BridgeError
 from bridge.hub import Hub
 from bridge.log import Log, make_log
@@ -114,7 +114,9 @@ class Daemon:
                 discovery=self._discovery,
                 host=parts.names.host,
             ),
-            certs=CertificateDesk(parts.certificates, parts.keys, hub.reception.store, parts.names.host),
+            certs=CertificateDesk(
+                parts.certificates, parts.keys, hub.reception.store, host=parts.names.host, end_all=hub.end_all
+            ),
             started=clock.now(),
         )
         await stack.enter_async_context(ControlServer(self._home / CONTROL_SOCKET, operations))
@@ -124,9 +126,7 @@ class Daemon:
         tasks.spawn("watch-withheld", hub.switchboard.watch_withheld())
         tasks.spawn("sweep-stale", _sweep(hub))
         if self._config.discovery.enabled:
-            pin, ports = parts.certificates.identity.pin, (parts.apps.port, parts.nodes.port)
-            records = build_records(parts.names, pin, app_port=ports[0], node_port=ports[1])
-            tasks.spawn("advertiser", self._advertise(records, addresses))
+            tasks.spawn("advertiser", self._advertise(parts, addresses))
 
     def _ask_people(self, parts: Parts, tasks: Tasks) -> None:
         chosen = choose_approvers(self._config.pairing.prompt)
@@ -143,11 +143,17 @@ class Daemon:
         why = None if self._config.discovery.enabled else "switched off (discovery.enabled)"
         return DiscoveryStatus(DiscoveryState.OFF, why)
 
-    async def _advertise(self, records: Sequence[ServiceRecord], addresses: Sequence[ListenAddress]) -> None:
-        self._advertiser = Advertiser(records, addresses)
-        async with self._advertiser as advertiser:
-            self._log.info("discovery", state=advertiser.state.value, detail=advertiser.status.detail)
-            await asyncio.Event().wait()
+    async def _advertise(self, parts: Parts, addresses: Sequence[ListenAddress]) -> None:
+        changed = asyncio.Event()
+        parts.certificates.on_change(lambda _: changed.set())
+        while True:
+            changed.clear()
+            pin = parts.certificates.identity.pin
+            records = build_records(parts.names, pin, app_port=parts.apps.port, node_port=parts.nodes.port)
+            self._advertiser = Advertiser(records, addresses)
+            async with self._advertiser as advertiser:
+                self._log.info("discovery", state=advertiser.state.value, detail=advertiser.status.detail)
+                await changed.wait()  # the records name the certificate
 
 
 async def _expire(reception: Reception) -> None:
