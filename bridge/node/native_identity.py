@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,6 +31,7 @@ from certs.private_files import read_private, write_private
 from certs.spki_pin import SpkiPin
 
 MAX_FILE_BYTES = 32_768  # the key has some 500 bytes, the certificate 1,000
+VERSION = 1  # of the file
 RENEW_SHARE = 2 / 3  # of a certificate's life after which it should be renewed: day 60 of 90
 
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -107,7 +108,7 @@ class _Document(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
-    v: Literal[1] = 1
+    v: Annotated[int, Field(ge=VERSION, le=VERSION)]  # pydantic takes `true` for a literal 1
     key: str = Field(repr=False)
     certificate: str
     spki: _Hash
@@ -129,6 +130,7 @@ def write_identity(file: Path, identity: NodeIdentity, passphrase: bytes) -> Non
     """
     key = identity.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase))
     document = _Document(
+        v=VERSION,
         key=key.decode("ascii"),
         certificate=identity.certificate,
         spki=identity.spki,
