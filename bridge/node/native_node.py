@@ -36,6 +36,7 @@ from gateway_client.frames import Event, JsonObject, Response
 from gateway_client.protocol import ConnectProfile, Credentials
 
 REQUEST_S = 30.0  # seconds for an answer of the bridge
+_OURS = "closed by this side"
 
 T = TypeVar("T")
 
@@ -91,6 +92,8 @@ class NativeNode(AbstractAsyncContextManager["NativeNode"]):
     ) -> None:
         await self.close()
         await self._tasks.__aexit__(kind, exc, trace)
+        if self._ended is not None and not self._ended.done():  # the pump was stopped before its first step
+            self._ended.set_result(GatewayGoneError(1006, _OURS))
 
     @property
     def hello(self) -> JsonObject:
@@ -200,7 +203,7 @@ class NativeNode(AbstractAsyncContextManager["NativeNode"]):
             raise BridgeMismatch(mismatch.expected, mismatch.seen) from exc
 
     async def _pump(self, connection: GatewayConnection, ended: asyncio.Future[GatewayError]) -> None:
-        how: GatewayError = GatewayGoneError(1006, "closed by this side")
+        how: GatewayError = GatewayGoneError(1006, _OURS)
         invokes = Invokes(self._handlers, self.state.node_id, connection, self._tasks, self._log)
         try:
             how = await connection.run(lambda event: self._on_event(event) if not invokes.take(event) else None)

@@ -17,7 +17,7 @@ from bridge.node.pairing_answers import (
     read_certificate,
     read_nonce,
 )
-from bridge.node.pairing_errors import BadAnswer, BridgeMismatch, BridgeUnreachable
+from bridge.node.pairing_errors import BridgeMismatch, BridgeUnreachable
 from bridge.node.pairing_http import REQUEST_S, PairingHttp
 from bridge.pairing.transcript import renewal_digest
 from certs.context import node_client_context
@@ -110,9 +110,8 @@ async def _renewed_by_proof(identity: NodeIdentity, now: datetime) -> NodeIdenti
     async with PairingHttp(identity.host, identity.port, node_client_context(pin)) as bridge:
         asked = await bridge.ask("POST", "renew/challenge", {"nodeId": identity.node_id})
         nonce = read_nonce(read_answer(Challenge, asked).nonce)
-        if pin.seen_der is None:
-            raise BadAnswer("a challenge without a key")
-        proof = sign(identity.private_key, renewal_digest(nonce, pin.seen_der, csr))
+        spki_bridge = pin.seen_der or b""  # seen, since an answer came
+        proof = sign(identity.private_key, renewal_digest(nonce, spki_bridge, csr))
         body: JsonObject = {
             "csr": encode_base64url(csr),
             "nodeId": identity.node_id,

@@ -145,7 +145,8 @@ def read_refusal(status: int, data: bytes) -> Refused:
     except BadAnswer:
         return Refused(status, f"HTTP_{status}", "it gave no reason")
     after = error.retry_after_ms
-    return Refused(status, error.code, error.message, after / 1000 if after is not None else None)
+    words = "".join(c if c.isprintable() else " " for c in error.message)  # a stranger's text may reach a terminal
+    return Refused(status, error.code, words, after / 1000 if after is not None else None)
 
 
 def read_nonce(text: str) -> bytes:

@@ -57,7 +57,7 @@ class Refused(EnrolmentError):
     Attributes:
         status: the HTTP status.
         code: the error's stable name.
-        message: the bridge's words, at most `MAX_MESSAGE_CHARS`; not to be shown without escaping.
+        message: the bridge's words, one line of printable characters.
         retry_after_s: seconds after which it may be asked again; None: it did not say.
     """
 

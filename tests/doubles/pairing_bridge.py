@@ -89,6 +89,8 @@ class PairingBridge:
         """From an answer's name (opened, standing, renewed, challenge, identity) to what changes it."""
         self.answers: dict[str, Callable[[], web.StreamResponse]] = {}
         """From a path's beginning to an answer given instead of all others."""
+        self.cuts: dict[str, int] = {}
+        """From a path's beginning to how many more requests for it lose their connection."""
         self.lifetime = (timedelta(days=-1), DAYS_90)
         """When certificates begin and end, counted from now."""
         self.proofs: dict[str, bytes] = {}
@@ -152,6 +154,10 @@ class PairingBridge:
         body: Doc = json.loads(await request.read() or b"{}")
         self.seen.append((request.method, request.path_qs, body))
         self.headers.append(dict(request.headers))
+        for path, left in self.cuts.items():
+            if left and request.path.startswith(path) and request.transport is not None:
+                self.cuts[path] = left - 1
+                request.transport.abort()
         for path, answer in self.answers.items():
             if request.path.startswith(path):
                 return answer()

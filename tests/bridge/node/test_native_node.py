@@ -90,6 +90,11 @@ class TestConnects:
             with pytest.raises(RuntimeError, match="already"):
                 await node.connect()
 
+    async def test_leaving_it_ends_whoever_waits(self, double: PairingBridge) -> None:
+        async with node_of(double, await paired(double)) as node:
+            await node.connect()
+        assert isinstance(await node.wait_closed(), GatewayGoneError)
+
     async def test_without_a_connection_a_request_fails(self, double: PairingBridge) -> None:
         async with node_of(double, await paired(double)) as node:
             with pytest.raises(GatewayError, match="not connected"):

@@ -75,6 +75,10 @@ class TestRefusal:
         refused = read_refusal(429, json.dumps(body).encode())
         assert (refused.code, refused.message, refused.retry_after_s) == ("RATE_LIMITED", "later", 1.5)
 
+    def test_its_words_can_be_shown(self) -> None:
+        body = {"error": {"code": "A", "message": "a\x1b[31m\nb\u202ec"}}
+        assert read_refusal(400, json.dumps(body).encode()).message == "a [31m b c"
+
     @pytest.mark.parametrize(
         "error",
         [
