@@ -34,7 +34,7 @@ class LeafRefused(ValueError):
 class LeafPermit:
     """The proof that the store's entry of a node is on disk, without which no certificate is issued.
 
-    Only the enrolment makes one, after the write has returned; a test of the tree pins that.
+    Only `bridge.pairing.issuing` makes one, from a record that the store holds; a test of the tree pins that.
     """
 
     node_id: str

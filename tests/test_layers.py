@@ -98,7 +98,7 @@ def test_allow_made_elsewhere_is_caught(call: str) -> None:
 def test_a_permit_made_elsewhere_is_caught(call: str) -> None:
     assert complaints(layering.makers_of_permit, "bridge/lan/enrolment.py", f"x = {call}")
     assert complaints(layering.makers_of_permit, "certs/leaf.py", f"x = {call}")
-    assert not complaints(layering.makers_of_permit, "bridge/pairing/enrolment.py", f"x = {call}")
+    assert not complaints(layering.makers_of_permit, "bridge/pairing/issuing.py", f"x = {call}")
 
 
 # The marks are put together here, so that this file does not contain them as comments.

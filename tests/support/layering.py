@@ -22,7 +22,7 @@ IMPURE = frozenset({
 FILE_LINES = 350
 BODY_LINES = 50
 MAKER_OF_ALLOW = "acl/engine.py"
-MAKER_OF_PERMIT = "bridge/pairing/enrolment.py"
+MAKER_OF_PERMIT = "bridge/pairing/issuing.py"
 
 REASON = r"\W{1,6}\w.{4,}"  # a separator, then some words
 EXCUSES = {
