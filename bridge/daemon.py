@@ -17,7 +17,7 @@ import uvloop
 from acl.model import Policy
 from acl.permissions import Permissions, profile
 from bridge import clock
-from bridge.addresses import ListenAddress, machine_addresses, select_addresses
+from bridge.addresses import ListenAddress, machine_addresses, on_link_networks, select_addresses
 from bridge.config import Config
 from bridge.control.api import ControlServer
 from bridge.daemon_lock import AlreadyRunningError, daemon_lock
@@ -166,7 +166,13 @@ class Daemon:
     def _make_listeners(self, hub: Hub, identity: BridgeIdentity, tasks: Tasks) -> tuple[Listener, Listener]:
         limits = self._config.limits
         terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, limits.refusals_per_minute, clock.now())
-        door = Door(limits.sockets_per_address, limits.sockets_unauthenticated)
+        door = Door(
+            limits.sockets_per_address,
+            limits.sockets_unauthenticated,
+            limits.handshakes_per_minute,
+            limits.pairings_per_minute,
+            on_link_networks(machine_addresses()),
+        )
 
         async def serve_app(upgraded: Upgraded) -> None:
             now = clock.now()

@@ -17,16 +17,21 @@ from typing import Any
 
 from aiohttp import WSMsgType, hdrs, web
 
+from bridge import clock
 from bridge.addresses import ListenAddress
-from bridge.lan.door import Door
+from bridge.lan.budget import Budget
+from bridge.lan.door import Door, TurnedAway, Visit
+from bridge.lan.handshake import read_failure
 from bridge.lan.metered import MeteredProtocol
 from bridge.log import Log
 from bridge.tasks import Tasks
 
 BACKLOG = 64
 ACCEPT_RETRY_S = 1.0  # seconds to wait when the process has no file descriptor left
+TURNED_AWAY_LINES = 20  # lines of the log per minute about connections that the door turned away; the rest is debug
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ROOT = "/"
+_PLAIN = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})  # what apps ask before they open their socket
 
 Handler = Callable[["Upgraded"], Awaitable[None]]
 
@@ -54,15 +59,20 @@ class Upgraded:
 
     Attributes:
         socket: the open WebSocket; text messages come as bytes.
-        address: the peer's IP address.
-        promote: called once when the peer is in: its place at the door is free, its byte budget is lifted.
+        visit: the connection as the door sees it.
+        promote: called once when the peer is in: the door is told, its byte budget is lifted.
         abort: ends the connection without a close frame.
     """
 
     socket: web.WebSocketResponse
-    address: str
+    visit: Visit
     promote: Callable[[], None]
     abort: Callable[[], None]
+
+    @property
+    def address(self) -> str:
+        """The peer's IP address."""
+        return self.visit.address
 
 
 class QuietHandler(web.RequestHandler):
@@ -139,6 +149,7 @@ class Listener:
         )
         self._connections: dict[Any, MeteredProtocol] = {}
         self._sockets: list[socket.socket] = []
+        self._lines = Budget(TURNED_AWAY_LINES)
 
     async def start(self, addresses: Sequence[ListenAddress], port: int) -> None:
         """Binds all addresses and begins to accept.
@@ -189,14 +200,19 @@ class Listener:
                     await asyncio.sleep(ACCEPT_RETRY_S)
                 continue  # any other error is about a connection that has ended already
             ip = str(address[0])
-            if not self._door.enter(ip):
-                self._log.debug("door-full", address=ip)
+            visit = self._door.enter(ip, clock.now().mono)
+            if isinstance(visit, TurnedAway):
                 peer.close()
+                self._note_turned_away(ip, visit)
                 continue
-            self._tasks.spawn("handshake", self._shake_hands(peer, ip))
+            self._tasks.spawn("handshake", self._shake_hands(peer, visit))
 
-    async def _shake_hands(self, peer: socket.socket, ip: str) -> None:
-        metered = MeteredProtocol(self._server(), ip, lambda: self._forget(metered), self._deadlines.request_s)
+    def _note_turned_away(self, ip: str, why: TurnedAway) -> None:
+        note = self._log.info if self._lines.spend(self.name, clock.now().mono) else self._log.debug
+        note("turned-away", address=ip, why=why.value)
+
+    async def _shake_hands(self, peer: socket.socket, visit: Visit) -> None:
+        metered = MeteredProtocol(self._server(), visit, lambda: self._forget(metered), self._deadlines.request_s)
         self._connections[metered.inner] = metered
         try:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -208,21 +224,29 @@ class Listener:
                 ssl_shutdown_timeout=self._deadlines.shutdown_s,
             )
         except (OSError, TimeoutError) as exc:
-            # An app's first visits end here on purpose: connect-and-close, then a handshake that it aborts.
-            self._log.debug("tls-refused", address=ip, error=getattr(exc, "reason", None) or type(exc).__name__)
             peer.close()
+            self._note_failure(visit, exc)
         finally:
             if not metered.made:
                 self._forget(metered)
 
+    def _note_failure(self, visit: Visit, exc: OSError) -> None:
+        failure = read_failure(exc)
+        if failure.by_peer:  # an app's first visits end so on purpose: connect-and-close, then a handshake it aborts
+            visit.forgive()
+            self._log.debug("tls-aborted", address=visit.address, reason=failure.reason)
+        else:
+            self._log.info("tls-refused", address=visit.address, reason=failure.reason)
+
     def _forget(self, metered: MeteredProtocol) -> None:
         self._connections.pop(metered.inner, None)
-        if not metered.promoted:
-            self._door.leave(metered.address)
+        metered.visit.leave()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         metered = self._connections.get(request.protocol)
         if metered is None or not _is_upgrade(request) or self._handler is None:
+            if metered is not None and request.method in _PLAIN:
+                metered.visit.forgive()
             return _empty(404)
         if hdrs.ORIGIN in request.headers:
             return _empty(403)
@@ -241,12 +265,11 @@ class Listener:
         metered.begin_socket()
 
         def promote() -> None:
-            if not metered.lost and not metered.promoted:  # else its place at the door is free already
-                metered.promote()
-                self._door.leave(metered.address)
+            metered.promote()
+            metered.visit.admit(clock.now().mono)
 
         with suppress(ConnectionError):
-            await self._handler(Upgraded(socket_, metered.address, promote, metered.abort))
+            await self._handler(Upgraded(socket_, metered.visit, promote, metered.abort))
         return socket_
 
 

@@ -76,8 +76,8 @@ class Reception:
 
     # Requests.
 
-    def file(self, peer: Waiting, draft: Draft) -> None:
-        """Files a request for a socket, which is then held until it is decided."""
+    def file(self, peer: Waiting, draft: Draft) -> bool:
+        """Files a request for a socket, which is then held until it is decided; tells whether the request is new."""
         filed = self._file(draft, peer.address)
         match filed:
             case desk.Filed(request=request):
@@ -90,6 +90,7 @@ class Reception:
                 peer.post(FilingFailed(NotFiled.BUSY, after))
             case desk.Silenced():
                 peer.post(FilingFailed(NotFiled.SILENCED))
+        return isinstance(filed, desk.Filed) and filed.fresh
 
     def file_wider(self, draft: Draft, address: str) -> None:
         """Files the request of a paired node that offers more than was approved; nobody waits for it."""

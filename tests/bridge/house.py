@@ -29,6 +29,7 @@ from bridge.pairing.records import NodeRecord
 from bridge.pairing.store import NodeStore
 from certs.context import app_server_context
 from gateway_client.identity import DeviceIdentity
+from tests.bridge.lan.doors import door_of
 from tests.bridge.lan.phones import PHONE, Phone
 from tests.bridge.lan.rooms import Caller
 from tests.bridge.lan.wire import peer
@@ -41,7 +42,7 @@ HOST_NAME = "clawdis-bridge-0a1b2c3d.local"
 class House:
     """The parts of one bridge."""
 
-    def __init__(self, stage: Stage, home: Path) -> None:
+    def __init__(self, stage: Stage, home: Path, door: Door | None = None) -> None:
         self.stage = stage
         self.home = home
         self.store = NodeStore(home)
@@ -59,7 +60,7 @@ class House:
         )
         self.identity = stage.keys.load_or_create(HOST_NAME, now=datetime.now(UTC))
         self.discovery = DiscoveryStatus(DiscoveryState.ON)
-        self.door = Door(64, 64)
+        self.door = door or door_of(64, 64)
         self.apps = self._listener("apps")
         self.config = Config()
         self.started = clock.now()
@@ -106,10 +107,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(home: Path, url: str = NOWHERE) -> AsyncIterator[House]:
+async def house(home: Path, url: str = NOWHERE, door: Door | None = None) -> AsyncIterator[House]:
     """Builds the bridge for a gateway at `url`."""
     async with staged(url, home) as stage:
-        built = House(stage, home)
+        built = House(stage, home, door)
         await built.apps.start([ListenAddress(IPv4Address("127.0.0.1"))], 0)
         try:
             yield built
