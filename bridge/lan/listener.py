@@ -21,8 +21,10 @@ from bridge import clock
 from bridge.addresses import ListenAddress
 from bridge.lan.budget import Budget
 from bridge.lan.door import Door, TurnedAway, Visit
+from bridge.lan.guest import Guest
 from bridge.lan.handshake import read_failure
 from bridge.lan.metered import MeteredProtocol
+from bridge.lan.quiet import QuietServer, empty_answer
 from bridge.log import Log
 from bridge.tasks import Tasks
 
@@ -33,7 +35,26 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 ROOT = "/"
 _PLAIN = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})  # what apps ask before they open their socket
 
+PAIR = "/pair/v1/"
+
 Handler = Callable[["Upgraded"], Awaitable[None]]
+Judge = Callable[[bytes | None, str], Guest]
+"""From the client's certificate (DER, or None) and address to who that is."""
+Pages = Callable[[web.BaseRequest, Guest, MeteredProtocol], Awaitable[web.Response]]
+"""Answers what lies below `PAIR`; may give the connection more seconds, and tells the door what came of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodePort:
+    """What a port has that asks for client certificates.
+
+    Attributes:
+        judge: tells who comes.
+        pages: the routes that need no certificate.
+    """
+
+    judge: Judge
+    pages: Pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,46 +83,19 @@ class Upgraded:
         visit: the connection as the door sees it.
         promote: called once when the peer is in: the door is told, its byte budget is lifted.
         abort: ends the connection without a close frame.
+        certified: the node that a client certificate proved; None at the app port.
     """
 
     socket: web.WebSocketResponse
     visit: Visit
     promote: Callable[[], None]
     abort: Callable[[], None]
+    certified: str | None = None
 
     @property
     def address(self) -> str:
         """The peer's IP address."""
         return self.visit.address
-
-
-class QuietHandler(web.RequestHandler):
-    """aiohttp's HTTP protocol without words for strangers: an error is an empty answer."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answers a malformed request with its status and nothing else."""
-        self.force_close()
-        return _empty(status)
-
-
-class QuietServer(web.Server):
-    """Makes a `QuietHandler` for each connection."""
-
-    def __call__(self) -> web.RequestHandler:
-        """Returns the protocol of one connection."""
-        return QuietHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
-
-
-def _empty(status: int) -> web.Response:
-    response = web.Response(status=status, headers={hdrs.SERVER: "", hdrs.CONNECTION: "close"})
-    response.force_close()
-    return response
 
 
 class Listener:
@@ -111,7 +105,8 @@ class Listener:
         name: what `status` and logs call it.
         context: TLS.
         door: places for strangers, shared by all ports.
-        handler: runs one WebSocket until it ends; None: this port has no WebSocket yet and answers 404 to everything.
+        handler: runs one WebSocket until it ends.
+        node_port: of the port that asks for client certificates; None: the app port, where none is requested.
         frame_max_bytes: bytes of the largest WebSocket message.
         deadlines: how long a peer may take.
     """
@@ -121,8 +116,9 @@ class Listener:
         name: str,
         context: ssl.SSLContext,
         door: Door,
-        handler: Handler | None,
+        handler: Handler,
         *,
+        node_port: NodePort | None = None,
         frame_max_bytes: int,
         tasks: Tasks,
         log: Log,
@@ -134,6 +130,7 @@ class Listener:
         self._context = context
         self._door = door
         self._handler = handler
+        self._node_port = node_port
         self._frame_max_bytes = frame_max_bytes
         self._tasks = tasks
         self._log = log.bind(listener=name)
@@ -150,6 +147,10 @@ class Listener:
         self._connections: dict[Any, MeteredProtocol] = {}
         self._sockets: list[socket.socket] = []
         self._lines = Budget(TURNED_AWAY_LINES)
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Shakes hands with this context from now on; open connections stay."""
+        self._context = context
 
     async def start(self, addresses: Sequence[ListenAddress], port: int) -> None:
         """Binds all addresses and begins to accept.
@@ -244,12 +245,38 @@ class Listener:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         metered = self._connections.get(request.protocol)
-        if metered is None or not _is_upgrade(request) or self._handler is None:
-            if metered is not None and request.method in _PLAIN:
+        if metered is None:
+            return empty_answer(404)
+        guest = self._guest(request, metered.visit.address)
+        if guest.refused is not None:
+            self._log.info("certificate-refused", address=guest.address, why=guest.refused)
+            return empty_answer(403)
+        if self._node_port is not None and request.rel_url.raw_path.startswith(PAIR):
+            return empty_answer(403) if hdrs.ORIGIN in request.headers else await self._page(request, guest, metered)
+        if not _is_upgrade(request):
+            if request.method in _PLAIN:
                 metered.visit.forgive()
-            return _empty(404)
+            return empty_answer(404)
         if hdrs.ORIGIN in request.headers:
-            return _empty(403)
+            return empty_answer(403)
+        if self._node_port is not None and guest.node_id is None:
+            return empty_answer(401)
+        return await self._upgrade(request, metered, guest)
+
+    def _guest(self, request: web.BaseRequest, address: str) -> Guest:
+        if self._node_port is None:
+            return Guest(address)
+        tls = request.transport.get_extra_info("ssl_object") if request.transport is not None else None
+        if tls is None or tls.version() != "TLSv1.3" or tls.session_reused:
+            return Guest(address, refused="its TLS is not a full 1.3 handshake")
+        return self._node_port.judge(tls.getpeercert(binary_form=True), address)
+
+    async def _page(self, request: web.BaseRequest, guest: Guest, metered: MeteredProtocol) -> web.StreamResponse:
+        if self._node_port is None:
+            return empty_answer(404)
+        return await self._node_port.pages(request, guest, metered)
+
+    async def _upgrade(self, request: web.BaseRequest, metered: MeteredProtocol, guest: Guest) -> web.StreamResponse:
         socket_ = web.WebSocketResponse(
             compress=False,
             max_msg_size=self._frame_max_bytes,
@@ -261,7 +288,7 @@ class Listener:
         try:
             await socket_.prepare(request)
         except web.HTTPException as refused:
-            return _empty(refused.status)
+            return empty_answer(refused.status)
         metered.begin_socket()
 
         def promote() -> None:
@@ -269,7 +296,7 @@ class Listener:
             metered.visit.admit(clock.now().mono)
 
         with suppress(ConnectionError):
-            await self._handler(Upgraded(socket_, metered.visit, promote, metered.abort))
+            await self._handler(Upgraded(socket_, metered.visit, promote, metered.abort, guest.node_id))
         return socket_
 
 
