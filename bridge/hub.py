@@ -230,7 +230,7 @@ class Hub:
             known = relay.admitted
             if record.revoked_at is not None:
                 relay.post(Ended(REMOVED, "device removed"))
-            elif known is not None and (known.permissions, known.declared) != (record.permissions, record.declared):
+            elif known is not None and _terms_of(known) != _terms_of(record):
                 relay.post(Ended(RESTART, "permissions changed"))
         if record.revoked_at is not None:
             self.switchboard.close(record.node_id)
@@ -279,3 +279,8 @@ class Hub:
         """Says goodbye to every socket: the bridge stops and will be back."""
         for relay in self.roster.everyone():
             relay.post(Ended(RESTART, reason, restart=True))
+
+
+def _terms_of(record: NodeRecord) -> tuple[object, ...]:
+    """What an open socket was admitted by."""
+    return record.permissions, record.declared, record.security

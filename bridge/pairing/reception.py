@@ -93,8 +93,13 @@ class Reception:
     @property
     def is_open(self) -> bool:
         """Whether strangers may ask."""
+        return self._always_open or self.is_invited
+
+    @property
+    def is_invited(self) -> bool:
+        """Whether a person has opened the window a short while ago."""
         opened = self.window_opened
-        return self._always_open or (opened is not None and datetime.now(UTC) - opened < WINDOW)
+        return opened is not None and datetime.now(UTC) - opened < WINDOW
 
     def open_window(self) -> datetime:
         """A person invites devices: silenced and revoked keys may ask again. Returns until when strangers may."""
