@@ -28,7 +28,7 @@ def test_one_address_has_its_places_and_no_more() -> None:
     assert door.enter("192.0.2.1", T) is TurnedAway.FULL
 
 
-def test_strangers_together_have_half_of_the_door_of() -> None:
+def test_strangers_together_have_half_of_the_places() -> None:
     door = door_of()
     came = [isinstance(door.enter(ipv4(number), T), Visit) for number in range(1_000)]
     assert came == [True] * 32 + [False] * 968
@@ -93,6 +93,15 @@ def test_a_visit_leaves_as_what_it_came_as() -> None:
     assert [isinstance(door.enter(ipv4(number), T), Visit) for number in range(4)] == [True, True, False, False]
 
 
+def test_known_addresses_of_one_site_have_places_of_their_own() -> None:
+    door = door_of()
+    for number in range(3):
+        door.remember(f"2001:db8::{number}", T)
+        for _ in range(8):
+            assert enter(door, f"2001:db8::{number}").known
+        assert door.enter(f"2001:db8::{number}", T) is TurnedAway.FULL
+
+
 # Neighbours.
 
 
@@ -103,7 +112,7 @@ def test_a_site_that_is_far_away_is_one_peer() -> None:
     assert came == 8
 
 
-def test_neighbours_count_one_by_one_and_together_have_half_of_the_strangers_door_of() -> None:
+def test_neighbours_count_one_by_one_and_together_have_half_of_the_strangers_places() -> None:
     """Red when the group is not counted: 32, and IPv4 gets nothing."""
     door = door_of(on_link=(HOME,))
     came = sum(isinstance(door.enter(str(HOME[number]), T), Visit) for number in range(1, 1_000))

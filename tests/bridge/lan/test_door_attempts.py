@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from ipaddress import IPv6Network
 
-from bridge.lan.budget import WINDOW_S
+from bridge.lan.budget import MAX_KEYS, WINDOW_S
 from bridge.lan.door import KNOWN_S, MAX_KNOWN, Door, TurnedAway
 from tests.bridge.lan.doors import HOME, MANY, T, enter, fail, ipv4
 from tests.support.scale import scale
@@ -61,6 +61,16 @@ def test_a_known_address_has_attempts_of_its_own() -> None:
     enter(door, phone).admit(T)
     assert sum(fail(door, f"2001:db8::1:{number:x}") for number in range(100)) == 20
     assert sum(fail(door, phone) for _ in range(100)) == 20
+
+
+def test_strangers_that_fill_the_table_keep_no_known_address_out() -> None:
+    """Red when known addresses stand in the strangers' table."""
+    door = attempts(handshakes=1)
+    door.remember("192.0.2.1", T)
+    for number in range(MAX_KEYS):
+        assert fail(door, f"2001:db8:{number:x}::1")
+    assert door.enter("192.0.2.2", T) is TurnedAway.OFTEN
+    enter(door, "192.0.2.1")
 
 
 def test_neighbours_together_fail_as_often_as_sixteen_of_them() -> None:

@@ -17,6 +17,7 @@ import pytest
 from bridge.lan.admission import Challenge
 from bridge.lan.door import TurnedAway
 from bridge.lan.listener import Deadlines, Upgraded
+from bridge.pairing.desk import BUSY_RETRY_MS
 from tests.bridge.house import House, house
 from tests.bridge.lan.conftest import Serve
 from tests.bridge.lan.doors import Recording
@@ -71,8 +72,8 @@ async def asks(bridge: House, phone: Phone) -> None:
 
 
 async def test_an_app_that_gets_acquainted_and_waits_is_never_turned_away(tmp_path: Path) -> None:
-    """25 rounds, 6 seconds apart. Red when any one of what it does is not given back: it is out within 5 rounds."""
-    door = Recording()
+    """25 rounds, 6 seconds apart, at a door of 4 attempts a minute. Red when any kind of visit is not given back."""
+    door = Recording(handshakes=4)
     async with house(tmp_path / "home", door=door) as bridge:
         for _ in range(ROUNDS):
             await looks(bridge.apps.port)
@@ -312,6 +313,18 @@ async def test_the_fourth_request_within_a_minute_is_told_to_come_later(tmp_path
             await phone.connects()
             with pytest.raises(TimeoutError):
                 await phone.wire.frame(timeout_s=0.3)
+
+
+async def test_a_request_that_nobody_is_asked_about_is_none(tmp_path: Path) -> None:
+    """A second key of an address waits for the desk (5 s), and its tries use up no pairing attempts (up to 60 s)."""
+    async with house(tmp_path / "home", door=Recording()) as bridge:
+        async with bridge.call(IPHONE) as first:
+            await first.connects()
+            await offered(bridge, len(IPHONE.commands))
+        for _ in range(5):
+            async with bridge.call(ANDROID) as second:
+                await second.connects()
+                assert (await second.read())["error"]["retryAfterMs"] == BUSY_RETRY_MS
 
 
 def changed(number: int) -> Phone:
