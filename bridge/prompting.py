@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from acl.permissions import Permissions
 from bridge.certificates import Certificates
-from bridge.control.plain_words import in_plain_words
 from bridge.errors import AlreadyDecided, BridgeError, WrongCode
 from bridge.lan.events import Outcome as RequestOutcome
 from bridge.log import Log
 from bridge.pairing.approvers.approver import Approve, Approver, Deny, Prompt
+from bridge.pairing.approvers.wording import prompt_of
 from bridge.pairing.desk import PairingRequest
 from bridge.pairing.prompt_rules import Ending, PromptRules
 from bridge.pairing.prompter import NotDone, Outcome, Prompter, Settled
 from bridge.pairing.prompter import WrongCode as TryAgain
 from bridge.pairing.reception import Asked, DeskChange, Reception, WindowOpened
 from bridge.pairing.reception import Settled as DeskSettled
-from bridge.pairing.records import key_fingerprint
 from bridge.pairing.store import StoreError
-from bridge.pairing.transcript import CODE_DIGITS
 from certs.errors import IdentityError
 
 _ENDINGS = {
@@ -69,20 +66,7 @@ class Prompting:
                 assert_never(change)
 
     def _prompt(self, request: PairingRequest) -> Prompt:
-        draft = request.draft
-        return Prompt(
-            id=request.id,
-            kind="openclaw" if draft.native is None else "native",
-            display_name=draft.labels.display_name,
-            platform=" ".join(part for part in (draft.labels.platform, draft.labels.device_family) if part),
-            address=request.address,
-            permissions=_plain(draft.permissions),
-            key_fingerprint=key_fingerprint(draft.node_id),
-            pin=self._certificates.identity.pin,
-            why=draft.why,
-            previously_revoked_at=draft.revoked_at,
-            code_length=0 if draft.native is None else CODE_DIGITS,
-        )
+        return prompt_of(request, pin=self._certificates.identity.pin, native=request.draft.native is not None)
 
     async def _decide(self, request_id: str, answer: Approve | Deny) -> Outcome:
         request = self._reception.desk.get(request_id)
@@ -105,7 +89,3 @@ class Prompting:
         except (StoreError, IdentityError):
             return NotDone("The bridge could not write this down; the reason is in its log.")
         return Settled()
-
-
-def _plain(permissions: Permissions) -> tuple[str, ...]:
-    return tuple(words for _, words in in_plain_words(each.value for each in permissions))
