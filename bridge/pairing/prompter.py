@@ -74,7 +74,8 @@ class _Asking:
 class Prompter:
     """Asks about requests while `run` runs; what is offered before is shown then.
 
-    All methods are called in the loop that `run` runs in. `end` may be called from inside `decide`.
+    All methods are called in the loop that `run` runs in. `end` may be called from inside `decide`. Where there is nobody
+    to ask, leave `run` out.
 
     Args:
         approver: who is asked, as a rule a `Panel`.
