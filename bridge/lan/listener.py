@@ -24,7 +24,7 @@ from bridge.lan.door import Door, TurnedAway, Visit
 from bridge.lan.guest import Guest
 from bridge.lan.handshake import read_failure
 from bridge.lan.metered import MeteredProtocol
-from bridge.lan.quiet import QuietServer, empty_answer
+from bridge.lan.quiet import QuietServer, empty_answer, no_access
 from bridge.log import Log
 from bridge.tasks import Tasks
 
@@ -250,7 +250,7 @@ class Listener:
         guest = self._guest(request, metered.visit.address)
         if guest.refused is not None:
             self._log.info("certificate-refused", address=guest.address, why=guest.refused)
-            return empty_answer(403)
+            return no_access()
         if self._node_port is not None and request.rel_url.raw_path.startswith(PAIR):
             return empty_answer(403) if hdrs.ORIGIN in request.headers else await self._page(request, guest, metered)
         if not _is_upgrade(request):
@@ -260,7 +260,7 @@ class Listener:
         if hdrs.ORIGIN in request.headers:
             return empty_answer(403)
         if self._node_port is not None and guest.node_id is None:
-            return empty_answer(401)
+            return no_access()
         return await self._upgrade(request, metered, guest)
 
     def _guest(self, request: web.BaseRequest, address: str) -> Guest:

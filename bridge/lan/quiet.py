@@ -1,4 +1,4 @@
-"""HTTP without words for strangers: no banner, no body, no reason why."""
+"""HTTP with few words for strangers: no banner, and no reason why; a node without access is told just that."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ class QuietServer(web.Server):
     def __call__(self) -> web.RequestHandler:
         """Returns the protocol of one connection."""
         return QuietHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
+
+
+def no_access() -> web.Response:
+    """Returns the answer to a node that is not paired, which its owner understands; it says nothing about why."""
+    response = empty_answer(403)
+    response.content_type = "application/json"
+    response.body = b'{"error":{"code":"NOT_PAIRED","message":"this node is not paired with this bridge"}}'
+    return response
 
 
 def empty_answer(status: int) -> web.Response:
