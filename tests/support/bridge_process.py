@@ -35,7 +35,10 @@ token_source = "{source}"
 [discovery]
 enabled = {discovery}
 [limits]
+handshakes_per_minute = 10000
+pairings_per_minute = 10000
 sockets_per_address = 64
+sockets_unauthenticated = 128
 [logging]
 level = "debug"
 format = "json"
