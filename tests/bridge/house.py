@@ -54,14 +54,14 @@ HOST_NAME = "clawdis-bridge-0a1b2c3d.local"
 class House:
     """The parts of one bridge."""
 
-    def __init__(self, stage: Stage, home: Path, door: Door | None = None) -> None:
+    def __init__(self, stage: Stage, home: Path, door: Door | None = None, *, always_open: bool = True) -> None:
         self.stage = stage
         self.home = home
         self.store = NodeStore(home)
         self.codes = CodeStore(home / "bridge.sqlite3")
         self.tombstones = TombstoneStore(home / "bridge.sqlite3")
         self.registrar = Registrar(self.store, self.tombstones, stage.keys, stage.log)
-        self.reception = Reception(self.registrar, stage.log)
+        self.reception = Reception(self.registrar, stage.log, always_open=always_open)
         self.admissions = Admissions(self.registrar, self.reception, self.codes, stage.log)
         self.hub = Hub(
             self.reception,
@@ -159,10 +159,12 @@ class House:
 
 
 @asynccontextmanager
-async def house(home: Path, url: str = NOWHERE, door: Door | None = None) -> AsyncIterator[House]:
-    """Builds the bridge for a gateway at `url`."""
+async def house(
+    home: Path, url: str = NOWHERE, door: Door | None = None, *, always_open: bool = True
+) -> AsyncIterator[House]:
+    """Builds the bridge for a gateway at `url`; `always_open` is `pairing.always_open`."""
     async with staged(url, home) as stage:
-        built = House(stage, home, door)
+        built = House(stage, home, door, always_open=always_open)
         loopback = [ListenAddress(IPv4Address("127.0.0.1"))]
         await built.apps.start(loopback, 0)
         await built.nodes.start(loopback, 0)
