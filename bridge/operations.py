@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from acl.model import Subject
 from acl.permissions import read_permissions
-from bridge import __version__, clock, invitations
+from bridge import __version__, clock
+from bridge.certificate_desk import CertificateDesk
+from bridge.certificates import Certificates
+from bridge.code_desk import CodeDesk
 from bridge.config import Config
 from bridge.control import documents
 from bridge.control.advice import allow_line
 from bridge.control.operations import resolve_prefix, select_nodes
 from bridge.control.requests import RevokeBody
-from bridge.discovery import DiscoveryState, DiscoveryStatus
+from bridge.discovery import DiscoveryStatus
 from bridge.errors import AlreadyDecided, BridgeError, NotAllowed
 from bridge.explanations import explain_call
 from bridge.hub import Hub
@@ -25,12 +27,9 @@ from bridge.lan.events import Instant
 from bridge.lan.listener import Listener
 from bridge.pairing.desk import KEPT_S, PairingRequest
 from bridge.pairing.records import NodeRecord, clean_label, key_fingerprint
-from bridge.pairing.setup_code import CODE_BYTES, SetupCode
 from bridge.pairing.store import StoreError
 from bridge.upstream.node_link import NodeLink
 from certs.errors import IdentityError
-from certs.store import BridgeIdentity
-from gateway_client.identity import encode_base64url
 
 NodeState = Literal["connected", "background", "offline", "revoked"]
 SURFACE_WAIT_S = 12.0  # seconds that `approve` waits to be able to say what the gateway withholds
@@ -43,26 +42,29 @@ class BridgeOperations:
         hub: the running parts.
         listeners: the LAN ports.
         discovery: tells the advertiser's state.
-        app_host: what a setup code names as host when discovery is up; the name of the bridge on the LAN.
+        codes: invitations.
+        certs: the bridge's certificates.
     """
 
     def __init__(
         self,
         hub: Hub,
         config: Config,
-        identity: BridgeIdentity,
+        certificates: Certificates,
         *,
         listeners: Iterable[Listener],
         discovery: Callable[[], DiscoveryStatus],
-        app_host: str,
+        codes: CodeDesk,
+        certs: CertificateDesk,
         started: Instant,
     ) -> None:
         self._hub = hub
         self._config = config
-        self._identity = identity
+        self._certificates = certificates
         self._listeners = list(listeners)
         self._discovery = discovery
-        self._app_host = app_host
+        self.codes = codes
+        self.certs = certs
         self._started = started
 
     async def status(self) -> documents.Status:
@@ -83,8 +85,8 @@ class BridgeOperations:
             ),
             nodes=documents.NodeCounts(paired=len(self._paired()), connected=self._hub.roster.connected()),
             pending=len(self._hub.reception.desk.pending()),
-            pin=self._identity.pin,
-            spki=self._identity.spki,
+            pin=self._certificates.identity.pin,
+            spki=self._certificates.identity.spki,
             discovery=documents.DiscoveryReport(state=discovery.state.value, detail=discovery.detail),
             limits=limits,
         )
@@ -100,7 +102,7 @@ class BridgeOperations:
         draft = request.draft
         return documents.PendingRequest(
             id=request.id,
-            kind="openclaw",
+            kind="openclaw" if draft.native is None else "native",
             display_name=draft.labels.display_name,
             platform=draft.labels.platform,
             device_family=draft.labels.device_family,
@@ -108,7 +110,7 @@ class BridgeOperations:
             permissions=sorted(draft.permissions),
             commands=list(draft.declared.commands),
             key_fingerprint=key_fingerprint(draft.node_id),
-            pin=self._identity.pin,
+            pin=self._certificates.identity.pin,
             created_at=request.created_at,
             expires_at=now.wall
             + timedelta(seconds=KEPT_S if request.lasting else max(0.0, request.expires - now.mono)),
@@ -124,13 +126,15 @@ class BridgeOperations:
             )
         return request
 
-    async def approve(self, id: str, permissions: list[str] | None, name: str | None) -> documents.Approval:
+    async def approve(
+        self, id: str, permissions: list[str] | None, name: str | None, code: str | None = None
+    ) -> documents.Approval:
         """Pairs the device of a request, and waits a little to say what the gateway makes of it."""
         request = self._request(id)
         granted = read_permissions(permissions) if permissions is not None else None
         before = self._hub.switchboard.link(request.draft.node_id)
         try:
-            record = await self._hub.reception.approve(request, granted, name)
+            record = await self._hub.reception.approve(request, granted, name, code)
         except (StoreError, IdentityError) as exc:
             raise BridgeError("STORE", f"The approval could not be written down: {exc}") from exc
         withheld = await self._withheld_soon(record.node_id, before)
@@ -227,7 +231,7 @@ class BridgeOperations:
         except ValueError:
             return None  # a name in the gateway's list that is not safe to paste
 
-    async def _change(self, node_id: str, update: dict[str, object]) -> documents.NodeRow:
+    async def _change(self, node_id: str, update: dict[str, object], *, takes_away: bool = False) -> documents.NodeRow:
         record = self._record(node_id)
         if record.revoked_at is not None:
             raise NotAllowed("This node is revoked.", "Pair it again: clawdis-bridge pair --qr")
@@ -236,9 +240,9 @@ class BridgeOperations:
             return (known or record).model_copy(update=update)
 
         try:
-            changed = await self._hub.reception.store.update(record.node_id, change)
+            changed = await self._hub.reception.store.update(record.node_id, change, takes_away=takes_away)
         except StoreError as exc:
-            raise BridgeError("STORE", f"The change could not be written down: {exc}") from exc
+            raise _unwritten("The change", exc, in_force=takes_away) from exc
         return self._row(changed)
 
     async def rename(self, id: str, name: str) -> documents.NodeRow:
@@ -249,7 +253,9 @@ class BridgeOperations:
 
     async def set_permissions(self, id: str, permissions: list[str]) -> documents.NodeRow:
         """Replaces what a node may do; it reconnects with it."""
-        return await self._change(id, {"permissions": tuple(sorted(read_permissions(permissions)))})
+        granted = read_permissions(permissions)
+        narrower = granted <= self._record(id).granted
+        return await self._change(id, {"permissions": tuple(sorted(granted))}, takes_away=narrower)
 
     async def revoke(self, which: RevokeBody) -> list[documents.Revocation]:
         """Ends the pairing of some nodes."""
@@ -258,42 +264,12 @@ class BridgeOperations:
             try:
                 record = await self._hub.reception.revoke(node_id)
             except StoreError as exc:
-                raise BridgeError("STORE", f"The revocation could not be written down: {exc}") from exc
+                raise _unwritten("The revocation", exc, in_force=True) from exc
             when = record.revoked_at or datetime.now(UTC)
             revocations.append(documents.Revocation(node_id=node_id, revoked_at=when))
         return revocations
 
-    # Codes and questions.
-
-    async def mint_setup_code(
-        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
-    ) -> documents.SetupCode:
-        """Makes a one-time code; a person invites devices with it."""
-        apps = next(listener for listener in self._listeners if listener.name == "apps")
-        names = self._app_host if self._discovery().state is DiscoveryState.ON else None
-        now = datetime.now(UTC)
-        code = SetupCode(
-            secrets.token_hex(4),
-            encode_base64url(secrets.token_bytes(CODE_BYTES)),
-            invitations.url_for(apps.addresses, apps.port, names, address),
-            self._identity.pin,
-            invitations.granted(permissions, profile),
-            now + timedelta(seconds=ttl_s),
-        )
-        try:
-            await asyncio.to_thread(self._hub.reception.codes.add, code, now)
-        except StoreError as exc:
-            raise BridgeError("STORE", f"The code could not be written down: {exc}") from exc
-        self._hub.reception.open_window()
-        return documents.SetupCode(
-            id=code.id,
-            setup_code=code.text(),
-            link=code.link(),
-            url=code.url,
-            permissions=sorted(code.permissions),
-            expires_at=code.expires_at,
-            pin=code.pin,
-        )
+    # Questions.
 
     async def explain(self, node: str, method: str, command: str | None) -> documents.Explanation:
         """What the policy decides about a call of a node, and which rule."""
@@ -302,3 +278,11 @@ class BridgeOperations:
             return documents.Explanation(decision="deny", rule="revoked", reason="the node is revoked")
         subject = Subject(record.node_id, record.granted, record.operator_scopes)
         return explain_call(self._hub.policy, subject, method, command)
+
+
+def _unwritten(what: str, exc: StoreError, *, in_force: bool) -> BridgeError:
+    """The error for something that the disk refused; what only takes away is in force all the same."""
+    if not in_force:
+        return BridgeError("STORE", f"{what} could not be written down: {exc}")
+    words = f"{what} is in force, but not written down: {exc}"
+    return BridgeError("STORE", words, "It is tried again every 30 seconds; until then, do not restart the bridge.")

@@ -6,8 +6,22 @@ TLS 1.3 only (RFC 8446), ALPN `http/1.1` only, no session tickets. Nothing is ta
 
 import ssl
 
+from certs.client_files import ClientFiles
 from certs.pins import normalise_pin, pin_of_der, same_pin
+from certs.spki_pin import PinnedContext, SpkiMismatch, SpkiPin
 from certs.store import BridgeIdentity
+
+__all__ = [
+    "ALPN",
+    "PinMismatch",
+    "SpkiMismatch",
+    "SpkiPin",
+    "app_server_context",
+    "node_client_context",
+    "node_server_context",
+    "pinned_client_context",
+    "require_pin",
+]
 
 ALPN = "http/1.1"  # RFC 7301; URLSession offers h2 first, which this listener does not speak
 
@@ -64,6 +78,29 @@ def pinned_client_context() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     _restrict(context)
+    return context
+
+
+def node_client_context(expect: SpkiPin, client: ClientFiles | None = None) -> ssl.SSLContext:
+    """The client side of a native node: its server is known by the key, which the handshake itself checks.
+
+    Whoever connects with this context (asyncio, uvloop, aiohttp, websockets) gets `SpkiMismatch`, or its own error
+    with that as the cause, before a byte of the application or the client's certificate is sent. It does not serve
+    blocking sockets. In TLS 1.3 a client that the server refuses learns it from its first read only.
+
+    Args:
+        expect: the key that the server must show; it remembers what was seen.
+        client: the node's key and certificate, shown to a server that asks; None: none is shown.
+
+    Raises:
+        OSError: the client's file is gone, damaged or encrypted with another passphrase (`ssl.SSLError` included).
+    """
+    context = PinnedContext(expect)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    _restrict(context)
+    if client is not None:
+        context.load_cert_chain(client.file, password=client.passphrase)
     return context
 
 

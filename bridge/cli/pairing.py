@@ -13,12 +13,14 @@ from rich.text import Text
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
 from bridge.cli.moments import ago, until
 from bridge.cli.output import SHORT_ID, advise, commands, fields, page, permission_lines, print_json, safe
-from bridge.cli.values import parse_permissions
+from bridge.cli.values import parse_code, parse_permissions
 from bridge.control.documents import Approval, PendingRequest
 from bridge.control.operations import resolve_prefix
 from bridge.errors import RefusedError
 
 _PIN_QUESTION = "Did the phone show this pin when you tapped Trust, and shall it be let in?"
+
+_CODE_QUESTION = "The six digits that the device shows"
 
 RequestId = Annotated[str, typer.Argument(metavar="ID", help="Id of the request, or its beginning.")]
 
@@ -36,7 +38,8 @@ def pending(ctx: typer.Context, as_json: AsJson = False) -> None:
     for each in requests:
         print_request(console, each, datetime.now(UTC))
         console.print()
-        advise(console, invocation.command("approve", each.id[:SHORT_ID]))
+        code = ["--code", "123456"] if each.kind == "native" else []
+        advise(console, invocation.command("approve", each.id[:SHORT_ID], *code))
         advise(console, invocation.command("deny", each.id[:SHORT_ID]))
         console.print()
 
@@ -48,18 +51,23 @@ def approve(
         str | None, typer.Option(metavar="LIST", help="Grant these instead, comma-separated: screen,voice")
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call the node.")] = None,
+    code: Annotated[
+        str | None, typer.Option(metavar="DIGITS", help="The six digits that the device shows, if it shows any.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether the pin is right.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Let one device in.
 
-    On a terminal, a device that brought no code is shown first, and the pin has to be confirmed.
+    On a terminal the device is shown first. If it shows six digits, they are asked for; if not, the pin has to be
+    confirmed.
     """
     invocation = invocation_of(ctx)
     granted = None if permissions is None else parse_permissions(permissions)
-    if not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
-        id = _confirmed(invocation, id, granted)
-    approval = invocation.client().approve(id, granted, name)
+    digits = None if code is None else parse_code(code)
+    if not (yes or as_json) and digits is None and sys.stdin.isatty() and sys.stdout.isatty():
+        id, digits = _confirmed(invocation, id, granted)
+    approval = invocation.client().approve(id, granted, name, digits)
     if as_json:
         print_json(approval)
     else:
@@ -91,24 +99,28 @@ def print_request(console: Console, request: PendingRequest, now: datetime) -> N
     if request.kind == "openclaw":
         rows.append(("  Pin", safe(request.pin)))
         rows.append(("", safe("the phone must have shown this pin when you tapped Trust", "dim")))
+    else:
+        rows.append(("  Code", safe("six digits, shown on the device: type them to approve", "dim")))
     console.print(fields(rows))
     console.print("  If you approve, it gets:")
     console.print(permission_lines(request.permissions))
 
 
-def _confirmed(invocation: Invocation, prefix: str, granted: list[str] | None) -> str:
-    """Shows a request on the terminal and asks; returns its whole id, so that what was shown is what is approved."""
+def _confirmed(invocation: Invocation, prefix: str, granted: list[str] | None) -> tuple[str, str | None]:
+    """Shows a request on the terminal and asks.
+
+    Returns its whole id, so that what was shown is what is approved, and the digits that were typed.
+    """
     requests = {each.id: each for each in invocation.client().pending()}
     request = requests[resolve_prefix(prefix, requests)]
     if granted is not None:
         request = request.model_copy(update={"permissions": granted})
-    if request.kind == "openclaw":
-        print_request(page(), request, datetime.now(UTC))
-        if not typer.confirm(_PIN_QUESTION, default=False):
-            raise RefusedError(
-                "Not approved.", f"Refuse it for good: {invocation.command('deny', request.id[:SHORT_ID])}"
-            )
-    return request.id
+    print_request(page(), request, datetime.now(UTC))
+    if request.kind == "native":
+        return request.id, parse_code(typer.prompt(_CODE_QUESTION))
+    if not typer.confirm(_PIN_QUESTION, default=False):
+        raise RefusedError("Not approved.", f"Refuse it for good: {invocation.command('deny', request.id[:SHORT_ID])}")
+    return request.id, None
 
 
 def _print_approval(console: Console, approval: Approval, invocation: Invocation) -> None:

@@ -8,6 +8,9 @@ from acl.permissions import PROFILES, UnknownPermissionError, read_permissions
 from bridge.errors import UsageError
 
 _DURATION = re.compile(r"(\d{1,6})([smh]?)", re.ASCII)
+_CODE = re.compile(r"[0-9]{6}")
+_GAP = re.compile(r"[ -]")  # people type the gap that the device shows
+_MAX_TYPED = 64  # characters that are looked at
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -28,6 +31,18 @@ def parse_permissions(text: str) -> list[str]:
     if not words:
         raise UsageError("The list of permissions is empty.", "Name some, like screen,voice; or say: none")
     return list(dict.fromkeys(words))
+
+
+def parse_code(text: str) -> str:
+    """The six digits of a short code, typed with or without a gap.
+
+    Raises:
+        UsageError: it is not that.
+    """
+    digits = _GAP.sub("", text.strip()[:_MAX_TYPED])
+    if not _CODE.fullmatch(digits):
+        raise UsageError("A code is six digits.", "Type them as the device shows them: --code 123456")
+    return digits
 
 
 def parse_duration(text: str) -> int:

@@ -183,6 +183,75 @@ class SetupCode(Document):
     pin: str
 
 
+class NativeInvitation(Document):
+    """A one-time link for a native node. Whoever presents it first is paired: its repr says nothing of it."""
+
+    id: str
+    link: str = Field(repr=False)
+    """`clawdis-bridge://pair#` and what the node needs."""
+    url: str
+    permissions: list[str]
+    expires_at: Instant
+    pin: str
+    spki: str
+
+
+class Window(Document):
+    """A person invites devices."""
+
+    open_until: Instant
+
+
+class TokenRow(Document):
+    """A one-time code that was made; never the code."""
+
+    id: str
+    kind: Literal["native", "openclaw"]
+    state: Literal["unused", "used", "expired", "revoked"]
+    permissions: list[str]
+    created_at: Instant
+    expires_at: Instant
+    used_by: str | None = None
+    """The node that used it."""
+
+
+class NodeCertificateRow(Document):
+    """The certificate of a native node."""
+
+    node_id: str
+    display_name: str
+    serial: str | None = None
+    """Hexadecimal; None: it has fetched none yet."""
+    not_after: Instant | None = None
+    knows_next: bool
+    """Whether it was told the bridge's next key."""
+
+
+class AuthorityReport(Document):
+    """What certificates of native nodes are issued with."""
+
+    spki: str
+    not_after: Instant
+
+
+class Certificates(Document):
+    """The bridge's certificates, and those of its native nodes."""
+
+    pin: str
+    spki: str
+    host: str
+    not_before: Instant
+    not_after: Instant
+    authority: AuthorityReport
+    next_spki: str | None = None
+    """SPKI hash of the key that will follow; None: no change of keys is prepared."""
+    passphrase_place: Literal["keyring", "file"]
+    """Where the passphrase of the private keys is kept."""
+    nodes: list[NodeCertificateRow] = Field(default_factory=list)
+    apps: int = 0
+    """OpenClaw clients that pin the certificate itself and lose the bridge when it changes."""
+
+
 class Explanation(Document):
     """What the access policy says of one call."""
 

@@ -64,6 +64,9 @@ class NoBody(Body):
 class ApproveBody(Body):
     """How to approve a pairing request."""
 
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")] | None = Field(default=None, repr=False)
+    """The six digits that a native node shows; None for a device that shows none."""
+
     permissions: PermissionList | None = None
     """None: those that the request shows."""
     name: DisplayName | None = None
@@ -116,6 +119,13 @@ class PairBody(Body):
         if self.permissions is not None and self.profile is not None:
             raise ValueError("permissions and profile exclude each other")
         return self
+
+
+class RotateBody(Body):
+    """Which half of a change of keys."""
+
+    commit: bool = False
+    """False: make the next key and tell native nodes of it; True: put it into force."""
 
 
 class ExplainBody(Body):

@@ -19,6 +19,7 @@ from aiohttp import WSMsgType, hdrs, web
 
 from bridge.addresses import ListenAddress
 from bridge.lan.door import Door
+from bridge.lan.guest import Guest
 from bridge.lan.metered import MeteredProtocol
 from bridge.log import Log
 from bridge.tasks import Tasks
@@ -28,7 +29,26 @@ ACCEPT_RETRY_S = 1.0  # seconds to wait when the process has no file descriptor 
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ROOT = "/"
 
+PAIR = "/pair/v1/"
+
 Handler = Callable[["Upgraded"], Awaitable[None]]
+Judge = Callable[[bytes | None, str], Guest]
+"""From the client's certificate (DER, or None) and address to who that is."""
+Pages = Callable[[web.BaseRequest, Guest, Callable[[float], None]], Awaitable[web.Response]]
+"""Answers what lies below `PAIR`; may give the connection more seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodePort:
+    """What a port has that asks for client certificates.
+
+    Attributes:
+        judge: tells who comes.
+        pages: the routes that need no certificate.
+    """
+
+    judge: Judge
+    pages: Pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +77,14 @@ class Upgraded:
         address: the peer's IP address.
         promote: called once when the peer is in: its place at the door is free, its byte budget is lifted.
         abort: ends the connection without a close frame.
+        certified: the node that a client certificate proved; None at the app port.
     """
 
     socket: web.WebSocketResponse
     address: str
     promote: Callable[[], None]
     abort: Callable[[], None]
+    certified: str | None = None
 
 
 class QuietHandler(web.RequestHandler):
@@ -101,7 +123,8 @@ class Listener:
         name: what `status` and logs call it.
         context: TLS.
         door: places for strangers, shared by all ports.
-        handler: runs one WebSocket until it ends; None: this port has no WebSocket yet and answers 404 to everything.
+        handler: runs one WebSocket until it ends.
+        node_port: of the port that asks for client certificates; None: the app port, where none is requested.
         frame_max_bytes: bytes of the largest WebSocket message.
         deadlines: how long a peer may take.
     """
@@ -111,8 +134,9 @@ class Listener:
         name: str,
         context: ssl.SSLContext,
         door: Door,
-        handler: Handler | None,
+        handler: Handler,
         *,
+        node_port: NodePort | None = None,
         frame_max_bytes: int,
         tasks: Tasks,
         log: Log,
@@ -124,6 +148,7 @@ class Listener:
         self._context = context
         self._door = door
         self._handler = handler
+        self._node_port = node_port
         self._frame_max_bytes = frame_max_bytes
         self._tasks = tasks
         self._log = log.bind(listener=name)
@@ -139,6 +164,10 @@ class Listener:
         )
         self._connections: dict[Any, MeteredProtocol] = {}
         self._sockets: list[socket.socket] = []
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Shakes hands with this context from now on; open connections stay."""
+        self._context = context
 
     async def start(self, addresses: Sequence[ListenAddress], port: int) -> None:
         """Binds all addresses and begins to accept.
@@ -222,10 +251,36 @@ class Listener:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         metered = self._connections.get(request.protocol)
-        if metered is None or not _is_upgrade(request) or self._handler is None:
+        if metered is None:
+            return _empty(404)
+        guest = self._guest(request, metered.address)
+        if guest.refused is not None:
+            self._log.info("certificate-refused", address=guest.address, why=guest.refused)
+            return _empty(403)
+        if self._node_port is not None and request.rel_url.raw_path.startswith(PAIR):
+            return _empty(403) if hdrs.ORIGIN in request.headers else await self._page(request, guest, metered)
+        if not _is_upgrade(request):
             return _empty(404)
         if hdrs.ORIGIN in request.headers:
             return _empty(403)
+        if self._node_port is not None and guest.node_id is None:
+            return _empty(401)
+        return await self._upgrade(request, metered, guest)
+
+    def _guest(self, request: web.BaseRequest, address: str) -> Guest:
+        if self._node_port is None:
+            return Guest(address)
+        tls = request.transport.get_extra_info("ssl_object") if request.transport is not None else None
+        if tls is None or tls.version() != "TLSv1.3" or tls.session_reused:
+            return Guest(address, refused="its TLS is not a full 1.3 handshake")
+        return self._node_port.judge(tls.getpeercert(binary_form=True), address)
+
+    async def _page(self, request: web.BaseRequest, guest: Guest, metered: MeteredProtocol) -> web.StreamResponse:
+        if self._node_port is None:
+            return _empty(404)
+        return await self._node_port.pages(request, guest, metered.extend)
+
+    async def _upgrade(self, request: web.BaseRequest, metered: MeteredProtocol, guest: Guest) -> web.StreamResponse:
         socket_ = web.WebSocketResponse(
             compress=False,
             max_msg_size=self._frame_max_bytes,
@@ -246,7 +301,7 @@ class Listener:
                 self._door.leave(metered.address)
 
         with suppress(ConnectionError):
-            await self._handler(Upgraded(socket_, metered.address, promote, metered.abort))
+            await self._handler(Upgraded(socket_, metered.address, promote, metered.abort, guest.node_id))
         return socket_
 
 

@@ -75,6 +75,12 @@ class MeteredProtocol(asyncio.Protocol):
         """The connection is a WebSocket: from here on the session's deadlines count."""
         self._stop_timer()
 
+    def extend(self, seconds: float) -> None:
+        """An answer may take this long: the deadline for becoming a WebSocket gives way to it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+
     def promote(self) -> None:
         """The peer is in: its frames are bounded by the session's terms."""
         self.promoted = True

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 import orjson
 
 from acl.permissions import Permissions
+from bridge.pairing.hosts import url_host
 from gateway_client.identity import encode_base64url
 
 CODE_BYTES = 32  # 256 random bits; 43 characters, as the gateway's own bootstrap tokens
 LINK_SCHEME = "oc-pair://"
 _DEFAULT_PORTS = {"wss": 443}
-# RFC 1123 section 2.1, and a last label that is no number: WHATWG reads a host that ends in one as an IPv4 address.
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?!(?:[0-9]+|0[xX][0-9A-Fa-f]*)\Z){_LABEL}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +75,37 @@ def setup_url(host: str, port: int) -> str:
         raise ValueError("a setup code cannot name port 443: choose another listen.app_port")
     if not 1 <= port <= 65535:
         raise ValueError(f"{port} is no port")
-    return f"wss://{_normal_host(host)}:{port}"
+    return f"wss://{url_host(host)}:{port}"
 
 
-def _normal_host(host: str) -> str:
-    if _NAME.fullmatch(host):
-        return host.lower()
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        raise ValueError(f"{host!r} is not a host name or address") from None
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.scope_id is not None or address.ipv4_mapped is not None:
-        raise ValueError(f"{host!r} cannot stand in a URL")
-    return f"[{address.compressed}]"
+class CodeKind(StrEnum):
+    """Who can use a code."""
+
+    OPENCLAW = "openclaw"
+    NATIVE = "native"
 
 
 @dataclass(frozen=True, slots=True)
 class CodeState:
-    """A stored code.
+    """A stored code, of an OpenClaw app or a native node.
 
     Attributes:
         id: its id.
+        digest: what is stored of its secret, hex: of a native link the key of its proofs, so not for the log.
         permissions: what it grants.
         expires_at: aware UTC.
+        created_at: aware UTC.
+        kind: who can use it.
         bound_to: the key that used it; None while it is unused.
         revoked: whether a person took it back.
     """
 
     id: str
+    digest: str = field(repr=False)
     permissions: Permissions
     expires_at: datetime
+    created_at: datetime
+    kind: CodeKind = CodeKind.OPENCLAW
     bound_to: str | None = None
     revoked: bool = False
 
@@ -121,4 +117,9 @@ def may_bind(code: CodeState, now: datetime) -> bool:
 
 def is_spent_by(code: CodeState, node_id: str) -> bool:
     """Tells whether this very key used the code: apps present a spent code again, and it grants nothing new."""
-    return code.bound_to == node_id
+    return code.bound_to == node_id and not code.revoked
+
+
+def may_finish(code: CodeState, node_id: str, now: datetime) -> bool:
+    """Tells whether the key that used a code may use it again to finish: a crash came before its pairing."""
+    return is_spent_by(code, node_id) and now < code.expires_at

@@ -26,7 +26,7 @@ class Serve(Protocol):
 
     def __call__(
         self,
-        handler: Handler | None,
+        handler: Handler,
         *,
         door: Door | None = None,
         deadlines: Deadlines | None = None,
@@ -49,7 +49,7 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> BridgeIdentity:
 def serve(identity: BridgeIdentity) -> Serve:
     @asynccontextmanager
     async def start(
-        handler: Handler | None,
+        handler: Handler,
         *,
         door: Door | None = None,
         deadlines: Deadlines | None = None,

@@ -113,11 +113,6 @@ async def test_an_upgrade_elsewhere_is_no_upgrade(serve: Serve, path: bytes) -> 
         assert (await ask(listener.port, UPGRADE % (path, b""))).startswith(EMPTY_404)
 
 
-async def test_a_port_without_websockets_has_none(serve: Serve) -> None:
-    async with serve(None) as listener:
-        assert (await ask(listener.port, UPGRADE % (b"/", b""))).startswith(EMPTY_404)
-
-
 @pytest.mark.parametrize(
     ("old", "new"),
     [(b"Version: 13", b"Version: 12"), (b"dGhlIHNhbXBsZSBub25jZQ==", b"short"), (b"Connection: Upgrade\r\n", b"")],
@@ -263,7 +258,7 @@ async def test_an_orderly_close_is_answered(serve: Serve) -> None:
 async def test_a_port_that_is_taken_is_an_error_and_nothing_stays_bound(identity: BridgeIdentity) -> None:
     async with Tasks(silent_log()) as tasks:
         listener = Listener(
-            "apps", app_server_context(identity), Door(1, 1), None, frame_max_bytes=1, tasks=tasks, log=silent_log()
+            "apps", app_server_context(identity), Door(1, 1), echo, frame_max_bytes=1, tasks=tasks, log=silent_log()
         )
         with socket.create_server((HOST, 0)) as taken:
             port = taken.getsockname()[1]
@@ -277,7 +272,7 @@ async def test_a_port_that_is_taken_is_an_error_and_nothing_stays_bound(identity
 async def test_both_families_are_served_on_one_port(identity: BridgeIdentity) -> None:
     async with Tasks(silent_log()) as tasks:
         context = app_server_context(identity)
-        listener = Listener("apps", context, Door(8, 8), None, frame_max_bytes=1, tasks=tasks, log=silent_log())
+        listener = Listener("apps", context, Door(8, 8), echo, frame_max_bytes=1, tasks=tasks, log=silent_log())
         try:
             await listener.start([ListenAddress(IPv4Address(HOST)), ListenAddress(IPv6Address("::1"))], 0)
         except OSError:

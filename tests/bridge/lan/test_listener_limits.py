@@ -110,7 +110,7 @@ async def test_a_peer_that_is_let_in_after_it_has_gone_frees_no_place_of_another
 
 async def test_both_ports_share_one_door(serve: Serve) -> None:
     door = Door(1, 64)
-    async with serve(Guests(), door=door) as apps, serve(None, door=door) as nodes, peer(nodes.port):
+    async with serve(Guests(), door=door) as apps, serve(Guests(), door=door) as nodes, peer(nodes.port):
         assert await turned_away(apps.port)
 
 
