@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.pairing.tombstones import entombed
+from bridge.pairing.grant import tombstone
 from certs.pins import pin_of_der
 from tests.bridge.backup.homes import PHRASE, make_home
 from tests.bridge.lan.phones import ANDROID, IPHONE, WALL
@@ -34,7 +34,7 @@ async def test_paired_phones_come_to_the_moved_bridge_as_to_the_old_one(tmp_path
     phrase.touch(mode=0o600)
     phrase.write_text(PHRASE)
     old, new = BridgeProcess(NO_GATEWAY, None), BridgeProcess(NO_GATEWAY, None)
-    identity = await asyncio.to_thread(make_home, old.home, IPHONE.record(), entombed(ANDROID.record(), WALL))
+    identity = await asyncio.to_thread(make_home, old.home, IPHONE.record(), tombstone(ANDROID.record(), WALL))
     async with old:
         assert await gets_in(old) == old.pin == identity.pin
         made = await old.cli("backup", str(file), "--passphrase-file", str(phrase), "--json")

@@ -16,8 +16,9 @@ from bridge.backup.errors import BackupError
 from bridge.backup.exchange import ExchangeUnsupported, exchange
 from bridge.backup.restore import restore
 from bridge.daemon_lock import daemon_lock
+from bridge.pairing.grant import tombstone
 from bridge.pairing.store import FILE_NAME
-from bridge.pairing.tombstones import TombstoneStore, entombed
+from bridge.pairing.tombstones import TombstoneStore
 from certs.private_files import PrivateFileError, write_private
 from certs.store import KeyFolder
 from tests.bridge.backup.homes import archive_of, content, count_ceremonies, make_home, nodes, put, rows
@@ -126,15 +127,15 @@ class TestRevoked:
         if where != "store":
             TombstoneStore(home / "bridge.sqlite3").bury(KEY, LATER)
         if where != "database":
-            put(home, entombed(record(1), LATER))
+            put(home, tombstone(record(1), LATER))
         done = restore(home, archive_of(members), replace=True, now=NOON)
         assert [one.node_id for one in done.staged.returned] == [KEY]
-        assert nodes(home)[KEY] == entombed(record(1), LATER)
+        assert nodes(home)[KEY] == tombstone(record(1), LATER)
         assert nodes(home)[OTHER] == record(2)
         assert TombstoneStore(home / "bridge.sqlite3").all() == {KEY: LATER}
 
     def test_what_was_revoked_before_the_backup_stays_out(self, home: Path, tmp_path: Path) -> None:
-        make_home(tmp_path / "old", record(1), entombed(record(2), LATER))
+        make_home(tmp_path / "old", record(1), tombstone(record(2), LATER))
         TombstoneStore(tmp_path / "old" / "bridge.sqlite3").bury(identity(3).device_id, NOON)
         done = restore(home, archive_of(collect(tmp_path / "old").members), replace=False, now=NOON)
         assert done.staged.returned == ()
@@ -150,7 +151,7 @@ class TestRevoked:
         assert [one.node_id for one in done.staged.returned] == [OTHER]
 
     def test_a_key_that_a_person_paired_again_stays_in(self, home: Path, tmp_path: Path) -> None:
-        make_home(home, entombed(record(1), NOON))
+        make_home(home, tombstone(record(1), NOON))
         make_home(tmp_path / "old", record(1, created_at=LATER))
         restore(home, archive_of(collect(tmp_path / "old").members), replace=True, now=NOON)
         assert nodes(home)[KEY].revoked_at is None
@@ -164,7 +165,7 @@ class TestRevoked:
     def test_a_home_that_cannot_say_who_was_revoked_is_not_replaced(
         self, home: Path, members: dict[str, bytes]
     ) -> None:
-        make_home(home, entombed(record(1), LATER))
+        make_home(home, tombstone(record(1), LATER))
         write_private(home / FILE_NAME, b"damaged")
         (home / "bridge.sqlite3").unlink()
         with pytest.raises(BackupError, match="not known which nodes were revoked"):
