@@ -6,10 +6,13 @@ TLS 1.3 only (RFC 8446), ALPN `http/1.1` only, no session tickets. Nothing is ta
 
 import ssl
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from certs.client_files import ClientFiles
+from certs.identity import BridgeIdentity
 from certs.pins import normalise_pin, pin_of_der, same_pin
 from certs.spki_pin import PinnedContext, SpkiMismatch, SpkiPin
-from certs.store import BridgeIdentity
 
 __all__ = [
     "ALPN",
@@ -56,16 +59,25 @@ def app_server_context(identity: BridgeIdentity) -> ssl.SSLContext:
     return _server_context(identity)
 
 
-def node_server_context(identity: BridgeIdentity) -> ssl.SSLContext:
-    """The server side of the node port: today the same as the app port's.
+def node_server_context(identity: BridgeIdentity, authority_certificate: x509.Certificate) -> ssl.SSLContext:
+    """The server side of the node port: a client certificate is requested, and only one of our authority is taken.
 
-    The step that adds the client CA adds `CERT_OPTIONAL` with `VERIFY_X509_STRICT` against that CA alone here;
-    until then a client certificate is neither requested nor seen, so nobody is authenticated by one.
+    Without one the handshake succeeds and nobody is authenticated (`getpeercert` tells None): that is for pairing.
+    With one that is expired, foreign, made for another purpose or signed by a leaf it fails, and OpenSSL's reason is
+    in the error's `verify_message`. What a good one says, and whether its key is paired, is for the caller to check.
+
+    Args:
+        identity: the bridge's.
+        authority_certificate: the client authority's; the only root, none of the system's.
 
     Raises:
         OSError: the identity's file has gone or changed since it was loaded (`ssl.SSLError` included).
     """
-    return _server_context(identity)
+    context = _server_context(identity)
+    context.load_verify_locations(cadata=authority_certificate.public_bytes(Encoding.DER))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # RFC 5280 to the letter: extensions, critical flags, key ids
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
 
 
 def pinned_client_context() -> ssl.SSLContext:

@@ -53,14 +53,14 @@ HOST_NAME = "clawdis-bridge-0a1b2c3d.local"
 class House:
     """The parts of one bridge."""
 
-    def __init__(self, stage: Stage, home: Path) -> None:
+    def __init__(self, stage: Stage, home: Path, *, always_open: bool = True) -> None:
         self.stage = stage
         self.home = home
         self.store = NodeStore(home)
         self.codes = CodeStore(home / "bridge.sqlite3")
         self.tombstones = TombstoneStore(home / "bridge.sqlite3")
         self.registrar = Registrar(self.store, self.tombstones, stage.keys, stage.log)
-        self.reception = Reception(self.registrar, stage.log)
+        self.reception = Reception(self.registrar, stage.log, always_open=always_open)
         self.admissions = Admissions(self.registrar, self.reception, self.codes, stage.log)
         self.hub = Hub(
             self.reception,
@@ -158,10 +158,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(home: Path, url: str = NOWHERE) -> AsyncIterator[House]:
-    """Builds the bridge for a gateway at `url`."""
+async def house(home: Path, url: str = NOWHERE, *, always_open: bool = True) -> AsyncIterator[House]:
+    """Builds the bridge for a gateway at `url`; `always_open` is `pairing.always_open`."""
     async with staged(url, home) as stage:
-        built = House(stage, home)
+        built = House(stage, home, always_open=always_open)
         loopback = [ListenAddress(IPv4Address("127.0.0.1"))]
         await built.apps.start(loopback, 0)
         await built.nodes.start(loopback, 0)

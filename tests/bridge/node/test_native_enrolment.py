@@ -27,6 +27,7 @@ from bridge.node.pairing_errors import (
     Expired,
 )
 from certs.keys import node_id_of, spki_der
+from tests.bridge.node.real_stage import real_stage
 from tests.bridge.node.stages import (
     FACTS,
     KINDS,
@@ -45,7 +46,7 @@ from tests.doubles.pairing_bridge import PairingBridge, pairing_bridge, refused
 from tests.doubles.pairing_crypto import b64
 from tests.support.waiting import eventually
 
-STAGES: dict[str, Callable[[Path], AbstractAsyncContextManager[Stage]]] = {"double": double_stage}
+STAGES: dict[str, Callable[[Path], AbstractAsyncContextManager[Stage]]] = {"double": double_stage, "real": real_stage}
 
 
 @pytest.fixture(params=sorted(STAGES))
