@@ -283,7 +283,7 @@ class Listener:
     async def _upgrade(self, request: web.BaseRequest, metered: MeteredProtocol, guest: Guest) -> web.StreamResponse:
         socket_ = web.WebSocketResponse(
             compress=False,
-            max_msg_size=self._frame_max_bytes,
+            max_msg_size=self._frame_max_bytes + 1,  # aiohttp refuses what is as long as this, not only what is longer
             heartbeat=self._deadlines.ping_s,
             decode_text=False,
             timeout=self._deadlines.shutdown_s,

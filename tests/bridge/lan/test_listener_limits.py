@@ -15,7 +15,7 @@ from bridge.lan.door import Door
 from bridge.lan.listener import Deadlines, Upgraded
 from bridge.lan.metered import STRANGER_BYTES
 from tests.bridge.lan.conftest import Serve
-from tests.bridge.lan.wire import BINARY, CLOSE, HOST, PING, TEXT, UPGRADE, Peer, client_context, masked, peer
+from tests.bridge.lan.wire import BINARY, CLOSE, CONTINUATION, HOST, PING, TEXT, UPGRADE, Peer, client_context, masked, peer
 from tests.support.scale import scale
 from tests.support.waiting import eventually
 
@@ -217,10 +217,22 @@ async def test_a_frame_of_the_limit_passes_and_one_byte_more_closes_with_1009(se
     guests = Guests()
     async with serve(guests, frame_max_bytes=300_000) as listener, peer(listener.port) as guest:
         await let_in(guest)
-        await guest.send(b"x" * 299_999)
-        await eventually(lambda: guests.bytes > 299_999)
+        await guest.send(b"x" * 300_000)
+        await eventually(lambda: guests.bytes == len("let me in") + 300_000)
         await guest.send(b"x" * 300_001)
         assert (await guest.frame()).close[0] == 1009
+    assert guests.bytes == len("let me in") + 300_000
+
+
+async def test_a_message_in_parts_has_the_same_limit(serve: Serve) -> None:
+    guests = Guests()
+    async with serve(guests, frame_max_bytes=300_000) as listener, peer(listener.port) as guest:
+        await let_in(guest)
+        await guest.say(masked(TEXT, b"x" * 150_000, final=False) + masked(CONTINUATION, b"x" * 150_000))
+        await eventually(lambda: guests.bytes == len("let me in") + 300_000)
+        await guest.say(masked(TEXT, b"x" * 150_000, final=False) + masked(CONTINUATION, b"x" * 150_001))
+        assert (await guest.frame()).close[0] == 1009
+    assert guests.bytes == len("let me in") + 300_000
 
 
 async def test_a_header_that_promises_too_much_is_refused_before_anything_is_kept(serve: Serve) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 HOST = "127.0.0.1"
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 UPGRADE = (
     b"GET %s HTTP/1.1\r\nHost: clawdis-bridge.local\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n"
