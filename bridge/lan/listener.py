@@ -13,12 +13,15 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import WSMsgType, hdrs, web
+from aiohttp.http import WebSocketReader
 
 from bridge.addresses import ListenAddress
 from bridge.lan.door import Door
+from bridge.lan.frame_gate import FrameGate, cut
+from bridge.lan.frame_rules import Breach
 from bridge.lan.guest import Guest
 from bridge.lan.metered import MeteredProtocol
 from bridge.log import Log
@@ -89,6 +92,13 @@ class Upgraded:
 
 class QuietHandler(web.RequestHandler):
     """aiohttp's HTTP protocol without words for strangers: an error is an empty answer."""
+
+    on_breach: Callable[[Breach], None]
+
+    def set_parser(self, parser: WebSocketReader, data_received_cb: Callable[[], None] | None = None) -> None:
+        """Puts the rules of frames before the reader of a WebSocket."""
+        gate = FrameGate(parser, self.on_breach)
+        super().set_parser(cast("WebSocketReader", gate), data_received_cb)  # aiohttp asks no more of it than `Reader`
 
     def handle_error(
         self,
@@ -280,6 +290,10 @@ class Listener:
             return _empty(404)
         return await self._node_port.pages(request, guest, metered.extend)
 
+    def _cut(self, socket_: web.WebSocketResponse, metered: MeteredProtocol, breach: Breach) -> None:
+        self._log.info("frames-refused", address=metered.address, why=breach.reason)
+        self._tasks.spawn("cut", cut(socket_, breach, metered.abort, self._deadlines.shutdown_s))
+
     async def _upgrade(self, request: web.BaseRequest, metered: MeteredProtocol, guest: Guest) -> web.StreamResponse:
         socket_ = web.WebSocketResponse(
             compress=False,
@@ -289,6 +303,8 @@ class Listener:
             timeout=self._deadlines.shutdown_s,
         )
         socket_.headers[hdrs.SERVER] = ""
+        handler = cast("QuietHandler", request.protocol)  # `QuietServer` makes no other
+        handler.on_breach = lambda breach: self._cut(socket_, metered, breach)
         try:
             await socket_.prepare(request)
         except web.HTTPException as refused:
