@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import cast
 
 from aiohttp import hdrs, web
+from aiohttp.http import WebSocketReader
+
+from bridge.lan.frame_gate import FrameGate
+from bridge.lan.frame_rules import Breach
 
 
 class QuietHandler(web.RequestHandler):
     """aiohttp's HTTP protocol without words for strangers: an error is an empty answer."""
+
+    on_breach: Callable[[Breach], None]
+
+    def set_parser(self, parser: WebSocketReader, data_received_cb: Callable[[], None] | None = None) -> None:
+        """Puts the rules of frames before the reader of a WebSocket."""
+        gate = FrameGate(parser, self.on_breach)
+        super().set_parser(cast("WebSocketReader", gate), data_received_cb)  # aiohttp asks no more of it than `Reader`
 
     def handle_error(
         self,
