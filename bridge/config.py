@@ -158,6 +158,10 @@ class DiscoveryTable(_Table):
 class LimitsTable(_Table):
     """What one peer may use up."""
 
+    handshakes_per_minute: Positive = 20
+    """Connections of one address within 60 seconds that may come to nothing: refused TLS, time-outs, bad proofs."""
+    pairings_per_minute: Positive = 3
+    """Pairing requests of one address within 60 seconds; a retry of the open one does not count."""
     refusals_per_minute: Positive = 20
     """Refused calls of one socket within 60 seconds after which it is closed."""
     penalty_s: Positive = 60
@@ -165,7 +169,7 @@ class LimitsTable(_Table):
     sockets_per_address: Positive = 8
     """Sockets of one address that have not authenticated."""
     sockets_unauthenticated: Positive = 64
-    """Sockets of all addresses together that have not authenticated."""
+    """Sockets of all addresses together that have not authenticated; 32 of them, at most half, are for known ones."""
     frame_max_bytes: Positive = 26214400
     """Bytes of one message from a paired node."""
 

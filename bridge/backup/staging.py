@@ -20,7 +20,7 @@ from bridge.pairing.store import FILE_NAME, NodeStore, StoreError
 from bridge.pairing.tombstones import TombstoneStore, bury_returned
 from certs.errors import IdentityError
 from certs.private_files import PrivateFileError, private_folder, write_private
-from certs.store import BridgeIdentity, KeyFolder
+from certs.store import AUTHORITY, BridgeIdentity, KeyFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def stage_home(stage: Path, members: Mapping[str, bytes], memory: Memory) -> Sta
             f"Make room: df -h '{stage.parent}'",
         ) from exc
     try:
-        identity = KeyFolder(stage / KEYS).load()
+        identity = _load_keys(KeyFolder(stage / KEYS), members)
         load_names(stage, "")
         nodes, returned = _bury(stage, memory)
     except (IdentityError, StoreError, PrivateFileError) as exc:
@@ -98,6 +98,15 @@ def stage_home(stage: Path, members: Mapping[str, bytes], memory: Memory) -> Sta
             f"What the backup holds does not load: {exc}", "Nothing has changed. Use another backup."
         ) from exc
     return Staged(identity, nodes, returned, (*memory.unread, *_about_configuration(stage)))
+
+
+def _load_keys(keys: KeyFolder, members: Mapping[str, bytes]) -> BridgeIdentity:
+    """The identity, once every key that a start would need is seen to load."""
+    identity = keys.load()
+    if any(name.startswith(f"{KEYS}/{AUTHORITY}.") for name in members):
+        keys.load_client_authority()
+    _ = keys.next_spki  # raises when there is a next key and it cannot be used
+    return identity
 
 
 def _bury(stage: Path, memory: Memory) -> tuple[tuple[NodeRecord, ...], tuple[NodeRecord, ...]]:

@@ -13,10 +13,10 @@ from rich.text import Text
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
 from bridge.cli.moments import ago
 from bridge.cli.output import SHORT_ID, advise, commands, fields, page, permission_lines, print_json, safe, table
-from bridge.cli.pairing import print_withheld
+from bridge.cli.pairing import print_not_granted, print_withheld
 from bridge.cli.values import parse_permissions
 from bridge.control.documents import NodeDetail, NodeRow
-from bridge.control.operations import select_nodes
+from bridge.control.operations import require_paired, select_nodes
 from bridge.control.requests import RevokeBody, require_id
 from bridge.errors import RefusedError, UsageError
 
@@ -121,19 +121,22 @@ def _which(id: str | None, everyone: bool, others: str | None) -> RevokeBody:
 
 
 def _confirm(which: RevokeBody, rows: list[NodeRow], invocation: Invocation) -> None:
-    """Asks on a terminal; elsewhere nobody could have seen the question.
+    """Asks on a terminal.
 
     Raises:
         RefusedError: not confirmed.
+        UsageError: there is no terminal, so nobody could have seen the question.
+        AlreadyDecided: the node that was named is revoked already.
     """
+    if which.ids is not None:
+        require_paired(which.ids, {each.node_id: each.state != "revoked" for each in rows})
     paired = {each.node_id: each for each in rows if each.state != "revoked"}
     chosen = [paired[each] for each in select_nodes(which, paired)]
     if not chosen:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise RefusedError(
-            f"Not revoked: {len(chosen)} node(s) would be, and there is no terminal to ask on.", "Add --yes to mean it."
-        )
+        count = "1 node" if len(chosen) == 1 else f"{len(chosen)} nodes"
+        raise UsageError(f"Not revoked: {count} would be, and there is no terminal to ask on.", "Add --yes to mean it.")
     console = page()
     for each in chosen:
         console.print(safe(f"  {each.node_id[:SHORT_ID]}  {each.display_name}"))
@@ -195,10 +198,27 @@ def _print_node(console: Console, node: NodeDetail, invocation: Invocation, now:
         ("  Offers", commands(node.declared_commands)),
         ("  Usable", commands(node.effective_commands)),
     ]
+    if node.link_error is not None:
+        rows.append(("  Not linked", safe(node.link_error, "red")))
     console.print(fields(rows))
+    if node.state == "revoked":
+        console.print("  It may do nothing: its pairing was ended. To let it ask again:")
+        advise(console, "  " + invocation.command("pair"))
+        return
     console.print("  It may:")
     console.print(permission_lines(node.permissions))
+    print_not_granted(console, node, invocation)
     print_withheld(console, node.withheld, node.allow_line)
-    if node.wants:
-        console.print(Text.assemble(("It also wants: ", "yellow"), commands(node.wants)))
-        advise(console, invocation.command("pending"))
+    _print_wants(console, node, invocation)
+
+
+def _print_wants(console: Console, node: NodeDetail, invocation: Invocation) -> None:
+    if not node.wants:
+        return
+    console.print(Text.assemble(("It also wants to offer: ", "yellow"), commands(node.wants)))
+    if node.request is not None:
+        advise(console, invocation.command("approve", node.request[:SHORT_ID]))
+        advise(console, invocation.command("deny", node.request[:SHORT_ID]))
+    else:
+        console.print("Nothing is asked at the moment. To let it ask again when it connects:")
+        advise(console, invocation.command("pair"))

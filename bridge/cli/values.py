@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from acl.permissions import PROFILES, UnknownPermissionError, read_permissions
+from acl.permissions import PROFILES, Permission, UnknownPermissionError, read_permissions
 from bridge.errors import UsageError
 
 _DURATION = re.compile(r"(\d{1,6})([smh]?)", re.ASCII)
@@ -26,11 +26,18 @@ def parse_permissions(text: str) -> list[str]:
     try:
         read_permissions(words)
     except UnknownPermissionError as error:
-        fix = f"'{error.word}' is a profile: --profile {error.word}" if error.word in PROFILES else None
-        raise UsageError(f"{error}.", fix) from error
+        raise UsageError(f"{error}.", _profile_hint(error.word)) from error
     if not words:
         raise UsageError("The list of permissions is empty.", "Name some, like screen,voice; or say: none")
     return list(dict.fromkeys(words))
+
+
+def _profile_hint(word: str) -> str | None:
+    """What to write instead of the name of a profile."""
+    if word not in PROFILES:
+        return None
+    listed = ",".join(each.value for each in Permission if each in PROFILES[word])
+    return f"'{word}' is a profile, a name for these permissions: {listed}"
 
 
 def parse_code(text: str) -> str:

@@ -13,10 +13,10 @@ from typing import Self
 
 import aiohttp
 import orjson
-from yarl import URL
 
 from bridge.node.pairing_answers import MAX_ANSWER_BYTES, read_body, read_refusal
 from bridge.node.pairing_errors import BadAnswer, BridgeMismatch, BridgeUnreachable
+from bridge.pairing.hosts import url_host
 from certs.spki_pin import SpkiMismatch
 from gateway_client.frames import Json, JsonObject
 
@@ -31,10 +31,13 @@ class PairingHttp(AbstractAsyncContextManager["PairingHttp"]):
         host: the bridge's name or address, IPv6 without brackets.
         port: its node port.
         context: a client context that checks the bridge's key in the handshake.
+
+    Raises:
+        ValueError: `host` is no name or address.
     """
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
-        self._base = URL.build(scheme="https", host=host, port=port, path="/pair/v1/")
+        self._where = f"{url_host(host)}:{port}"
         self._context = context
         self._session: aiohttp.ClientSession
 
@@ -85,7 +88,8 @@ class PairingHttp(AbstractAsyncContextManager["PairingHttp"]):
         """
         status, data = await self._exchange(
             method,
-            self._base.joinpath(path).with_query(query),
+            f"https://{self._where}/pair/v1/{path}",
+            query=query,
             data=None if body is None else orjson.dumps(body),
             headers={**(headers or {}), **({} if body is None else {"Content-Type": "application/json"})},
             wait_s=wait_s,
@@ -97,19 +101,26 @@ class PairingHttp(AbstractAsyncContextManager["PairingHttp"]):
         return None if status == _NO_CONTENT else read_body(data)
 
     async def _exchange(
-        self, method: str, url: URL, *, data: bytes | None, headers: Mapping[str, str], wait_s: float
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, str] | None,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        wait_s: float,
     ) -> tuple[int, bytes]:
         timeout = aiohttp.ClientTimeout(total=wait_s)
         try:
             async with self._session.request(
-                method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
+                method, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 return response.status, await _read(response)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             mismatch = mismatch_behind(exc)
             if mismatch is not None:
                 raise BridgeMismatch(mismatch.expected, mismatch.seen) from exc
-            raise BridgeUnreachable(f"{self._base.host}:{self._base.port}", _why(exc)) from exc
+            raise BridgeUnreachable(self._where, _why(exc)) from exc
 
 
 def mismatch_behind(error: BaseException | None) -> SpkiMismatch | None:

@@ -75,6 +75,7 @@ class Prompter:
     """Asks about requests while `run` runs; what is offered before is shown then.
 
     All methods are called in the loop that `run` runs in. `end` may be called from inside `decide`.
+    Where there is nobody to ask, leave `run` out.
 
     Args:
         approver: who is asked, as a rule a `Panel`.
@@ -171,24 +172,28 @@ class Prompter:
             self._asking = None
         if self._asking is None and self._wanted is not None:
             self._asking = new = _Asking(self._wanted)
-            new.task = tasks.spawn("prompt", self._ask(new))
+            new.task = tasks.spawn("prompt", self._ask(new, self._question(new.show)))
             new.task.add_done_callback(lambda _: self._finished(new))
+
+    def _question(self, show: Show) -> Prompt:
+        return replace(
+            self._prompts[show.id],
+            others_waiting=show.others,
+            notice=self._notices.pop(show.id, ""),
+            timeout_s=max(0.0, show.until - self._now()),
+        )
 
     def _finished(self, asking: _Asking) -> None:
         if self._asking is asking:
             self._asking = None
         self._changed.set()
 
-    async def _ask(self, asking: _Asking) -> None:
+    async def _ask(self, asking: _Asking, prompt: Prompt) -> None:
         show = asking.show
-        prompt = replace(
-            self._prompts[show.id],
-            others_waiting=show.others,
-            notice=self._notices.pop(show.id, ""),
-            timeout_s=max(0.0, show.until - self._now()),
-        )
         self._log.info("prompt-shown", request=show.id, others=show.others)
         answer = await self._answer(prompt)
+        if self._wanted is None or self._wanted.id != show.id:
+            return  # it was decided elsewhere in the same moment
         asking.deciding = True
         match answer:
             case Approve(code=None) if not prompt.code_less:

@@ -108,11 +108,11 @@ class Reception:
         self._tell(WindowOpened())
         return self.window_opened + WINDOW
 
-    def file(self, peer: Waiting, draft: Draft) -> None:
-        """Files a request for a socket, which is then held until it is decided."""
+    def file(self, peer: Waiting, draft: Draft) -> bool:
+        """Files a request for a socket, which is then held until it is decided; tells whether the request is new."""
         if not self.is_open and draft.why is Why.NEW:
             peer.post(FilingFailed(NotFiled.CLOSED))
-            return
+            return False
         filed = self.file_draft(draft, peer.address)
         match filed:
             case desk.Filed(request=request):
@@ -125,6 +125,7 @@ class Reception:
                 peer.post(FilingFailed(NotFiled.BUSY, after))
             case desk.Silenced():
                 peer.post(FilingFailed(NotFiled.SILENCED))
+        return isinstance(filed, desk.Filed) and filed.fresh
 
     def file_draft(
         self, draft: Draft, address: str, request_id: str | None = None

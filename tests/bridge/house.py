@@ -41,6 +41,7 @@ from bridge.pairing.store import NodeStore
 from bridge.pairing.tombstones import TombstoneStore
 from certs.context import app_server_context, node_server_context
 from gateway_client.identity import DeviceIdentity
+from tests.bridge.lan.doors import door_of
 from tests.bridge.lan.phones import PHONE, Phone
 from tests.bridge.lan.rooms import Caller
 from tests.bridge.lan.wire import peer
@@ -53,7 +54,7 @@ HOST_NAME = "clawdis-bridge-0a1b2c3d.local"
 class House:
     """The parts of one bridge."""
 
-    def __init__(self, stage: Stage, home: Path, *, always_open: bool = True) -> None:
+    def __init__(self, stage: Stage, home: Path, door: Door | None = None, *, always_open: bool = True) -> None:
         self.stage = stage
         self.home = home
         self.store = NodeStore(home)
@@ -77,7 +78,7 @@ class House:
         authority = stage.keys.client_authority(now=datetime.now(UTC))
         self.certificates = Certificates(stage.keys, self.identity, authority, HOST_NAME, stage.log)
         self.discovery = DiscoveryStatus(DiscoveryState.ON)
-        self.door = Door(64, 64)
+        self.door = door or door_of(64, 64)
         self.config = Config()
         self.started = clock.now()
         self.pages = self._pages()
@@ -158,10 +159,12 @@ class House:
 
 
 @asynccontextmanager
-async def house(home: Path, url: str = NOWHERE, *, always_open: bool = True) -> AsyncIterator[House]:
+async def house(
+    home: Path, url: str = NOWHERE, door: Door | None = None, *, always_open: bool = True
+) -> AsyncIterator[House]:
     """Builds the bridge for a gateway at `url`; `always_open` is `pairing.always_open`."""
     async with staged(url, home) as stage:
-        built = House(stage, home, always_open=always_open)
+        built = House(stage, home, door, always_open=always_open)
         loopback = [ListenAddress(IPv4Address("127.0.0.1"))]
         await built.apps.start(loopback, 0)
         await built.nodes.start(loopback, 0)

@@ -30,6 +30,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "discovery": {"enabled": True},
     "limits": {
+        "handshakes_per_minute": 20,
+        "pairings_per_minute": 3,
         "refusals_per_minute": 20,
         "penalty_s": 60,
         "sockets_per_address": 8,
@@ -86,6 +88,8 @@ def test_every_key_can_be_set() -> None:
         [discovery]
         enabled = false
         [limits]
+        handshakes_per_minute = 7
+        pairings_per_minute = 8
         refusals_per_minute = 1
         penalty_s = 2
         sockets_per_address = 3

@@ -93,15 +93,7 @@ class MacOsDialog:
     @asynccontextmanager
     async def _running(self, prompt: Prompt) -> AsyncIterator[asyncio.subprocess.Process]:
         """The dialog's process, which does not outlive the block: neither it nor what it has started."""
-        process = await self._started(prompt)
-        try:
-            yield process
-        finally:
-            await _end(process)
-
-    async def _started(self, prompt: Prompt) -> asyncio.subprocess.Process:
-        """Start the process. A cancellation waits until it is there: a half-made one could not be ended."""
-        making = asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             str(self._osascript),
             *arguments(prompt),
             stdin=asyncio.subprocess.DEVNULL,
@@ -110,13 +102,10 @@ class MacOsDialog:
             env=self._environment,
             start_new_session=True,
         )
-        starting = asyncio.get_running_loop().create_task(making, name="osascript")
         try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            with suppress(OSError):
-                await _end(await starting)
-            raise
+            yield process
+        finally:
+            await _end(process)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

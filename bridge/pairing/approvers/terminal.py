@@ -53,7 +53,6 @@ class TerminalPrompt:
             line = await self._line()
         except asyncio.CancelledError:
             self._write(f"\n{_CLOSED}\n")
-            termios.tcflush(self._source, termios.TCIFLUSH)  # and half an answer is none for the next question
             raise
         return _answer(prompt, line)
 

@@ -57,7 +57,7 @@ def in_words(permissions: Iterable[str]) -> tuple[str, ...]:
 
 def warnings(prompt: Prompt) -> list[str]:
     """What the person must not miss, the most urgent first."""
-    told = [prompt.notice[:MAX_NOTICE_CHARS]] if prompt.notice else []
+    told = [_one_line(prompt.notice[:MAX_NOTICE_CHARS])] if prompt.notice else []
     if prompt.others_waiting == 1:
         told.append("Another device is trying at the same time. Make sure that this is yours.")
     elif prompt.others_waiting > 1:
@@ -65,6 +65,10 @@ def warnings(prompt: Prompt) -> list[str]:
     if prompt.previously_revoked_at is not None:
         told.append(f"This device was revoked on {prompt.previously_revoked_at:%Y-%m-%d at %H:%M} UTC.")
     return told
+
+
+def _one_line(notice: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in notice)
 
 
 def headline(prompt: Prompt) -> str:

@@ -32,6 +32,8 @@ def make_home(home: Path, *records: NodeRecord) -> BridgeIdentity:
     names = load_names(home, "Test")
     keys = KeyFolder(home / "keys")
     identity = keys.load_or_create(names.host, now=datetime.now(UTC))
+    keys.client_authority(datetime.now(UTC))
+    keys.prepare_next(names.host, now=datetime.now(UTC))
     keys.create_ed25519(UPSTREAM_KEY)
     CodeStore(home / "bridge.sqlite3")
     TombstoneStore(home / "bridge.sqlite3")

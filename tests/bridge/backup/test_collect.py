@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.backup.collect import MAX_READINGS, collect, still
+from bridge.backup.contents import MAX_BYTES
 from bridge.backup.errors import BackupError
 from bridge.pairing.store import FILE_NAME, StoreError
 from certs.errors import IdentityError
@@ -27,14 +28,14 @@ def home(tmp_path: Path) -> Path:
 
 def test_everything_is_in_it_byte_for_byte(home: Path) -> None:
     write_private(home / "policy.toml", b"# none\n")
-    write_private(home / "keys" / "client-ca.pem", b"the authority")
-    write_private(home / "keys" / "next.pem", b"the next identity")
+    write_private(home / "keys" / "what-comes-later.pem", b"a key of another version")
     held = collect(home)
     expected = content(home)
     del expected["keys/passphrase-place"]  # the backup brings the passphrase as a file
     assert held.members.keys() == expected.keys()
     assert {f"keys/node-{UPSTREAM_KEY}.pem", "keys/bridge.pem", "keys/bridge.pin", "keys/passphrase", "names.json",
-            "bridge.toml", "policy.toml", FILE_NAME, "keys/client-ca.pem"} <= held.members.keys()  # fmt: skip
+            "bridge.toml", "policy.toml", FILE_NAME, "keys/client-ca.pem", "keys/client-ca.pin",
+            "keys/bridge-next.pem", "keys/what-comes-later.pem"} <= held.members.keys()  # fmt: skip
     del held.members["bridge.sqlite3"], expected["bridge.sqlite3"]
     assert held.members == expected
     assert held.identity.pin == KeyFolder(home / "keys").load().pin
@@ -67,6 +68,23 @@ def test_a_configuration_may_be_a_link_that_others_can_read(home: Path, tmp_path
     (home / "bridge.toml").unlink()
     (home / "bridge.toml").symlink_to(tmp_path / "dotfiles.toml")
     assert collect(home).members["bridge.toml"] == b"[bridge]\n"
+
+
+def test_a_bridge_that_nobody_paired_with_has_no_store(tmp_path: Path) -> None:
+    make_home(tmp_path / "home")
+    held = collect(tmp_path / "home")
+    assert FILE_NAME not in held.members
+    assert held.nodes == ()
+
+
+def test_a_configuration_that_cannot_be_read_gives_no_backup(home: Path) -> None:
+    (home / "bridge.toml").write_bytes(b"#" * (MAX_BYTES["bridge.toml"] + 1))
+    with pytest.raises(BackupError, match="longer than"):
+        collect(home)
+    (home / "bridge.toml").unlink()
+    (home / "bridge.toml").mkdir()
+    with pytest.raises(BackupError, match="cannot be read"):
+        collect(home)
 
 
 def test_where_there_is_no_bridge_nothing_is_made(tmp_path: Path) -> None:

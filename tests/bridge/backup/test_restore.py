@@ -16,12 +16,16 @@ from bridge.backup.errors import BackupError
 from bridge.backup.exchange import ExchangeUnsupported, exchange
 from bridge.backup.restore import restore
 from bridge.daemon_lock import daemon_lock
+from bridge.pairing.ceremony_ledger import CeremonyLedger
+from bridge.pairing.codes import CodeStore
+from bridge.pairing.grant import tombstone
+from bridge.pairing.setup_code import SetupCode, code_hash
 from bridge.pairing.store import FILE_NAME
-from bridge.pairing.tombstones import TombstoneStore, entombed
+from bridge.pairing.tombstones import TombstoneStore
 from certs.private_files import PrivateFileError, write_private
 from certs.store import KeyFolder
 from tests.bridge.backup.homes import archive_of, content, count_ceremonies, make_home, nodes, put, rows
-from tests.bridge.pairing.samples import NOON, identity, record
+from tests.bridge.pairing.samples import NOON, VOICE_SCREEN, identity, record
 
 ROOT = Path(__file__).parents[3]
 KEY, OTHER = identity(1).device_id, identity(2).device_id
@@ -51,7 +55,10 @@ class TestRestored:
         done = restore(home, archive_of(members), replace=False, now=NOON)
         assert done.kept_aside is None
         assert beside(home) == ["home"]
-        assert KeyFolder(home / "keys").load().pin == KeyFolder(tmp_path / "old" / "keys").load().pin
+        now_keys, then_keys = KeyFolder(home / "keys"), KeyFolder(tmp_path / "old" / "keys")
+        assert now_keys.load().pin == then_keys.load().pin
+        assert now_keys.load_client_authority().der == then_keys.load_client_authority().der
+        assert now_keys.next_spki == then_keys.next_spki is not None
         assert nodes(home) == nodes(tmp_path / "old") == {one.node_id: one for one in done.staged.nodes}
         now, then = content(home), content(tmp_path / "old")
         del now["bridge.sqlite3"], then["bridge.sqlite3"]
@@ -126,15 +133,15 @@ class TestRevoked:
         if where != "store":
             TombstoneStore(home / "bridge.sqlite3").bury(KEY, LATER)
         if where != "database":
-            put(home, entombed(record(1), LATER))
+            put(home, tombstone(record(1), LATER))
         done = restore(home, archive_of(members), replace=True, now=NOON)
         assert [one.node_id for one in done.staged.returned] == [KEY]
-        assert nodes(home)[KEY] == entombed(record(1), LATER)
+        assert nodes(home)[KEY] == tombstone(record(1), LATER)
         assert nodes(home)[OTHER] == record(2)
         assert TombstoneStore(home / "bridge.sqlite3").all() == {KEY: LATER}
 
     def test_what_was_revoked_before_the_backup_stays_out(self, home: Path, tmp_path: Path) -> None:
-        make_home(tmp_path / "old", record(1), entombed(record(2), LATER))
+        make_home(tmp_path / "old", record(1), tombstone(record(2), LATER))
         TombstoneStore(tmp_path / "old" / "bridge.sqlite3").bury(identity(3).device_id, NOON)
         done = restore(home, archive_of(collect(tmp_path / "old").members), replace=False, now=NOON)
         assert done.staged.returned == ()
@@ -150,7 +157,7 @@ class TestRevoked:
         assert [one.node_id for one in done.staged.returned] == [OTHER]
 
     def test_a_key_that_a_person_paired_again_stays_in(self, home: Path, tmp_path: Path) -> None:
-        make_home(home, entombed(record(1), NOON))
+        make_home(home, tombstone(record(1), NOON))
         make_home(tmp_path / "old", record(1, created_at=LATER))
         restore(home, archive_of(collect(tmp_path / "old").members), replace=True, now=NOON)
         assert nodes(home)[KEY].revoked_at is None
@@ -161,10 +168,29 @@ class TestRevoked:
         restore(home, archive_of(members), replace=True, now=NOON)
         assert rows(home, "SELECT * FROM ceremonies") == [("a", 5.0, 1)]
 
+    def test_enrolment_that_was_closed_is_closed_after_a_restore(self, home: Path, members: dict[str, bytes]) -> None:
+        """B4 over a restore. With `unite` taken out of `_bury` an older backup gives ten new guesses: red."""
+        make_home(home)
+        ledger = CeremonyLedger(home / "bridge.sqlite3", 2, 0.0, NOON)
+        assert [ledger.begin(name, 0.0, NOON) for name in "abc"] == [True, True, False]
+        restore(home, archive_of(members), replace=True, now=NOON)
+        assert CeremonyLedger(home / "bridge.sqlite3", 2, 0.0, LATER).closed(0.0)
+
+    def test_a_code_that_was_used_since_the_backup_is_not_good_again(self, home: Path, tmp_path: Path) -> None:
+        """B12 over a restore."""
+        make_home(tmp_path / "old")
+        url, pin, expires = "wss://clawdis-bridge.local:18794", "0" * 64, NOON + timedelta(days=1)
+        code = SetupCode("0123", "t" * 32, url, pin, VOICE_SCREEN, expires)
+        CodeStore(tmp_path / "old" / "bridge.sqlite3").add(code, NOON)
+        members = collect(tmp_path / "old").members
+        assert CodeStore(tmp_path / "old" / "bridge.sqlite3").bind(code_hash(code.token), KEY, NOON) == VOICE_SCREEN
+        restore(home, archive_of(members), replace=False, now=NOON)
+        assert CodeStore(home / "bridge.sqlite3").bind(code_hash(code.token), OTHER, NOON) is None
+
     def test_a_home_that_cannot_say_who_was_revoked_is_not_replaced(
         self, home: Path, members: dict[str, bytes]
     ) -> None:
-        make_home(home, entombed(record(1), LATER))
+        make_home(home, tombstone(record(1), LATER))
         write_private(home / FILE_NAME, b"damaged")
         (home / "bridge.sqlite3").unlink()
         with pytest.raises(BackupError, match="not known which nodes were revoked"):
@@ -181,6 +207,9 @@ WRONG = {
     "a newer store": {FILE_NAME: b'{"version": 9, "nodes": []}'},
     "a damaged database": {"bridge.sqlite3": b"damaged " * 1000},
     "no names": {"names.json": b"[]"},
+    "a damaged authority": {"keys/client-ca.pem": b""},
+    "another authority": {"keys/client-ca.pin": b"0" * 64},
+    "a damaged next key": {"keys/bridge-next.pem": b""},
 }
 
 

@@ -16,6 +16,7 @@ from tests.doubles.control_daemon import ControlDaemon
 COMMANDS = [
     ["run"], ["status"], ["pair"], ["pending"], ["approve"], ["deny"], ["nodes"], ["nodes", "list"], ["nodes", "show"],
     ["nodes", "rename"], ["nodes", "permissions"], ["nodes", "revoke"], ["acl"], ["acl", "explain"], ["demo"],
+    ["backup"], ["restore"],
 ]  # fmt: skip
 TALKING = [
     ["status"], ["pending"], ["approve", "abcd"], ["deny", "abcd"], ["nodes"], ["nodes", "list"],
@@ -87,7 +88,7 @@ def test_errors_are_documents_when_documents_are_asked_for(program: Program, arg
         ["nodes", "revoke", "--all", "--others", "abcd"], ["acl"], ["acl", "explain", "abcd"], ["pair"],
         ["pair", "--qr", "--permissions", "root"], ["pair", "--qr", "--ttl", "soon"], ["pair", "--qr", "--ttl", "1s"],
         ["pair", "--qr", "--address", "example.com"],
-        ["pair", "--qr", "--permissions", "voice", "--profile", "phone"],
+        ["pair", "--qr", "--permissions", "voice", "--profile", "phone"], ["backup"], ["restore"],
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -45,7 +45,7 @@ def test_the_options_reach_the_daemon(
     daemon: ControlDaemon, program: Program, options: list[str], minted: tuple[object, ...]
 ) -> None:
     assert program("pair", "--qr", *options).status == 0
-    assert daemon.operations.minted == [minted]
+    assert daemon.operations.codes.minted == [minted]
 
 
 def test_without_qr_it_says_what_works(program: Program) -> None:

@@ -179,13 +179,17 @@ class TestBounds:
         assert isinstance(await refusal(Node(double)), BadAnswer)
 
     async def test_a_compressed_answer_is_not_opened(self, double: PairingBridge) -> None:
-        def answer() -> web.Response:
-            made = web.json_response({"a": "b" * 2000}, status=201)
+        """Guard out, `auto_decompress` on: the bomb is opened as far as the limit."""
+
+        def bomb() -> web.Response:
+            made = web.Response(status=201, body=b" " * 10_000_000)
             made.enable_compression(web.ContentCoding.gzip)
             return made
 
-        double.answers["/pair/v1/enroll"] = answer
-        assert isinstance(await refusal(Node(double)), BadAnswer)
+        double.answers["/pair/v1/enroll"] = bomb
+        error = await refusal(Node(double))
+        assert isinstance(error, BadAnswer)
+        assert "no JSON" in error.why
 
     async def test_it_says_no_more_of_itself_than_it_must(self, double: PairingBridge) -> None:
         def opened(answer: Doc) -> None:

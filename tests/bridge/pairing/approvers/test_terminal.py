@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import termios
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,8 +129,14 @@ class TestScreen:
             task.cancel()
         assert "(This question is closed.)" in terminal.shown
 
+    async def test_marks_cannot_climb_into_other_lines(self, terminal: Terminal) -> None:
+        """Guard: `terminal_safe`. The notice is the bridge's own, and may quote what others said."""
+        await terminal.answer(replace(APP, notice="Z" + "\u0321" * 20), "\n")
+        assert "\u0321" * 5 not in terminal.shown
+
     async def test_nothing_is_read_after_it(self, terminal: Terminal) -> None:
         await terminal.answer(APP, "no\n")
+        assert not asyncio.get_running_loop().remove_reader(terminal.theirs)
         terminal.type("for somebody else\n")
         await eventually(lambda: "for somebody else" in terminal.shown)
         assert os.read(terminal.theirs, 100) == b"for somebody else\n"
@@ -159,13 +166,14 @@ async def _failure(approver: TerminalPrompt, prompt: Prompt) -> str:
         return type(exc).__name__
 
 
-BACKGROUND = """
+DAEMON = """
 import asyncio, fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from bridge.pairing.approvers.terminal import TerminalPrompt
 from tests.bridge.pairing.approvers.prompts import APP
 if os.fork() == 0:
-    os.setpgid(0, 0)
+    if sys.argv[1] == "background":
+        os.setpgid(0, 0)
     try:
         answer = asyncio.run(TerminalPrompt(0, sys.stdout).ask(APP))
     except Exception as exc:
@@ -177,12 +185,24 @@ os.write(2, b" stopped" if os.WIFSTOPPED(status) else b" ended")
 """
 
 
-def test_in_the_background_it_fails_instead_of_stopping_the_daemon() -> None:
-    """Guard: `_require_foreground`. Without it the kernel stops the whole process (SIGTTIN)."""
-    terminal = Terminal()
-    process = subprocess.run(
-        [sys.executable, "-c", BACKGROUND], stdin=terminal.theirs, stdout=terminal.theirs, stderr=subprocess.PIPE,
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True, timeout=30, check=False,
+async def as_daemon(where: str, terminal: Terminal, typed: str) -> str:
+    """Ask in a process whose controlling terminal this is, in its foreground or background; return what came of it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", DAEMON, where, stdin=terminal.theirs, stdout=terminal.theirs, stderr=subprocess.PIPE,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
     )  # fmt: skip
-    terminal.close()
-    assert process.stderr.decode() == ("TerminalFailed('the bridge is not in the foreground of its terminal') ended")
+    if typed:
+        await terminal.until_asked()
+        terminal.type(typed)
+    _, said = await process.communicate()
+    return said.decode()
+
+
+async def test_in_the_foreground_of_its_terminal_it_asks(terminal: Terminal) -> None:
+    assert await as_daemon("foreground", terminal, "no\n") == "Deny() ended"
+
+
+async def test_in_the_background_it_fails_instead_of_stopping_the_daemon(terminal: Terminal) -> None:
+    """Guard: `_require_foreground`. Without it the kernel stops the whole process (SIGTTIN)."""
+    said = await as_daemon("background", terminal, "")
+    assert said == "TerminalFailed('the bridge is not in the foreground of its terminal') ended"

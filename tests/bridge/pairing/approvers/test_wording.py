@@ -107,6 +107,11 @@ def test_a_device_fills_its_lines_and_writes_no_other(name: str, prompt: object)
             assert line == expected
 
 
+def test_a_notice_is_one_line() -> None:
+    notice = "The disk said: no\nName: Ben\x1b[2J"
+    assert full_text(replace(APP, notice=notice)) == "The disk said: no Name: Ben [2J\n" + full_text(APP)
+
+
 def test_the_largest_text_is_bounded() -> None:
     largest = replace(
         named(APP, "W" * 10_000), permissions=in_words(Permission), notice="n" * 10_000, previously_revoked_at=NOON,
