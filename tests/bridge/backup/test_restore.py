@@ -62,6 +62,7 @@ class TestRestored:
         assert nodes(home) == nodes(tmp_path / "old") == {one.node_id: one for one in done.staged.nodes}
         now, then = content(home), content(tmp_path / "old")
         del now["bridge.sqlite3"], then["bridge.sqlite3"]
+        del then["keys/passphrase-place"]  # the backup brings the passphrase as a file
         assert now == then
         for path in (home, *home.rglob("*")):
             assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
