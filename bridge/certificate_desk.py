@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from bridge.certificates import Certificates
 from bridge.control import documents
@@ -22,13 +22,23 @@ class CertificateDesk:
         keys: the keys folder.
         store: the paired nodes.
         host: the bridge's name on the LAN.
+        end_all: ends every socket, so that its peer comes again.
     """
 
-    def __init__(self, certificates: Certificates, keys: KeyFolder, store: NodeStore, host: str) -> None:
+    def __init__(
+        self,
+        certificates: Certificates,
+        keys: KeyFolder,
+        store: NodeStore,
+        *,
+        host: str,
+        end_all: Callable[[str], None],
+    ) -> None:
         self._certificates = certificates
         self._keys = keys
         self._store = store
         self._host = host
+        self._end_all = end_all
 
     async def show(self) -> documents.Certificates:
         """What is in force, and what native nodes hold."""
@@ -66,7 +76,11 @@ class CertificateDesk:
 
     async def rotate(self, commit: bool) -> documents.Certificates:
         """Prepares the next key, or puts the prepared one into force."""
-        return await self._changed(self._certificates.rotate() if commit else self._certificates.prepare_next())
+        if not commit:
+            return await self._changed(self._certificates.prepare_next())
+        report = await self._changed(self._certificates.rotate())
+        self._end_all("the bridge's key has changed")  # who was told of it comes back, and to nobody else's harm
+        return report
 
     async def reload(self) -> documents.Certificates:
         """Reads the files again."""

@@ -19,14 +19,18 @@ from bridge.config import Config
 from bridge.control.api import ControlServer
 from bridge.daemon_lock import AlreadyRunningError, daemon_lock
 from bridge.discovery import Advertiser, DiscoveryState, DiscoveryStatus
-from bridge.discovery_records import ServiceRecord, build_records
+from bridge.discovery_records import build_records
 from bridge.errors import BridgeError
 from bridge.hub import Hub
 from bridge.log import Log, make_log
 from bridge.operations import BridgeOperations
+from bridge.pairing.approvers.choice import choose_approvers
+from bridge.pairing.approvers.panel import Panel
+from bridge.pairing.prompt_rules import PromptRules
 from bridge.pairing.reception import Reception
 from bridge.pairing.store import StoreError
-from bridge.parts import build
+from bridge.parts import Parts, build
+from bridge.prompting import Prompting
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
 from certs.private_files import PrivateFileError, private_folder
@@ -110,18 +114,28 @@ class Daemon:
                 discovery=self._discovery,
                 host=parts.names.host,
             ),
-            certs=CertificateDesk(parts.certificates, parts.keys, hub.reception.store, parts.names.host),
+            certs=CertificateDesk(
+                parts.certificates, parts.keys, hub.reception.store, host=parts.names.host, end_all=hub.end_all
+            ),
             started=clock.now(),
         )
         await stack.enter_async_context(ControlServer(self._home / CONTROL_SOCKET, operations))
+        self._ask_people(parts, tasks)
         tasks.spawn("operator-link", hub.switchboard.operator.run())
         tasks.spawn("expire-requests", _expire(hub.reception))
         tasks.spawn("watch-withheld", hub.switchboard.watch_withheld())
         tasks.spawn("sweep-stale", _sweep(hub))
         if self._config.discovery.enabled:
-            pin, ports = parts.certificates.identity.pin, (parts.apps.port, parts.nodes.port)
-            records = build_records(parts.names, pin, app_port=ports[0], node_port=ports[1])
-            tasks.spawn("advertiser", self._advertise(records, addresses))
+            tasks.spawn("advertiser", self._advertise(parts, addresses))
+
+    def _ask_people(self, parts: Parts, tasks: Tasks) -> None:
+        chosen = choose_approvers(self._config.pairing.prompt)
+        if chosen.problem is not None:
+            self._log.warning("no-prompts", why=chosen.problem)
+        if chosen.approvers:
+            panel, rules = Panel(chosen.approvers, self._log), PromptRules(self._config.pairing.prompt_timeout_s)
+            prompting = Prompting(parts.hub.reception, parts.certificates, panel, rules, self._log)
+            tasks.spawn("prompts", prompting.run())
 
     def _discovery(self) -> DiscoveryStatus:
         if self._advertiser is not None:
@@ -129,11 +143,17 @@ class Daemon:
         why = None if self._config.discovery.enabled else "switched off (discovery.enabled)"
         return DiscoveryStatus(DiscoveryState.OFF, why)
 
-    async def _advertise(self, records: Sequence[ServiceRecord], addresses: Sequence[ListenAddress]) -> None:
-        self._advertiser = Advertiser(records, addresses)
-        async with self._advertiser as advertiser:
-            self._log.info("discovery", state=advertiser.state.value, detail=advertiser.status.detail)
-            await asyncio.Event().wait()
+    async def _advertise(self, parts: Parts, addresses: Sequence[ListenAddress]) -> None:
+        changed = asyncio.Event()
+        parts.certificates.on_change(lambda _: changed.set())
+        while True:
+            changed.clear()
+            pin = parts.certificates.identity.pin
+            records = build_records(parts.names, pin, app_port=parts.apps.port, node_port=parts.nodes.port)
+            self._advertiser = Advertiser(records, addresses)
+            async with self._advertiser as advertiser:
+                self._log.info("discovery", state=advertiser.state.value, detail=advertiser.status.detail)
+                await changed.wait()  # the records name the certificate
 
 
 async def _expire(reception: Reception) -> None:

@@ -17,11 +17,13 @@ from bridge.lan.events import (
     Admit,
     Ended,
     FileRequest,
+    FilingFailed,
     Forward,
     FromGateway,
     Join,
     LinkLost,
     NoteRevocationTold,
+    NotFiled,
     Penalise,
     Redeem,
     Report,
@@ -137,8 +139,14 @@ class Hub:
     # Where a session's commands go.
 
     def file_request(self, relay: Relay, command: FileRequest) -> None:
-        """Puts a pairing request on the desk."""
-        self.reception.file(relay, command.draft)
+        """Puts a pairing request on the desk, unless its address asks too often; a retry of the same costs nothing."""
+        retry = self.reception.desk.holds(command.draft)
+        wait_s = 0.0 if retry else relay.visit.ask(clock.now().mono)
+        if wait_s > 0:
+            self._log.info("pairing-throttled", address=relay.address, seconds=int(wait_s))
+            relay.post(FilingFailed(NotFiled.BUSY, int(wait_s * 1000)))
+        elif not self.reception.file(relay, command.draft):
+            relay.visit.unask()
 
     def redeem(self, relay: Relay, command: Redeem) -> None:
         """Tries a setup code."""
@@ -191,6 +199,8 @@ class Hub:
         self.reception.forget(relay)
         node_id = relay.node_id
         if node_id is not None:
+            if self.reception.desk.awaits(node_id):
+                relay.visit.forgive()  # it comes again and again because it waits for a person
             self.roster.leave(node_id, relay)
             if not self.roster.everyone():
                 self.empty.set()
@@ -220,7 +230,7 @@ class Hub:
             known = relay.admitted
             if record.revoked_at is not None:
                 relay.post(Ended(REMOVED, "device removed"))
-            elif known is not None and (known.permissions, known.declared) != (record.permissions, record.declared):
+            elif known is not None and _terms_of(known) != _terms_of(record):
                 relay.post(Ended(RESTART, "permissions changed"))
         if record.revoked_at is not None:
             self.switchboard.close(record.node_id)
@@ -269,3 +279,8 @@ class Hub:
         """Says goodbye to every socket: the bridge stops and will be back."""
         for relay in self.roster.everyone():
             relay.post(Ended(RESTART, reason, restart=True))
+
+
+def _terms_of(record: NodeRecord) -> tuple[object, ...]:
+    """What an open socket was admitted by."""
+    return record.permissions, record.declared, record.security

@@ -11,6 +11,7 @@ from pathlib import Path
 from acl.model import Policy
 from acl.permissions import profile
 from bridge import clock
+from bridge.addresses import machine_addresses, on_link_networks
 from bridge.certificates import Certificates
 from bridge.config import Config
 from bridge.discovery_names import load_names
@@ -133,7 +134,13 @@ def _listeners(
 ) -> tuple[Listener, Listener]:
     limits = config.limits
     terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, limits.refusals_per_minute, clock.now())
-    door = Door(limits.sockets_per_address, limits.sockets_unauthenticated)
+    door = Door(
+        limits.sockets_per_address,
+        limits.sockets_unauthenticated,
+        limits.handshakes_per_minute,
+        limits.pairings_per_minute,
+        on_link_networks(machine_addresses()),
+    )
 
     async def serve(upgraded: Upgraded) -> None:
         """One socket of either port."""

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import acl, certs, demo, nodes, pair, pairing, run, status, tokens
+from bridge.cli import acl, backup, certs, demo, nodes, pair, pairing, run, status, tokens
 from bridge.cli.invocation import PROGRAM, Invocation
 from bridge.cli.output import json_text
 from bridge.cli.terminal import terminal_safe
@@ -41,6 +41,8 @@ app.add_typer(nodes.app, name="nodes")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(certs.app, name="certs")
 app.add_typer(acl.app, name="acl")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("demo")(demo.demo)
 
 

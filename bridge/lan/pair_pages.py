@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import orjson
 from aiohttp import hdrs, web
 
+from bridge import clock
 from bridge.lan.guest import Guest
+from bridge.lan.metered import MeteredProtocol
 from bridge.log import Log
 from bridge.pairing.enrolment import Enrolment
-from bridge.pairing.enrolment_answers import EnrolmentRefused, not_found
+from bridge.pairing.enrolment_answers import EnrolmentRefused, not_found, too_often
 from bridge.pairing.enrolment_bodies import (
     MAX_BODY_BYTES,
     BodyError,
@@ -30,8 +32,6 @@ PROOF = "X-Bridge-Proof"
 ANSWER_S = 10.0  # seconds that an answer may take beyond what a long poll waits
 _ID = r"(?P<id>[A-Za-z0-9][A-Za-z0-9._:-]{0,127})"
 
-Extend = Callable[[float], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Asking:
@@ -42,14 +42,14 @@ class Asking:
         guest: who made it.
         id: the id in the path; empty where the path has none.
         body: its body, read.
-        extend: gives the connection more seconds.
+        connection: what it came over.
     """
 
     http: web.BaseRequest
     guest: Guest
     id: str
     body: bytes
-    extend: Extend
+    connection: MeteredProtocol
 
 
 class PairPages:
@@ -73,8 +73,11 @@ class PairPages:
             (hdrs.METH_GET, re.compile("identity"), self._identity),
         )
 
-    async def answer(self, request: web.BaseRequest, guest: Guest, extend: Extend) -> web.Response:
-        """Answers one request below `PREFIX`."""
+    async def answer(self, request: web.BaseRequest, guest: Guest, connection: MeteredProtocol) -> web.Response:
+        """Answers one request below `PREFIX`.
+
+        Whoever proved a key, by its certificate or for a poll, costs its address nothing at the door.
+        """
         path = request.rel_url.raw_path.removeprefix(PREFIX)
         for method, pattern, handler in self._routes:
             found = pattern.fullmatch(path)
@@ -82,7 +85,11 @@ class PairPages:
                 continue
             try:
                 body = await _body_of(request) if method == hdrs.METH_POST else b""
-                return await handler(Asking(request, guest, found.groupdict().get("id", ""), body, extend))
+                asking = Asking(request, guest, found.groupdict().get("id", ""), body, connection)
+                answer = await handler(asking)
+                if method == hdrs.METH_GET or guest.node_id is not None:
+                    connection.visit.forgive()
+                return answer
             except BodyError as exc:
                 return _json(EnrolmentRefused(400, "BAD_REQUEST", str(exc)).document(), 400)
             except EnrolmentRefused as refused:
@@ -92,6 +99,9 @@ class PairPages:
 
     async def _enroll(self, asking: Asking) -> web.Response:
         body = read_body(EnrolBody, asking.body)
+        wait_s = asking.connection.visit.ask(clock.now().mono)
+        if wait_s > 0:
+            raise too_often(int(wait_s * 1000))
         return _json(await self._enrolment.begin(body, asking.guest.address), 201)
 
     async def _reveal(self, asking: Asking) -> web.Response:
@@ -100,7 +110,7 @@ class PairPages:
 
     async def _poll(self, asking: Asking) -> web.Response:
         wait_s = _wait_of(asking.http)
-        asking.extend(wait_s + ANSWER_S)
+        asking.connection.extend(wait_s + ANSWER_S)
         return _json(await self._issuing.poll(asking.id, asking.http.headers.get(PROOF, ""), wait_s), 200)
 
     async def _challenge(self, asking: Asking) -> web.Response:

@@ -242,6 +242,16 @@ class Desk:
         """Returns the pending request of that exact id."""
         return self._pending.get(request_id)
 
+    def holds(self, draft: Draft) -> bool:
+        """Tells whether the key's pending request says the same: filing the draft is a retry."""
+        mine = self._of_key(draft.node_id)
+        return mine is not None and mine.draft == draft
+
+    def awaits(self, node_id: str) -> bool:
+        """Tells whether a key that is not in waits for a person."""
+        mine = self._of_key(node_id)
+        return mine is not None and not mine.lasting
+
     def take(self, request_id: str) -> PairingRequest | None:
         """Removes a request because it was approved; returns it, or None when it is not pending any more."""
         return self._pending.pop(request_id, None)

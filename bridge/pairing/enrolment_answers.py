@@ -110,6 +110,11 @@ def busy(retry_after_ms: int) -> EnrolmentRefused:
     return EnrolmentRefused(429, "BUSY", "other devices wait for an answer", retry_after_ms)
 
 
+def too_often(retry_after_ms: int) -> EnrolmentRefused:
+    """The address has begun enough ceremonies within a minute."""
+    return EnrolmentRefused(429, "RATE_LIMITED", "this address asks too often", retry_after_ms)
+
+
 def token_refused() -> EnrolmentRefused:
     """The link's token is unknown, used, expired, revoked, or not proven: one answer for all."""
     return EnrolmentRefused(403, "TOKEN_REFUSED", "this link is not valid: make a new one with clawdis-bridge pair")

@@ -57,7 +57,7 @@ def _permissions(words: list[str]) -> list[str]:
     return sorted(read_permissions(words) - {Permission.SYSTEM})
 
 
-Nonce = Annotated[bytes, _bytes_of(NONCE_BYTES), Field(repr=False)]
+Nonce = Annotated[bytes, _bytes_of(NONCE_BYTES)]
 Digest = Annotated[bytes, _bytes_of(DIGEST_BYTES)]
 Der = Annotated[bytes, BeforeValidator(_some_bytes)]
 
@@ -112,8 +112,8 @@ class EnrolBody(_Body):
 class RevealBody(_Body):
     """`POST /pair/v1/enroll/{id}/reveal`."""
 
-    nonce: Nonce
-    token_proof: Annotated[Digest | None, Field(repr=False)] = None
+    nonce: Nonce = Field(repr=False)
+    token_proof: Digest | None = Field(default=None, repr=False)
 
 
 class ChallengeBody(_Body):
@@ -127,7 +127,7 @@ class RenewBody(_Body):
 
     csr: Der
     node_id: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    nonce: Nonce | None = None
+    nonce: Nonce | None = Field(default=None, repr=False)
     proof: Annotated[str, Field(max_length=128)] | None = None
 
 

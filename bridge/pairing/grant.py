@@ -44,19 +44,21 @@ def paired_record(
     stale = known.stale_upstream if known is not None else ()
     if alive is not None and alive.gateway_node_id != upstream.gateway_node_id:
         stale = (*stale, alive.upstream)
-    native = draft.native
-    keeps_tokens = alive is not None and native is None and alive.security is Security.DEVICE_KEY
+    security = _security(draft, alive)
+    keeper = alive if alive is not None and alive.security is security and draft.native is None else None
     return NodeRecord(
         node_id=draft.node_id,
         public_key=draft.public_key,
-        security=Security.DEVICE_KEY if native is None else Security.MTLS,
+        security=security,
         labels=labels,
         permissions=tuple(sorted(permissions)),
         declared=Surface.model_validate(draft.declared),
-        node_tokens=alive.node_tokens if alive is not None and keeps_tokens else (),
-        operator_tokens=alive.operator_tokens if alive is not None and keeps_tokens else (),
-        token_due=alive.token_due if alive is not None and keeps_tokens else False,
-        enrolment=_enrolment(draft, request_id, alive, now),
+        node_tokens=keeper.node_tokens if keeper else (),
+        operator_tokens=keeper.operator_tokens if keeper else (),
+        token_due=keeper.token_due if keeper else False,
+        enrolment=_enrolment(draft, request_id, now) or (keeper.enrolment if keeper else None),
+        certificate=keeper.certificate if keeper else None,
+        next_spki_told=keeper.next_spki_told if keeper else None,
         upstream_key=upstream.key_name,
         gateway_node_id=upstream.gateway_node_id,
         stale_upstream=stale,
@@ -65,9 +67,16 @@ def paired_record(
     )
 
 
-def _enrolment(draft: Draft, request_id: str, alive: NodeRecord | None, now: datetime) -> Enrolment | None:
+def _security(draft: Draft, alive: NodeRecord | None) -> Security:
+    """How the node proves itself from now on; a paired node that only offers more goes on as it does."""
+    if draft.why is Why.WIDER and alive is not None:
+        return alive.security
+    return Security.DEVICE_KEY if draft.native is None else Security.MTLS
+
+
+def _enrolment(draft: Draft, request_id: str, now: datetime) -> Enrolment | None:
     if draft.native is None:
-        return alive.enrolment if alive is not None and draft.why is Why.WIDER else None
+        return None
     digest = fetch_digest(draft.native.transcript).hex()
     return Enrolment(request_id=request_id, fetch_digest=digest, approved_at=now)
 

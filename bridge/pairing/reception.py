@@ -93,8 +93,13 @@ class Reception:
     @property
     def is_open(self) -> bool:
         """Whether strangers may ask."""
+        return self._always_open or self.is_invited
+
+    @property
+    def is_invited(self) -> bool:
+        """Whether a person has opened the window a short while ago."""
         opened = self.window_opened
-        return self._always_open or (opened is not None and datetime.now(UTC) - opened < WINDOW)
+        return opened is not None and datetime.now(UTC) - opened < WINDOW
 
     def open_window(self) -> datetime:
         """A person invites devices: silenced and revoked keys may ask again. Returns until when strangers may."""
@@ -103,11 +108,11 @@ class Reception:
         self._tell(WindowOpened())
         return self.window_opened + WINDOW
 
-    def file(self, peer: Waiting, draft: Draft) -> None:
-        """Files a request for a socket, which is then held until it is decided."""
+    def file(self, peer: Waiting, draft: Draft) -> bool:
+        """Files a request for a socket, which is then held until it is decided; tells whether the request is new."""
         if not self.is_open and draft.why is Why.NEW:
             peer.post(FilingFailed(NotFiled.CLOSED))
-            return
+            return False
         filed = self.file_draft(draft, peer.address)
         match filed:
             case desk.Filed(request=request):
@@ -120,6 +125,7 @@ class Reception:
                 peer.post(FilingFailed(NotFiled.BUSY, after))
             case desk.Silenced():
                 peer.post(FilingFailed(NotFiled.SILENCED))
+        return isinstance(filed, desk.Filed) and filed.fresh
 
     def file_draft(
         self, draft: Draft, address: str, request_id: str | None = None

@@ -76,8 +76,17 @@ class Registrar:
 
         record = await self.store.update(draft.node_id, change)
         if seen is not None and seen.revoked_at is not None:
-            await asyncio.to_thread(self._tombstones.lift, draft.node_id)
+            await self._lift_tombstone(draft.node_id)
         return record
+
+    async def _lift_tombstone(self, node_id: str) -> None:
+        try:
+            await asyncio.to_thread(self._tombstones.lift, node_id)
+            now = revoked_at(self.store.get(node_id))
+            if now is not None:  # revoked again at that very moment
+                await asyncio.to_thread(self._tombstones.bury, node_id, now)
+        except StoreError as exc:  # the record is newer than the tombstone, so it stays in force
+            self._log.error("store-failed", error=str(exc))
 
     async def _upstream_identity(self, known: NodeRecord | None, draft: Draft) -> UpstreamIdentity:
         # The gateway pins platform and family of an identity for good (gateway-protocol §11.3).

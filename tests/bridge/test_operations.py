@@ -56,7 +56,7 @@ async def test_status(bridge: House, operations: BridgeOperations) -> None:
         "pid": os.getpid(),
         "startedAt": bridge.started.wall.isoformat().replace("+00:00", "Z"),
         "listeners": [
-            {"name": "nodes", "addresses": [], "port": 0},
+            {"name": "nodes", "addresses": ["127.0.0.1"], "port": bridge.nodes.port},
             {"name": "apps", "addresses": ["127.0.0.1"], "port": bridge.apps.port},
         ],
         "nodes": {"paired": 1, "connected": 1},

@@ -199,7 +199,7 @@ class TestRefusals:
         memory = MemoryPassphrase(identity.passphrase)
         other = KeyFolder(tmp_path / "other", memory).load_or_create(HOST, now=NOW)
         write_private(identity.file, other.file.read_bytes())
-        assert "paired phones would refuse it" in refusal(path).why
+        assert "paired phones would not fit it" in refusal(path).why
 
     def test_another_passphrase(self, identity: BridgeIdentity, path: Path) -> None:
         write_private(path / "passphrase", b"x" * 43)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.lan.door import Door
 from bridge.lan.listener import Deadlines, Upgraded
 from bridge.lan.metered import STRANGER_BYTES
 from tests.bridge.lan.conftest import Serve
+from tests.bridge.lan.doors import door_of
 from tests.bridge.lan.guests import Guests, let_in
 from tests.bridge.lan.wire import BINARY, HOST, PING, UPGRADE, Peer, client_context, peer
 from tests.support.scale import scale
@@ -35,7 +35,7 @@ async def turned_away(port: int) -> bool:
 
 
 async def test_one_address_has_eight_sockets_and_the_ninth_is_refused_before_tls(serve: Serve) -> None:
-    door = Door(8, 64)
+    door = door_of(8, 64)
     async with serve(Guests(), door=door) as listener, AsyncExitStack() as stack:
         guests = [await stack.enter_async_context(peer(listener.port)) for _ in range(8)]
         reader, writer = await asyncio.open_connection(HOST, listener.port)
@@ -47,18 +47,23 @@ async def test_one_address_has_eight_sockets_and_the_ninth_is_refused_before_tls
         await (await stack.enter_async_context(peer(listener.port))).upgrade()
 
 
-async def test_all_together_have_sixty_four(serve: Serve) -> None:
-    door = Door(1_000, 64)
+async def test_strangers_together_have_thirty_two_and_known_addresses_the_rest(serve: Serve) -> None:
+    door = door_of(1_000, 64)
     async with serve(Guests(), door=door) as listener, AsyncExitStack() as stack:
-        for _ in range(64):
+        for _ in range(32):
+            await stack.enter_async_context(peer(listener.port))
+        assert door.count == 32
+        assert await turned_away(listener.port)
+        door.remember(HOST, asyncio.get_running_loop().time())
+        for _ in range(32):
             await stack.enter_async_context(peer(listener.port))
         assert door.count == 64
         assert await turned_away(listener.port)
-    assert door.count == 0
+    await eventually(lambda: door.count == 0)
 
 
 async def test_who_is_in_holds_no_place(serve: Serve) -> None:
-    door = Door(1, 1)
+    door = door_of(1, 1)
     async with serve(Guests(), door=door) as listener, AsyncExitStack() as stack:
         for _ in range(5):
             await let_in(await stack.enter_async_context(peer(listener.port)))
@@ -67,7 +72,7 @@ async def test_who_is_in_holds_no_place(serve: Serve) -> None:
 
 
 async def test_a_peer_that_is_let_in_after_it_has_gone_frees_no_place_of_another(serve: Serve) -> None:
-    door, done = Door(8, 64), asyncio.Event()
+    door, done = door_of(8, 64), asyncio.Event()
 
     async def late(upgraded: Upgraded) -> None:
         async for _ in upgraded.socket:
@@ -84,8 +89,8 @@ async def test_a_peer_that_is_let_in_after_it_has_gone_frees_no_place_of_another
 
 
 async def test_both_ports_share_one_door(serve: Serve) -> None:
-    door = Door(1, 64)
-    async with serve(Guests(), door=door) as apps, serve(None, door=door) as nodes, peer(nodes.port):
+    door = door_of(1, 64)
+    async with serve(Guests(), door=door) as apps, serve(Guests(), door=door) as nodes, peer(nodes.port):
         assert await turned_away(apps.port)
 
 
@@ -132,7 +137,7 @@ async def test_a_peer_that_drips_is_cut_by_the_absolute_deadline(serve: Serve, d
 
 @pytest.mark.parametrize("tls", [False, True])
 async def test_a_peer_that_says_nothing_is_cut_too(serve: Serve, tls: bool) -> None:
-    door = Door(100, 100)
+    door = door_of(100, 100)
     async with serve(Guests(), deadlines=QUICK, door=door) as listener, AsyncExitStack() as stack:
         for _ in range(20):
             if tls:
@@ -197,7 +202,7 @@ def descriptors() -> int:
 
 @pytest.mark.slow
 async def test_after_a_lot_of_coming_and_going_nothing_is_left(serve: Serve) -> None:
-    door, guests = Door(200, 200), Guests()
+    door, guests = door_of(200, 200), Guests()
     async with serve(guests, door=door, deadlines=QUICK) as listener:
         await churn(listener.port, 8)
         gc.collect()
