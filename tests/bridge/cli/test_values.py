@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from acl.permissions import PROFILES
 from bridge.cli.values import parse_duration, parse_permissions
 from bridge.errors import UsageError
 
@@ -31,7 +32,9 @@ def test_other_words_are_no_permissions(text: str) -> None:
 def test_a_profile_in_the_wrong_place_is_recognised() -> None:
     with pytest.raises(UsageError) as caught:
         parse_permissions("phone")
-    assert caught.value.fix == "'phone' is a profile: --profile phone"
+    assert caught.value.fix is not None
+    listed = caught.value.fix.rpartition(": ")[2]
+    assert set(parse_permissions(listed)) == PROFILES["phone"]
 
 
 @pytest.mark.parametrize("text, seconds", [("90", 90), ("90s", 90), ("5m", 300), ("1h", 3600), ("0", 0)])
