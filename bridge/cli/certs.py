@@ -101,7 +101,7 @@ def _confirm(losses: list[str], *, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         words = (
-            f"{'; '.join(losses)} would have to forget the bridge and pair again, and there is no terminal to ask on."
+            f"{'; '.join(losses)} would have to pair again, and there is no terminal to ask on."
         )
         raise UsageError(words, "Say so yourself: --yes")
     console = page()
