@@ -16,8 +16,14 @@ from bridge.upstream.secret import SecretSource
 from bridge.upstream.surface import SurfaceApproval
 from certs.errors import IdentityError
 from certs.store import KeyFolder
-from gateway_client.errors import GatewayError, RequestTimeoutError, RequestTooLargeError, TooManyRequestsError
-from gateway_client.frames import Json, Response, object_of
+from gateway_client.errors import (
+    GatewayError,
+    RequestTimeoutError,
+    RequestTooLargeError,
+    TooManyRequestsError,
+    UnreadableAnswerError,
+)
+from gateway_client.frames import FrameFault, Json, Response, object_of
 from gateway_client.identity import DeviceIdentity
 
 # Calls of all phones that the gateway has not answered: half of what a connection holds, so that the bridge's own calls
@@ -250,6 +256,10 @@ def _fault(exc: LinkDownError | GatewayError) -> Fault:
             return Fault.TIMEOUT
         case RequestTooLargeError():
             return Fault.TOO_LARGE
+        case UnreadableAnswerError(fault=FrameFault.TOO_LARGE):
+            return Fault.ANSWER_TOO_LARGE
+        case UnreadableAnswerError():
+            return Fault.UNREADABLE
         case TooManyRequestsError():
             return Fault.BUSY
         case _:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from bridge.node.native_enrolment import DeviceFacts, NativeEnrolment, Wishes
 from bridge.node.native_identity import NodeIdentity
 from bridge.node.native_node import NativeNode
 from bridge.pairing.native_link import NativeLink, read_link
+from gateway_client.frames import JsonObject
 from tests.support.bridge_process import BridgeProcess
 from tests.support.operator import Operator, operator
 from tests.support.tap import Tap
@@ -45,10 +46,10 @@ class Fortress:
     tap: Tap
     bridge: BridgeProcess
     operator: Operator
-    canary: NodeIdentity
-    gateway_id: str
-    secrets: list[str] = field(default_factory=list)
+    secrets: list[str]
     """What must be in no output: tokens, keys, codes. Attacks add theirs."""
+    canary: NodeIdentity = field(init=False)
+    gateway_id: str = field(init=False)
 
     @property
     def node_port(self) -> int:
@@ -85,7 +86,7 @@ class Fortress:
 
     def node(self, identity: NodeIdentity) -> NativeNode:
         """Return a paired node that answers `device.info`; enter it, then `connect`."""
-        return NativeNode(identity, FACTS, WISHES, {"device.info": lambda params: {"name": "Canary"}})
+        return NativeNode(identity, FACTS, WISHES, {"device.info": _device_info})
 
     def store(self) -> dict[str, Any]:
         """The paired store without the moments at which somebody was seen."""
@@ -105,6 +106,16 @@ class Fortress:
         """The log's entries of one event, from line `since` on."""
         return [line for line in self.bridge.log_lines()[since:] if line.get("event") == name]
 
+    async def raise_canary(self) -> None:
+        """Pair the canary, and have its surface approved at the gateway."""
+        self.canary = await self.paired()
+        rows = await self.bridge.ask(self.bridge.client.nodes)
+        self.gateway_id = next(row.gateway_node_id for row in rows if row.node_id == self.canary.node_id)
+        self.secrets.append((self.bridge.home / "keys" / "passphrase").read_text())
+        async with self.node(self.canary) as node:
+            await node.connect()
+            await eventually(self.is_ready, timeout_s=20, what="canary approved")
+
     async def invoked(self) -> None:
         """The canary comes in, and the gateway's operator has it do something.
 
@@ -113,12 +124,13 @@ class Fortress:
         """
         async with asyncio.timeout(CANARY_S), self.node(self.canary) as node:
             await node.connect()
-            await eventually(self._is_ready, timeout_s=CANARY_S, what="canary at the gateway")
+            await eventually(self.is_ready, timeout_s=CANARY_S, what="canary at the gateway")
             params = {"nodeId": self.gateway_id, "command": "device.info", "idempotencyKey": secrets.token_hex(8)}
             answer = await self.operator.request("node.invoke", params)
             assert answer["ok"], answer
 
-    async def _is_ready(self) -> bool:
+    async def is_ready(self) -> bool:
+        """Whether the canary can be invoked at the gateway."""
         rows = (await self.operator.request("node.list", {}))["nodes"]
         return any(row["nodeId"] == self.gateway_id and row["connected"] and row["commands"] for row in rows)
 
@@ -136,6 +148,8 @@ class Fortress:
         before, frames = self.store(), len(self.tap.seen)
         descriptors, resident = self.descriptors(), self.resident_kib()
         yield
+        await self.bridge.ask(self.bridge.client.status)  # whatever the attack sent has been dealt with by now
+        await self.operator.request("health", {})
         said = {one.frame.get("method") for one in self.tap.seen[frames:] if one.up}
         assert said <= heard, f"the gateway heard {said - heard}"
         if store:
@@ -156,6 +170,10 @@ class Fortress:
             assert secret not in text, "a secret is in the log"
 
 
+async def _device_info(params: JsonObject) -> JsonObject:
+    return {"name": "Canary"}
+
+
 async def _no_turn(text: str, invoke: Invoke) -> str:
     return "nothing to do"
 
@@ -165,14 +183,12 @@ async def fortress(**settings: Any) -> AsyncIterator[Fortress]:
     """Build one; `settings` go to `BridgeProcess`."""
     token = secrets.token_hex(16)
     setup = GatewaySetup(token=token, commands_allow=("device.info",))
-    async with EmbeddedGateway(setup, _no_turn) as gateway, Tap(gateway.url) as tap:
-        async with BridgeProcess(tap.url, token, **settings) as bridge, operator(gateway.url, token) as witness:
-            await bridge.connected()
-            made = Fortress(gateway, tap, bridge, witness, None, "", [token])  # type: ignore[arg-type]  # filled in below
-            made.canary = await made.paired()
-            made.gateway_id = (await bridge.ask(bridge.client.nodes))[0].gateway_node_id
-            made.secrets.append((bridge.home / "keys" / "passphrase").read_text())
-            async with made.node(made.canary) as node:  # the first time its surface is approved at the gateway
-                await node.connect()
-                await eventually(made._is_ready, timeout_s=20, what="canary approved")
-            yield made
+    async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(EmbeddedGateway(setup, _no_turn))
+        tap = await stack.enter_async_context(Tap(gateway.url))
+        bridge = await stack.enter_async_context(BridgeProcess(tap.url, token, **settings))
+        witness = await stack.enter_async_context(operator(gateway.url, token))
+        await bridge.connected()
+        made = Fortress(gateway, tap, bridge, witness, secrets=[token])
+        await made.raise_canary()
+        yield made

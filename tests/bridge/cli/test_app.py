@@ -18,6 +18,7 @@ COMMANDS = [
     ["nodes", "rename"], ["nodes", "permissions"], ["nodes", "revoke"], ["acl"], ["acl", "explain"], ["demo"],
     ["tokens"], ["tokens", "list"], ["tokens", "revoke"], ["certs"], ["certs", "show"], ["certs", "renew"],
     ["certs", "rotate"], ["certs", "reload"],
+    ["backup"], ["restore"],
 ]  # fmt: skip
 TALKING = [
     ["status"], ["pending"], ["approve", "abcd"], ["deny", "abcd"], ["nodes"], ["nodes", "list"],
@@ -95,7 +96,7 @@ def test_errors_are_documents_when_documents_are_asked_for(program: Program, arg
         ["approve", "abcd", "--name", ""], ["nodes", "rename", "abcd", " "], ["pair", "--qr", "--ttl", "99h"],
         ["pair", "--qr", "--permissions", "root"], ["pair", "--qr", "--ttl", "soon"], ["pair", "--qr", "--ttl", "1s"],
         ["pair", "--qr", "--address", "example.com"],
-        ["pair", "--qr", "--permissions", "voice", "--profile", "phone"],
+        ["pair", "--qr", "--permissions", "voice", "--profile", "phone"], ["backup"], ["restore"],
     ],
     ids=" ".join,
 )  # fmt: skip

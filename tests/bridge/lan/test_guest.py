@@ -39,7 +39,7 @@ def judged(certificate: bytes | None, *records: NodeRecord) -> Guest:
 
 
 def node(key: NodePrivateKey, **members: object) -> NodeRecord:
-    return record(node_id=node_id_of(key.public_key()), **{"security": Security.MTLS, **members})
+    return record().model_copy(update={"node_id": node_id_of(key.public_key()), "security": Security.MTLS, **members})
 
 
 def test_without_a_certificate_it_is_nobody_and_nothing_is_held_against_it() -> None:
