@@ -123,8 +123,8 @@ class Enrolment:
     def _draft(self, body: EnrolBody, csr: Csr) -> Draft:
         wanted = read_permissions(body.permissions) if body.permissions is not None else self._default
         known = self._registrar.store.get(csr.node_id)
-        revoked_at = known.revoked_at if known is not None else None
-        why = Why.NEW if known is None else Why.RETURN if revoked_at is not None else Why.REPAIR
+        revoked_at = self._registrar.revoked_at(csr.node_id)
+        why = Why.RETURN if revoked_at is not None else Why.NEW if known is None else Why.REPAIR
         public_key = encode_base64url(spki_der(csr.key))
         return Draft(csr.node_id, public_key, body.device.labels(), body.surface(), wanted, why, revoked_at)
 
@@ -220,7 +220,7 @@ class Enrolment:
 
     def _consume(self, code: CodeState, node_id: str) -> Permissions | None:
         now, known = datetime.now(UTC), self._registrar.store.get(node_id)
-        made_after = known.revoked_at if known is not None else None
+        made_after = self._registrar.revoked_at(node_id)
         granted = self._codes.bind(code.digest, node_id, now, made_after)
         if granted is None and known is None:
             return self._codes.unfinished(code.digest, node_id, now)
