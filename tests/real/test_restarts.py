@@ -17,18 +17,20 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.real]
 
 BACK_S = 15.0  # seconds within which nodes work again
+LONG_S = 90  # seconds that an invoke may take: longer than it takes to be back
 KILL_S = 1.0  # seconds that killing a process and noticing it may take on a busy machine
 
 
-async def _invoke(agent: Operator, node_id: str, key: str) -> dict[str, Any]:
-    params = {"nodeId": node_id, "command": "device.info", "params": {}, "idempotencyKey": key, "timeoutMs": 8_000}
-    answer: dict[str, Any] = await agent.request("node.invoke", params, timeout_s=20)
+async def _invoke(agent: Operator, node_id: str, key: str, timeout_s: int = 8) -> dict[str, Any]:
+    params: dict[str, Any] = {"nodeId": node_id, "command": "device.info", "params": {}, "idempotencyKey": key}
+    params["timeoutMs"] = timeout_s * 1000
+    answer: dict[str, Any] = await agent.request("node.invoke", params, timeout_s=timeout_s + 12)
     return answer
 
 
-async def _outcome(agent: Operator, node_id: str, key: str) -> str:
+async def _outcome(agent: Operator, node_id: str, key: str, timeout_s: int = 8) -> str:
     try:
-        return "ok" if (await _invoke(agent, node_id, key))["ok"] else "failed"
+        return "ok" if (await _invoke(agent, node_id, key, timeout_s))["ok"] else "failed"
     except OperatorError as exc:
         return exc.code
     except (ConnectionError, TimeoutError) as exc:
@@ -50,7 +52,7 @@ async def test_the_gateway_is_killed_in_mid_traffic(estate: Estate) -> None:
         node.silent.add("device.info")
         async with estate.operator() as agent:
             loop = asyncio.get_running_loop()
-            invokes = [loop.create_task(_outcome(agent, node_id, f"g-{n}")) for n in range(10)]
+            invokes = [loop.create_task(_outcome(agent, node_id, f"g-{n}", LONG_S)) for n in range(10)]
             await eventually(lambda: len(_asked(node)) >= 10, what="ten invokes at the phone")
             calls = await _calls_in_flight(estate, node)
             await estate.gateway.kill()
@@ -153,7 +155,7 @@ async def test_the_bridge_is_killed_in_mid_traffic(estate: Estate) -> None:
         node.silent.add("device.info")
         async with estate.operator() as agent:
             loop = asyncio.get_running_loop()
-            calls = [loop.create_task(_outcome(agent, node_id, f"b-{n}")) for n in range(10)]
+            calls = [loop.create_task(_outcome(agent, node_id, f"b-{n}", LONG_S)) for n in range(10)]
             await eventually(lambda: len(_asked(node)) >= 10, what="ten invokes at the phone")
             before = len(estate.tap.sent_up("agent.wait"))
             waiting = [loop.create_task(_own_call(node, f"no-run-{n}")) for n in range(5)]
