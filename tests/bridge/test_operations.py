@@ -165,13 +165,16 @@ async def test_what_does_not_wait_cannot_be_decided(bridge: House, verb: str) ->
         request_id = await waits(bridge)
         assert (await bridge.operations.deny(request_id)).to_json() == {"id": request_id}
         assert (await caller.read())["error"]["details"]["pauseReconnect"] is True
-    verbs = {"deny": bridge.operations.deny, "approve": lambda id: bridge.operations.approve(id, None, None)}
+    verbs: dict[str, Verb] = {
+        "deny": lambda operations, id: operations.deny(id),
+        "approve": lambda operations, id: operations.approve(id, None, None),
+    }
     for wrong in ("abcdef", "1"):
         with pytest.raises(UnknownId):
-            await verbs[verb](wrong)
+            await verbs[verb](bridge.operations, wrong)
     for decided in (request_id, request_id[:5]):
         with pytest.raises(AlreadyDecided, match="was turned down already"):
-            await verbs[verb](decided)
+            await verbs[verb](bridge.operations, decided)
         with pytest.raises(AlreadyDecided):
             await bridge.operations.request(decided)
     assert bridge.store.nodes == {}
