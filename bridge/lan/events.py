@@ -296,6 +296,7 @@ class Forward:
         allow: the decision that permits it.
         wait_s: seconds to wait for the answer; None: as long as the link lives.
         delay_s: seconds to wait before sending.
+        owed: whether it ends what the gateway has begun; such a request takes no place of the node's own calls.
     """
 
     link: Link
@@ -305,6 +306,7 @@ class Forward:
     allow: Allow
     wait_s: float | None = 30.0
     delay_s: float = 0.0
+    owed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

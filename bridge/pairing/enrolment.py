@@ -123,8 +123,8 @@ class Enrolment:
     def _draft(self, body: EnrolBody, csr: Csr) -> Draft:
         wanted = read_permissions(body.permissions) if body.permissions is not None else self._default
         known = self._registrar.store.get(csr.node_id)
-        revoked_at = known.revoked_at if known is not None else None
-        why = Why.NEW if known is None else Why.RETURN if revoked_at is not None else Why.REPAIR
+        revoked_at = self._registrar.revoked_at(csr.node_id)
+        why = Why.RETURN if revoked_at is not None else Why.NEW if known is None else Why.REPAIR
         public_key = encode_base64url(spki_der(csr.key))
         return Draft(csr.node_id, public_key, body.device.labels(), body.surface(), wanted, why, revoked_at)
 
@@ -210,8 +210,7 @@ class Enrolment:
             record = await self._registrar.pair(draft, granted, None, request_id=ceremony.id)
         except (StoreError, IdentityError) as exc:
             raise self._failed(exc) from exc
-        self._log.info("paired-by-code", node=record.node_id[:8], name=record.labels.display_name, code=code.id)
-        self._reception.came_in_otherwise(draft.node_id)
+        self._reception.came_in_by_code(record)
         self._tasks.spawn("ceremony-approved", self._give_back(ceremony.id))
         return True
 
@@ -221,7 +220,7 @@ class Enrolment:
 
     def _consume(self, code: CodeState, node_id: str) -> Permissions | None:
         now, known = datetime.now(UTC), self._registrar.store.get(node_id)
-        made_after = known.revoked_at if known is not None else None
+        made_after = self._registrar.revoked_at(node_id)
         granted = self._codes.bind(code.digest, node_id, now, made_after)
         if granted is None and known is None:
             return self._codes.unfinished(code.digest, node_id, now)
