@@ -126,6 +126,10 @@ class BridgeOperations:
             )
         return request
 
+    async def request(self, id: str) -> documents.PendingRequest:
+        """One pairing request that waits."""
+        return self._pending_row(self._request(id))
+
     async def approve(
         self, id: str, permissions: list[str] | None, name: str | None, code: str | None = None
     ) -> documents.Approval:

@@ -19,7 +19,8 @@ from certs.pair_file import Pair, PairFile
 from certs.pins import spki_hash
 from certs.vault import Vault
 
-IDENTITY = "bridge"
+IDENTITY = "bridge"  # what its files are called
+IDENTITY_FILE = f"{IDENTITY}.pem"
 NEXT = "bridge-next"
 
 

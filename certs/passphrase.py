@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from certs.errors import IdentityError, as_identity_error, from_backup
-from certs.private_files import read_private, write_private
+from certs.private_files import read_private, remove_private, write_private
 
 PASSPHRASE_FILE = "passphrase"  # noqa: S105 - a file name
 MAX_BYTES = 256  # more than any passphrase that this module writes
@@ -91,3 +91,8 @@ class FilePassphrase:
         with as_identity_error():
             write_private(self._file, passphrase)
         return passphrase
+
+    def remove(self) -> None:
+        """Remove the file, for another place keeps the passphrase now; IdentityError when it cannot be removed."""
+        with as_identity_error():
+            remove_private(self._file)

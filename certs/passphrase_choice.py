@@ -58,13 +58,29 @@ class ChosenPassphrase:
         """
         if self.load() is not None:
             raise IdentityError(self.where, "there is a passphrase already", from_backup(self._record))
-        account, passphrase = f"keys-{secrets.token_hex(8)}", new_passphrase()
+        account, passphrase = _new_account(), new_passphrase()
         if KeyringPassphrase(account, self._keychain).keep(passphrase):
             self._note(f"keyring {account}\n".encode("ascii"))
             return passphrase
         passphrase = self._file.create()
         self._note(_FILE)
         return passphrase
+
+    def settle(self) -> Place:
+        """Choose the place of a passphrase that came in a file, as with a backup; the place that keeps it now.
+
+        Once the keychain keeps it, the record is written and only then is the file removed, so a crash loses nothing.
+        """
+        passphrase = self._file.load()
+        if passphrase is None or self.place == "keyring":
+            return self.place
+        account = _new_account()
+        if not KeyringPassphrase(account, self._keychain).keep(passphrase):
+            self._note(_FILE)
+            return "file"
+        self._note(f"keyring {account}\n".encode("ascii"))
+        self._file.remove()
+        return "keyring"
 
     def _note(self, record: bytes) -> None:
         with as_identity_error():
@@ -83,3 +99,7 @@ class ChosenPassphrase:
             why = "it does not say where the passphrase of the bridge's keys is"
             raise IdentityError(str(self._record), why, from_backup(self._record))
         return KeyringPassphrase(entry[1].decode("ascii"), self._keychain)
+
+
+def _new_account() -> str:
+    return f"keys-{secrets.token_hex(8)}"

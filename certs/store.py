@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from certs.authority import ClientAuthority, build_authority_certificate
 from certs.errors import IdentityError, from_backup, lost_authority
-from certs.identity import BridgeIdentity, IdentityFiles
+from certs.identity import IDENTITY_FILE, BridgeIdentity, IdentityFiles
 from certs.issue import new_bridge_key
 from certs.pair_file import PairFile
 from certs.passphrase import PassphraseSource, Place
 from certs.passphrase_choice import ChosenPassphrase
-from certs.vault import KEY_BLOCK, Vault, pem_blocks
+from certs.vault import KEY_BLOCK, MAX_FILE_BYTES, Vault, pem_blocks
 
-__all__ = ["BridgeIdentity", "KeyFolder"]
+__all__ = ["IDENTITY_FILE", "MAX_FILE_BYTES", "BridgeIdentity", "KeyFolder"]
 
 AUTHORITY = "client-ca"
 

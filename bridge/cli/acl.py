@@ -22,7 +22,7 @@ def explain(
     ctx: typer.Context,
     node: Annotated[str, typer.Argument(metavar="NODE", help="Id of the node, or its beginning.")],
     method: Annotated[str, typer.Argument(metavar="METHOD", help="For example node.invoke or screen.navigate.")],
-    command: Annotated[str | None, typer.Argument(metavar="[COMMAND]", help="Of node.invoke: the command.")] = None,
+    command: Annotated[str | None, typer.Argument(metavar="COMMAND", help="Of node.invoke: the command.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the decision about a call, and the rule that makes it."""

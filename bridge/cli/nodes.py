@@ -14,7 +14,7 @@ from bridge.cli.invocation import AsJson, Invocation, invocation_of
 from bridge.cli.moments import ago
 from bridge.cli.output import SHORT_ID, advise, commands, fields, page, permission_lines, print_json, safe, table
 from bridge.cli.pairing import print_not_granted, print_withheld
-from bridge.cli.values import parse_permissions
+from bridge.cli.values import PERMISSIONS_HELP, parse_name, parse_permissions
 from bridge.control.documents import NodeDetail, NodeRow
 from bridge.control.operations import require_paired, select_nodes
 from bridge.control.requests import RevokeBody, require_id
@@ -56,9 +56,14 @@ def show(ctx: typer.Context, id: NodeId, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def rename(ctx: typer.Context, id: NodeId, name: Annotated[str, typer.Argument()], as_json: AsJson = False) -> None:
+def rename(
+    ctx: typer.Context,
+    id: NodeId,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
+    as_json: AsJson = False,
+) -> None:
     """Give a node another name."""
-    row = invocation_of(ctx).client().rename(id, name)
+    row = invocation_of(ctx).client().rename(id, parse_name(name))
     if as_json:
         print_json(row)
     else:
@@ -70,7 +75,8 @@ def permissions(
     ctx: typer.Context,
     id: NodeId,
     wanted: Annotated[
-        str | None, typer.Argument(metavar="[LIST]", help="The new ones, comma-separated, or none; else: show.")
+        str | None,
+        typer.Argument(metavar="LIST", help=f"The new ones, comma-separated, or none; else: show. {PERMISSIONS_HELP}"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -88,7 +94,7 @@ def permissions(
 @app.command()
 def revoke(
     ctx: typer.Context,
-    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Id of the node, or its beginning.")] = None,
+    id: Annotated[str | None, typer.Argument(metavar="ID", help="Id of the node, or its beginning.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Every node.")] = False,
     others: Annotated[str | None, typer.Option(metavar="ID", help="Every node except this one.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

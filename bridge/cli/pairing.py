@@ -23,7 +23,7 @@ from bridge.cli.output import (
     print_json,
     safe,
 )
-from bridge.cli.values import parse_code, parse_permissions
+from bridge.cli.values import PERMISSIONS_HELP, parse_code, parse_name, parse_permissions
 from bridge.control.client import ControlClient
 from bridge.control.documents import Approval, NodeDetail, PendingRequest
 from bridge.control.not_granted import not_granted
@@ -66,9 +66,10 @@ def approve(
     ctx: typer.Context,
     id: RequestId,
     permissions: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Grant these instead, comma-separated: screen,voice")
+        str | None,
+        typer.Option(metavar="LIST", help=f"Grant these instead, comma-separated: screen,voice. {PERMISSIONS_HELP}"),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call the node.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="What to call the node.")] = None,
     code: Annotated[
         str | None, typer.Option(metavar="DIGITS", help="The six digits that the device shows, if it shows any.")
     ] = None,
@@ -83,6 +84,7 @@ def approve(
     invocation = invocation_of(ctx)
     granted = None if permissions is None else parse_permissions(permissions)
     digits = None if code is None else parse_code(code)
+    name = None if name is None else parse_name(name)
     client = invocation.client()
     if yes or digits is not None:
         approval = client.approve(id, granted, name, digits)

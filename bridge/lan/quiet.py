@@ -17,6 +17,7 @@ class QuietHandler(web.RequestHandler):
     """aiohttp's HTTP protocol without words for strangers: an error is an empty answer."""
 
     on_breach: Callable[[Breach], None]
+    """Called when the frames of a WebSocket break the rules."""
 
     def set_parser(self, parser: WebSocketReader, data_received_cb: Callable[[], None] | None = None) -> None:
         """Puts the rules of frames before the reader of a WebSocket."""

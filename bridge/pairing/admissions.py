@@ -105,10 +105,9 @@ class Admissions:
     async def _pair_by_code(self, peer: Waiting, draft: Draft, permissions: Permissions) -> None:
         minted = {role: _mint() for role in Role}
         write = self._registrar.pair(draft, permissions, None, minted=minted.items())
-        if not await self._let_in(peer, write, minted, gone=CodeRefused()):
-            return
-        self._log.info("paired-by-code", node=draft.node_id[:8], name=draft.labels.display_name)
-        self._reception.came_in_otherwise(draft.node_id)
+        record = await self._let_in(peer, write, minted, gone=CodeRefused())
+        if record is not None:
+            self._reception.came_in_by_code(record)
 
     async def _let_in(
         self,
@@ -117,18 +116,18 @@ class Admissions:
         minted: dict[Role, tokens.MintedToken],
         *,
         gone: CodeRefused | AdmissionFailed,
-    ) -> bool:
+    ) -> NodeRecord | None:
         try:
             record = await write
         except (StoreError, IdentityError) as exc:
             self._failed(peer, exc)
-            return False
+            return None
         except _GoneError:
             peer.post(gone)
-            return False
+            return None
         issued = int(datetime.now(UTC).timestamp() * 1000)
         peer.post(Admitted(record, {role: token.text for role, token in minted.items()}, issued))
-        return True
+        return record
 
     def _failed(self, peer: Waiting, exc: Exception) -> None:
         self._log.error("store-failed", error=str(exc))

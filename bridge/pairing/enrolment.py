@@ -210,8 +210,7 @@ class Enrolment:
             record = await self._registrar.pair(draft, granted, None, request_id=ceremony.id)
         except (StoreError, IdentityError) as exc:
             raise self._failed(exc) from exc
-        self._log.info("paired-by-code", node=record.node_id[:8], name=record.labels.display_name, code=code.id)
-        self._reception.came_in_otherwise(draft.node_id)
+        self._reception.came_in_by_code(record)
         self._tasks.spawn("ceremony-approved", self._give_back(ceremony.id))
         return True
 

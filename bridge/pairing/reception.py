@@ -58,7 +58,14 @@ class WindowOpened:
     """A person invites devices."""
 
 
-DeskChange = Asked | Settled | WindowOpened
+@dataclass(frozen=True, slots=True)
+class PairedByCode:
+    """A one-time code let a device in: nobody was asked."""
+
+    record: NodeRecord
+
+
+DeskChange = Asked | Settled | WindowOpened | PairedByCode
 
 
 class Reception:
@@ -164,11 +171,13 @@ class Reception:
         if dropped is not None:
             self._settle(dropped, Outcome.ELSEWHERE)
 
-    def came_in_otherwise(self, node_id: str) -> None:
-        """A key is paired by a code: what it asked a person for is off the desk."""
-        dropped = self.desk.drop_key(node_id)
+    def came_in_by_code(self, record: NodeRecord) -> None:
+        """A key is paired by a code: what it asked a person for is off the desk, and a person is told."""
+        dropped = self.desk.drop_key(record.node_id)
         if dropped is not None:
             self._settle(dropped, Outcome.ELSEWHERE)
+        self._log.info("paired-by-code", node=record.node_id[:8], name=record.labels.display_name)
+        self._tell(PairedByCode(record))
 
     def expire(self) -> None:
         """Drops the requests whose clients have gone."""

@@ -10,14 +10,14 @@ from bridge.lan.events import FromGateway, LinkLost, SessionEvent
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
 from bridge.tasks import Tasks
-from bridge.upstream.channel import Channel, LinkDownError, keep_up
+from bridge.upstream.channel import Channel, LinkDownError, keep_up, note_dropped
 from bridge.upstream.secret import SecretError, SecretSource
 from bridge.upstream.surface import SurfaceApproval, SurfaceError, SurfaceState
 from gateway_client.connection import GatewayConnection
 from gateway_client.errors import ConnectRefusedError, GatewayError
 from gateway_client.frames import ErrorShape, Event, JsonObject, text_of
 from gateway_client.identity import DeviceIdentity
-from gateway_client.protocol import ConnectProfile
+from gateway_client.protocol import ConnectProfile, Dropped
 from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
 
 _REPLAYED = frozenset({"voicewake.changed", "voicewake.routing.changed"})
@@ -172,7 +172,7 @@ class NodeLink(Channel):
                 self._log.info("node-linked", commands=len(self.offer.commands))
                 settling = self._tasks.spawn("settle-surface", self._settle())
                 try:
-                    gone: GatewayError = await connection.run(self._on_event)
+                    gone: GatewayError = await connection.run(self._on_event, self._dropped)
                 finally:
                     settling.cancel()
         except ConnectRefusedError as exc:
@@ -229,6 +229,9 @@ class NodeLink(Channel):
         self.ready.set()
         if settled.withheld:
             self._log.info("commands-withheld", commands=list(settled.withheld))
+
+    def _dropped(self, dropped: Dropped) -> None:
+        note_dropped(self._log, dropped)
 
     def _on_event(self, event: Event) -> None:
         if event.event in _REPLAYED:

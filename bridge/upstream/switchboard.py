@@ -12,18 +12,28 @@ from bridge.tasks import Tasks
 from bridge.upstream.channel import LinkDownError
 from bridge.upstream.node_link import Attached, NodeLink
 from bridge.upstream.operator_link import OperatorLink
+from bridge.upstream.outcomes import InFlight
 from bridge.upstream.secret import SecretSource
 from bridge.upstream.surface import SurfaceApproval
 from certs.errors import IdentityError
 from certs.store import KeyFolder
-from gateway_client.errors import GatewayError, RequestTimeoutError, RequestTooLargeError, TooManyRequestsError
-from gateway_client.frames import Json, Response, object_of
+from gateway_client.errors import (
+    GatewayError,
+    RequestTimeoutError,
+    RequestTooLargeError,
+    TooManyRequestsError,
+    UnreadableAnswerError,
+)
+from gateway_client.frames import FrameFault, Json, Response, object_of
 from gateway_client.identity import DeviceIdentity
 
 # Calls of all phones that the gateway has not answered: half of what a connection holds, so that the bridge's own calls
 # always have room. A socket has at most 32 (lan.traffic); a call costs a task and its parameters.
 MAX_FORWARDED = 256
 MAX_FORWARDED_OF_NODE = 64
+# What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, and one
+# acknowledgement by the bridge. Its session sends no more than that.
+MAX_OWED = InFlight.LIMIT + 1
 LAST_WORDS_S = 2.0  # seconds for what a socket said just before it ended
 READY_S = 5.0  # seconds that a phone's first calls wait for its link
 LOOK_AGAIN_S = 15.0  # seconds between looks whether a withheld command has been allowed
@@ -52,7 +62,8 @@ class Switchboard:
         self._links: dict[str, tuple[NodeLink, asyncio.Task[None]]] = {}
         self._opening: dict[str, Peer] = {}
         self._opened = asyncio.Event()
-        self._forwards: dict[Peer, set[asyncio.Task[None]]] = {}
+        self._forwards: dict[Peer, dict[asyncio.Task[None], bool]] = {}
+        """What is under way for each socket, and whether it is owed."""
 
     def link(self, node_id: str) -> NodeLink | None:
         """Returns the link of a connected node."""
@@ -130,19 +141,24 @@ class Switchboard:
 
         What a socket asked for ends with it: an answer that nobody waits for keeps no place.
         """
-        own = sum(len(tasks) for other, tasks in self._forwards.items() if other.node_id == peer.node_id)
-        if own >= MAX_FORWARDED_OF_NODE or sum(map(len, self._forwards.values())) >= MAX_FORWARDED:
+        if not self._has_room(peer, command):
             self._tasks.spawn("forward", _post(peer, Unanswered(command.key, Fault.BUSY)))
             return
         task = self._tasks.spawn("forward", self._forward(peer, command))
-        owned = self._forwards.setdefault(peer, set())
-        owned.add(task)
+        self._forwards.setdefault(peer, {})[task] = command.owed
         task.add_done_callback(lambda done: self._disown(peer, done))
+
+    def _has_room(self, peer: Peer, command: Forward) -> bool:
+        if command.owed:
+            return sum(self._forwards.get(peer, {}).values()) < MAX_OWED
+        calls = [(other.node_id, list(tasks.values()).count(False)) for other, tasks in self._forwards.items()]
+        own = sum(count for node_id, count in calls if node_id == peer.node_id)
+        return own < MAX_FORWARDED_OF_NODE and sum(count for _, count in calls) < MAX_FORWARDED
 
     def _disown(self, peer: Peer, done: asyncio.Task[None]) -> None:
         owned = self._forwards.get(peer)
         if owned is not None:
-            owned.discard(done)
+            owned.pop(done, None)
             if not owned:
                 del self._forwards[peer]
 
@@ -250,6 +266,10 @@ def _fault(exc: LinkDownError | GatewayError) -> Fault:
             return Fault.TIMEOUT
         case RequestTooLargeError():
             return Fault.TOO_LARGE
+        case UnreadableAnswerError(fault=FrameFault.TOO_LARGE):
+            return Fault.ANSWER_TOO_LARGE
+        case UnreadableAnswerError():
+            return Fault.UNREADABLE
         case TooManyRequestsError():
             return Fault.BUSY
         case _:

@@ -1,4 +1,4 @@
-"""Attacks A1, A2, A9, A10, A16: on TLS itself, at both ports, by strangers."""
+"""Attacks A1, A2, A9, A10, A16: on TLS itself, at both ports, by bare."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks import strangers
+from tests.attacks import in_clear as bare
 from tests.attacks.early_data import can_send_early, send_early, session_of
 from tests.attacks.fortress import Fortress
-from tests.attacks.strangers import MARK, MARKED, in_clear, is_no_answer, logged, now_in
+from tests.attacks.in_clear import MARK, MARKED, in_clear, is_no_answer, logged, now_in
 from tests.bridge.lan.wire import client_context, peer
 from tests.support.scale import scale
 from tests.support.tls13 import (
@@ -47,7 +47,7 @@ def port(request: pytest.FixtureRequest, castle: Fortress) -> int:
 async def unmarked(castle: Fortress, port: int) -> AsyncIterator[bytes]:
     """Yield what leaves a mark when it is parsed; afterwards there must be none, and everything be well."""
     nodes = port == castle.node_port
-    mark, marked = (MARK, MARKED) if nodes else (strangers.APP_MARK, strangers.APP_MARKED)
+    mark, marked = (MARK, MARKED) if nodes else (bare.APP_MARK, bare.APP_MARKED)
     async with castle.unharmed():
         since = now_in(castle)
         yield mark
@@ -126,7 +126,7 @@ class TestA9BytesBeforeTls:
     async def test_and_a_reset(self, castle: Fortress, port: int) -> None:
         async with unmarked(castle, port) as mark:
             for _ in range(scale(2_000)):
-                await asyncio.to_thread(strangers.and_reset, port, mark)
+                await asyncio.to_thread(bare.and_reset, port, mark)
             assert is_no_answer(await in_clear(port, PLAIN_GET))  # what came before has been dealt with
 
     async def test_the_mark_is_one(self, castle: Fortress, port: int) -> None:
@@ -219,11 +219,11 @@ class TestA16AfterTheHandshake:
     async def test_a_flood_of_key_updates(self, castle: Fortress, port: int, requested: bool) -> None:
         async with castle.unharmed(), hand_made(port) as client:
             await client.shake_hands(Hello())
-            before = strangers.cpu_seconds(castle.bridge.pid)
+            before = bare.cpu_seconds(castle.bridge.pid)
             with pytest.raises((EOFError, ConnectionError)):
                 async with asyncio.timeout(SOON_S):
                     await _flood(client, requested=requested)
-            assert strangers.cpu_seconds(castle.bridge.pid) - before < 1.0
+            assert bare.cpu_seconds(castle.bridge.pid) - before < 1.0
 
 
 async def _shake_and_hear(client: HandMade, behind: bytes) -> None:

@@ -168,3 +168,27 @@ def test_it_is_made_once_only(path: Path) -> None:
         source.create()
     assert source.load() == made
     assert made.decode() not in f"{source!r} {source.where}"
+
+
+def test_a_passphrase_that_came_in_a_file_moves_into_a_keychain_that_keeps_it(path: Path) -> None:
+    made = KeyFolder(path, FilePassphrase(path)).load_or_create(HOST, now=NOW)
+    keychain = MemoryKeychain()
+    assert ChosenPassphrase(path, keychain).settle() == "keyring"
+    assert names(path) == ["bridge.pem", "bridge.pin", "passphrase-place"]
+    assert list(keychain.entries.values()) == [made.passphrase.decode()]
+    assert opened(path, keychain).load().pin == made.pin
+    assert ChosenPassphrase(path, keychain).settle() == "keyring"
+    assert len(keychain.entries) == 1
+
+
+@pytest.mark.parametrize("keychain", [RefusesToWrite(), Forgets(), ReturnsAnother(), LocksAfterWriting()])
+def test_a_passphrase_that_no_keychain_keeps_stays_in_its_file(path: Path, keychain: MemoryKeychain) -> None:
+    made = KeyFolder(path, FilePassphrase(path)).load_or_create(HOST, now=NOW)
+    assert ChosenPassphrase(path, keychain).settle() == "file"
+    assert (path / "passphrase-place").read_text() == "file\n"
+    assert opened(path, MemoryKeychain()).load().pin == made.pin
+
+
+def test_where_there_is_no_passphrase_there_is_nothing_to_settle(path: Path) -> None:
+    assert ChosenPassphrase(path, MemoryKeychain()).settle() == "file"
+    assert names(path) == []

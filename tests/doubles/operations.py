@@ -26,7 +26,7 @@ from bridge.control.documents import (
     TokenCounts,
 )
 from bridge.control.not_granted import not_granted
-from bridge.control.operations import resolve_prefix, select_nodes
+from bridge.control.operations import require_paired, resolve_prefix, select_nodes
 from bridge.control.requests import RevokeBody
 from bridge.errors import AlreadyDecided, UsageError, WrongCode
 from tests.doubles.certificate_operations import FakeCertificates
@@ -189,6 +189,7 @@ class FakeOperations:
     async def revoke(self, which: RevokeBody) -> list[Revocation]:
         self._called("revoke")
         paired = [each.node_id for each in self.rows.values() if each.state != "revoked"]
+        require_paired(which.ids or [], {each.node_id: each.state != "revoked" for each in self.rows.values()})
         chosen = select_nodes(which, paired)
         for each in chosen:
             self._keep(self.rows[each].model_copy(update={"state": "revoked"}))

@@ -18,6 +18,7 @@ from certs.private_files import PrivateFileError, write_private
 from certs.store import KeyFolder
 from tests.bridge.backup.homes import UPSTREAM_KEY, content, make_home
 from tests.bridge.pairing.samples import NOON, record
+from tests.certs.keychains import MemoryKeychain
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def test_everything_is_in_it_byte_for_byte(home: Path) -> None:
     write_private(home / "keys" / "what-comes-later.pem", b"a key of another version")
     held = collect(home)
     expected = content(home)
+    assert expected.pop("keys/passphrase-place") == b"file\n"
     assert held.members.keys() == expected.keys()
     assert {f"keys/node-{UPSTREAM_KEY}.pem", "keys/bridge.pem", "keys/bridge.pin", "keys/passphrase", "names.json",
             "bridge.toml", "policy.toml", FILE_NAME, "keys/client-ca.pem", "keys/client-ca.pin",
@@ -44,7 +46,6 @@ def test_everything_is_in_it_byte_for_byte(home: Path) -> None:
 
 def test_what_is_not_the_bridges_own_stays_out(home: Path) -> None:
     write_private(home / "keys" / ".bridge.pem.0011.new", b"being written")
-    write_private(home / "keys" / "passphrase-place", b"keyring")
     write_private(home / "keys" / "Old Key.pem", b"the user's own")
     write_private(home / "bridge.log", b"log")
     (home / "lock").touch()
@@ -54,6 +55,17 @@ def test_what_is_not_the_bridges_own_stays_out(home: Path) -> None:
         "keys/.bridge.pem.0011.new", "keys/passphrase-place", "keys/Old Key.pem", "bridge.log"
     }  # fmt: skip
     assert [note for note in held.notes if "Old Key.pem" in note]
+
+
+def test_a_passphrase_in_the_keychain_goes_in_and_the_note_of_its_place_does_not(tmp_path: Path) -> None:
+    keychain = MemoryKeychain()
+    identity = make_home(tmp_path / "home", keychain=keychain)
+    assert not (tmp_path / "home" / "keys" / "passphrase").exists()
+    held = collect(tmp_path / "home", keychain)
+    assert held.members["keys/passphrase"] == identity.passphrase
+    assert "keys/passphrase-place" not in held.members
+    with pytest.raises(IdentityError, match="keychain"):
+        collect(tmp_path / "home")  # the keychain of this test's machine answers nothing
 
 
 def test_a_key_that_a_node_needs_and_that_is_missing_is_told(home: Path) -> None:

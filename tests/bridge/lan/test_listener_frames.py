@@ -9,7 +9,6 @@ import pytest
 from bridge.lan.frame_rules import CONTROL_BURST
 from bridge.lan.listener import Deadlines
 from tests.bridge.lan.conftest import Serve
-from tests.bridge.lan.doors import door_of
 from tests.bridge.lan.frame_cases import OUT_OF_ORDER
 from tests.bridge.lan.guests import Guests, let_in
 from tests.bridge.lan.wire import CLOSE, CONTINUATION, PING, TEXT, UPGRADE, header, masked, peer
@@ -96,8 +95,8 @@ async def test_a_flood_of_pings_is_closed_and_answered_by_a_few_pongs_only(serve
 
 
 async def test_who_floods_and_does_not_read_is_cut_soon(serve: Serve) -> None:
-    guests, door = Guests(), door_of(8, 64)
-    async with serve(guests, door=door, deadlines=QUICK) as listener, peer(listener.port) as guest:
+    guests = Guests()
+    async with serve(guests, deadlines=QUICK) as listener, peer(listener.port) as guest:
         await let_in(guest)
         guest.writer.write(masked(PING, b"p" * 125) * 10_000)
         await eventually(lambda: not guests.inside, timeout_s=5.0)

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.lan.events import Answered, Fault, Forward, Link, LinkLost, Report, Unanswered
-from bridge.upstream.switchboard import MAX_FORWARDED_OF_NODE
+from bridge.upstream.switchboard import MAX_FORWARDED, MAX_FORWARDED_OF_NODE, MAX_OWED
 from gateway_client.frames import ErrorShape
 from tests.bridge.upstream.scripted import ScriptedGateway, Silence
 from tests.bridge.upstream.stage import Phone, Stage, embedded, forward, outcome, running, skills, staged
@@ -85,6 +85,27 @@ class TestBounds:
             stage.switchboard.forward(phone, agent(f"k{number}"))
         assert await outcome(stage, phone, agent("more"), QUICK_S) == Unanswered("more", Fault.BUSY)
         assert [told.key for told in phone.of(Unanswered)] == ["more"]
+
+    async def test_what_is_owed_to_the_gateway_finds_a_place_when_calls_find_none(self, stage: Stage) -> None:
+        _, phone = await stage.linked()
+        crowd = [Phone(f"{number:064x}") for number in range(3)]
+        for caller in (phone, *crowd):
+            for number in range(MAX_FORWARDED_OF_NODE):
+                stage.switchboard.forward(caller, agent(f"{caller.node_id}-{number}"))
+        assert MAX_FORWARDED == MAX_FORWARDED_OF_NODE * 4
+        assert await outcome(stage, phone, agent("more"), QUICK_S) == Unanswered("more", Fault.BUSY)
+        assert isinstance(await outcome(stage, phone, replace(skills("result"), owed=True), QUICK_S), Answered)
+
+    async def test_what_is_owed_has_a_bound_of_its_own_and_takes_no_place_of_calls(self, stage: Stage) -> None:
+        _, phone = await stage.linked()
+        slow = replace(skills("owed"), owed=True, delay_s=30.0)
+        for _ in range(MAX_OWED):
+            stage.switchboard.forward(phone, slow)
+        for number in range(100):
+            more = replace(slow, key=f"more{number}")
+            assert await outcome(stage, phone, more, QUICK_S) == Unanswered(more.key, Fault.BUSY)
+        assert isinstance(await outcome(stage, phone, forward("call", "node.list"), QUICK_S), Answered)
+        stage.switchboard.leave(phone)
 
     async def test_what_an_operator_socket_asked_for_ends_with_it_and_the_node_stays(self, stage: Stage) -> None:
         node, phone = await stage.linked()
