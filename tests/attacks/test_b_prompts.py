@@ -47,6 +47,10 @@ class Desk:
         await eventually(lambda: len(self.person.asked) >= times, what="a prompt")
         return self.person.asked[-1]
 
+    async def paired(self, node: Stranger) -> None:
+        """Wait until a node is paired."""
+        await eventually(lambda: node.node_id in self.bridge.store.nodes, what="paired")
+
 
 @asynccontextmanager
 async def desk_of(home: Path) -> AsyncIterator[Desk]:
@@ -107,7 +111,7 @@ class TestB10:
         assert {asked.id for asked in desk.person.asked} == {crowd[0].id}
         assert "trying at the same time" in " ".join(warnings(desk.person.asked[-1]))
         desk.person.say(Approve(crowd[0].code))
-        await eventually(lambda: crowd[0].node_id in desk.bridge.store.nodes, what="the first is paired")
+        await desk.paired(crowd[0])
         assert set(desk.bridge.store.nodes) == {crowd[0].node_id}
 
 
@@ -116,7 +120,7 @@ class TestB16:
 
     Guard: `why` and `revoked_at` taken at the reveal (`Enrolment._as_stored`, bridge/pairing/enrolment.py): with
     those of the beginning a node that began before it was revoked gets a prompt at once, which calls it paired.
-    Guard: `draft.revoked_at is not None` in `_require_not_denied` there: a revoked key asks without a person's invitation.
+    Guard: `draft.revoked_at is not None` in `_require_not_denied` there: a revoked key asks without being invited.
     """
 
     async def test_the_entry_of_a_paired_key_stays_until_the_approval(self, gate: Fortress) -> None:
@@ -167,7 +171,7 @@ class TestB16:
         await desk.prompt()
         await early.begin()
         desk.person.say(Approve(node.code))
-        await eventually(lambda: node.node_id in desk.bridge.store.nodes, what="paired")
+        await desk.paired(node)
         await early.reveal()
         assert (await desk.prompt(2)).why is Why.REPAIR
 
@@ -176,13 +180,13 @@ class TestB16:
         node = await Stranger(desk.port).asked()
         await desk.prompt()
         desk.person.say(Approve(node.code))
-        await eventually(lambda: node.node_id in desk.bridge.store.nodes, what="paired")
+        await desk.paired(node)
         return node
 
 
 NAMES = {
     "the same": ("Anna's iPhone", "Anna's iPhone"),
-    "Cyrillic": ("Аnnа's iРhоne", "Аnnа's iРhоne"),
+    "Cyrillic": ("\u0410nn\u0430's iPhone", "\u0410nn\u0430's iPhone"),
     "right to left": ("\u202eenohPi s'annA\u202c", "enohPi s'annA"),
     "zero width": ("An\u200bna's\u2060 iPhone\ufeff", "Anna's iPhone"),
     "control": ("Anna's\x1b[2J\x07 iPhone\x00", "Anna's[2J iPhone"),
@@ -222,7 +226,7 @@ class TestB19:
             prompt = await desk.prompt(times)
             assert prompt.key_fingerprint in full_text(prompt)
             desk.person.say(Approve(twin.code))
-            await eventually(lambda one=twin: one.node_id in desk.bridge.store.nodes, what="paired")
+            await desk.paired(twin)
         stored: dict[str, Any] = dict(desk.bridge.store.nodes)
         assert set(stored) == {twin.node_id for twin in twins}
         assert len({prompt.key_fingerprint for prompt in desk.person.asked}) == 2
