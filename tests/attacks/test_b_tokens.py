@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -12,43 +10,12 @@ import orjson
 import pytest
 
 from bridge.pairing.native_link import NativeLink
-from gateway_client.identity import decode_base64url, encode_base64url
+from gateway_client.identity import encode_base64url
+from tests.attacks.codes import expire, phone_of, redeemed, setup_code
 from tests.attacks.fortress import Fortress
 from tests.attacks.strangers import PAIRED, Answer, Stranger
-from tests.support.iphone import IPhone, Refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-HEARD = PAIRED | {"node.event", "device.pair.list", "device.pair.approve", "node.pair.approve"}
-
-
-def expire(castle: Fortress, code_id: str) -> None:
-    """Let a code's time be over."""
-    with closing(sqlite3.connect(castle.bridge.home / "bridge.sqlite3")) as database, database:
-        assert database.execute("UPDATE codes SET expires_at = 1 WHERE id = ?", (code_id,)).rowcount == 1
-
-
-async def setup_code(castle: Fortress, *permissions: str) -> tuple[str, str]:
-    """Make a setup code; return its id and its token."""
-    words = list(permissions) or ["device"]
-    made = await castle.bridge.ask(lambda: castle.bridge.client.mint_setup_code(words, None, 300, None))
-    token = str(orjson.loads(decode_base64url(made.setup_code, len(made.setup_code) * 3 // 4))["bootstrapToken"])
-    castle.secrets += [token, made.setup_code]
-    return made.id, token
-
-
-def phone_of(castle: Fortress) -> IPhone:
-    """Return an OpenClaw phone that nobody knows."""
-    return IPhone(castle.bridge.url, castle.bridge.pin)
-
-
-async def redeemed(phone: IPhone, token: str) -> dict[str, Any] | None:
-    """Present a setup code; return the error, None when the phone is in."""
-    try:
-        async with phone.socket("node", {"bootstrapToken": token}):
-            return None
-    except Refused as refused:
-        return refused.error
 
 
 class TestB12:
@@ -151,7 +118,7 @@ class TestB13:
         node = Stranger(gate.node_port)
         await node.begin(tokenId=link.token_id)
         opened = orjson.dumps({**node.opened, "id": "", "nonce": ""}).decode()
-        more = {} if proof is None else {"tokenProof": proof or node.proof_of(link)}
+        more: dict[str, Any] = {} if proof is None else {"tokenProof": proof or node.proof_of(link)}
         return opened, (await node.reveal(**more)).shape
 
     async def used(self, gate: Fortress) -> NativeLink:
@@ -193,7 +160,9 @@ class TestB13:
 
         async def guess(number: int) -> Answer:
             """Try one token."""
-            return await Stranger(gate.node_port, f"127.0.0.{number + 2}").redeem(replace(link, token=bytes([number] * 32)))
+            return await Stranger(gate.node_port, f"127.0.0.{number + 2}").redeem(
+                replace(link, token=bytes([number] * 32))
+            )
 
         async with gate.unharmed():
             answers = await asyncio.gather(*map(guess, range(40)))
