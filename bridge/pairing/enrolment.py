@@ -25,7 +25,6 @@ from bridge.pairing.codes import CodeStore
 from bridge.pairing.desk import DENIED_S, Draft, NativeProof, Why
 from bridge.pairing.enrolment_answers import BridgeFacts, EnrolmentRefused
 from bridge.pairing.enrolment_bodies import EnrolBody, RevealBody
-from bridge.pairing.grant import revoked_at
 from bridge.pairing.reception import DeskChange, Reception, Settled, WindowOpened
 from bridge.pairing.registrar import Registrar
 from bridge.pairing.setup_code import CodeState, may_bind, may_finish
@@ -218,7 +217,7 @@ class Enrolment:
             granted = await asyncio.to_thread(self._consume, code, draft.node_id)
             if granted is None or granted != draft.permissions:
                 raise self._token_refused(ceremony)
-            if revoked_at(self._registrar.store.get(draft.node_id)) is not None:
+            if self._registrar.revoked_at(draft.node_id) is not None:
                 return False
             record = await self._registrar.pair(draft, granted, None, request_id=ceremony.id)
         except (StoreError, IdentityError) as exc:
