@@ -8,7 +8,7 @@ NAT (RFC 6598), Teredo (RFC 4380) and 6to4 (RFC 3056).
 import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import ifaddr
 
@@ -138,6 +138,16 @@ def machine_addresses() -> list[InterfaceAddress]:
             address = ipaddress.ip_address(text.partition("%")[0])
             found.append(InterfaceAddress(adapter.name, adapter.index or 0, address, entry.network_prefix))
     return found
+
+
+def on_link_networks(present: Sequence[InterfaceAddress]) -> list[IPv6Network]:
+    """The IPv6 prefixes that the interfaces share with their neighbours, each once. No I/O.
+
+    A prefix shorter than 64 bits is no link but a mistake, and one of 128 has no neighbours (RFC 4291 section 2.5.4).
+    """
+    shared = (each for each in present if each.address.version == 6 and 64 <= each.prefix < 128)
+    networks = (IPv6Network((int(each.address), each.prefix), strict=False) for each in shared)
+    return list(dict.fromkeys(networks))
 
 
 def _addresses_of(host: str, present: Sequence[InterfaceAddress], allow_public: bool) -> Iterator[ListenAddress]:

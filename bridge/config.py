@@ -16,8 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
+PromptSetting = Literal["auto", "macos", "terminal", "none"]
 _MAX_NAME = 64  # characters of the bridge's name
 _MAX_HOSTS = 64  # entries of listen.hosts
+_MAX_PROMPT_S = 3600  # seconds; while one prompt is shown the next ones wait
+_MAX_CEREMONIES = 100  # a stranger's chance to hit the six digits is this many in a million per 10 minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,16 @@ class GatewayTable(_Table):
 
 
 class PairingTable(_Table):
-    """What a phone is granted."""
+    """How a phone gets in, and what it is granted."""
+
+    always_open: bool = True
+    """Whether devices may ask at any time, so that the prompt is the gate; else for 5 minutes after `pair`."""
+    prompt: PromptSetting = "auto"
+    """How a person is asked; `auto`: by a dialog on a Mac, and on the terminal when the bridge runs in one."""
+    prompt_timeout_s: Annotated[int, Field(gt=0, le=_MAX_PROMPT_S)] = 120
+    """Seconds for which one prompt is shown, 1 to 3600; the request outlives it."""
+    ceremonies_per_window: Annotated[int, Field(gt=0, le=_MAX_CEREMONIES)] = 10
+    """Native devices that may show a code within 10 minutes without being approved, 1 to 100."""
 
     default_profile: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+_-]{0,63}$")] = "voice+screen"
     """The profile that an approval grants unless it names another; it must be one that the policy knows."""
@@ -146,6 +158,10 @@ class DiscoveryTable(_Table):
 class LimitsTable(_Table):
     """What one peer may use up."""
 
+    handshakes_per_minute: Positive = 20
+    """Connections of one address within 60 seconds that may come to nothing: refused TLS, time-outs, bad proofs."""
+    pairings_per_minute: Positive = 3
+    """Pairing requests of one address within 60 seconds; a retry of the open one does not count."""
     refusals_per_minute: Positive = 20
     """Refused calls of one socket within 60 seconds after which it is closed."""
     penalty_s: Positive = 60
@@ -153,7 +169,7 @@ class LimitsTable(_Table):
     sockets_per_address: Positive = 8
     """Sockets of one address that have not authenticated."""
     sockets_unauthenticated: Positive = 64
-    """Sockets of all addresses together that have not authenticated."""
+    """Sockets of all addresses together that have not authenticated; 32 of them, at most half, are for known ones."""
     frame_max_bytes: Positive = 26214400
     """Bytes of one message from a paired node."""
 
@@ -177,7 +193,7 @@ class Config(_Table):
     gateway: GatewayTable = GatewayTable()
     """The gateway behind the bridge."""
     pairing: PairingTable = PairingTable()
-    """What a phone is granted."""
+    """How a phone gets in, and what it is granted."""
     discovery: DiscoveryTable = DiscoveryTable()
     """Whether phones find the bridge by themselves."""
     limits: LimitsTable = LimitsTable()

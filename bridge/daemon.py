@@ -3,56 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
 
-from acl.model import Policy
-from acl.permissions import Permissions, profile
 from bridge import clock
 from bridge.addresses import ListenAddress, machine_addresses, select_addresses
+from bridge.certificate_desk import CertificateDesk
+from bridge.code_desk import CodeDesk
 from bridge.config import Config
 from bridge.control.api import ControlServer
 from bridge.daemon_lock import AlreadyRunningError, daemon_lock
 from bridge.discovery import Advertiser, DiscoveryState, DiscoveryStatus
-from bridge.discovery_names import load_names
-from bridge.discovery_records import DiscoveryNames, ServiceRecord, build_records
+from bridge.discovery_records import build_records
 from bridge.errors import BridgeError
 from bridge.hub import Hub
-from bridge.lan.admission import Challenge
-from bridge.lan.door import Door
-from bridge.lan.listener import Listener, Upgraded
-from bridge.lan.relay import BUFFER_BYTES, Relay
-from bridge.lan.session import Session
-from bridge.lan.terms import Terms
 from bridge.log import Log, make_log
+from bridge.notices import Notices
 from bridge.operations import BridgeOperations
-from bridge.pairing.codes import CodeStore
-from bridge.pairing.database import FILE_NAME as DATABASE_NAME
+from bridge.pairing.approvers.choice import choose_approvers
+from bridge.pairing.approvers.panel import Panel
+from bridge.pairing.prompt_rules import PromptRules
 from bridge.pairing.reception import Reception
-from bridge.pairing.store import NodeStore, StoreError
+from bridge.pairing.store import StoreError
+from bridge.parts import Parts, build
+from bridge.prompting import Prompting
 from bridge.tasks import Tasks
-from bridge.upstream.operator_link import OperatorLink
-from bridge.upstream.secret import SecretReader, SecretSource
-from bridge.upstream.switchboard import Switchboard
-from certs.context import app_server_context, node_server_context
 from certs.errors import IdentityError
 from certs.private_files import PrivateFileError, private_folder
-from certs.store import BridgeIdentity, KeyFolder
 
 EXPIRE_EVERY_S = 5.0  # seconds between looks for requests whose clients have gone
-SWEEP_EVERY_S = 30.0  # seconds between tries to remove from the gateway what could not be removed before
+SWEEP_EVERY_S = 30.0  # seconds between tries to remove from the gateway, and to write, what could not be before
 GOODBYE_S = 1.0  # seconds for the last frames to reach the phones
-DATABASE = "bridge.sqlite3"
 CONTROL_SOCKET = "bridge.sock"
-KEYS = "keys"
 _REFUSALS = (AlreadyRunningError, BridgeError, StoreError, IdentityError, PrivateFileError, OSError, ValueError)
 
 
@@ -105,17 +92,10 @@ class Daemon:
             self._log.info("stopping")
 
     async def _start(self, stack: AsyncExitStack, tasks: Tasks) -> None:
-        default = profile(self._config.pairing.default_profile)
-        names = load_names(self._home, self._config.bridge.name)
-        store = NodeStore(self._home)
-        keys = KeyFolder(self._home / KEYS)
-        identity = self._identity(keys, names, paired=bool(store.nodes))
-        hub = self._make_hub(store, keys, default, tasks)
-        addresses = select_addresses(self._config.listen.hosts, machine_addresses(), self._config.listen.allow_public)
-        listeners = self._make_listeners(hub, identity, tasks)
-        for listener, port in zip(
-            listeners, (self._config.listen.node_port, self._config.listen.app_port), strict=True
-        ):
+        parts = await build(self._home, self._config, tasks, self._log)
+        hub, listen = parts.hub, self._config.listen
+        addresses = select_addresses(listen.hosts, machine_addresses(), listen.allow_public)
+        for listener, port in ((parts.nodes, listen.node_port), (parts.apps, listen.app_port)):
             await listener.start(addresses, port)
             stack.push_async_callback(listener.stop)
             self._log.info("listening", listener=listener.name, addresses=listener.addresses, port=listener.port)
@@ -123,76 +103,43 @@ class Daemon:
         operations = BridgeOperations(
             hub,
             self._config,
-            identity,
-            listeners=listeners,
+            parts.certificates,
+            listeners=(parts.nodes, parts.apps),
             discovery=self._discovery,
-            app_host=names.host,
+            codes=CodeDesk(
+                hub.reception,
+                hub.admissions.codes,
+                parts.certificates,
+                nodes=parts.nodes,
+                apps=parts.apps,
+                discovery=self._discovery,
+                host=parts.names.host,
+            ),
+            certs=CertificateDesk(
+                parts.certificates, parts.keys, hub.reception.store, host=parts.names.host, end_all=hub.end_all
+            ),
             started=clock.now(),
         )
         await stack.enter_async_context(ControlServer(self._home / CONTROL_SOCKET, operations))
+        self._ask_people(parts, tasks)
         tasks.spawn("operator-link", hub.switchboard.operator.run())
         tasks.spawn("expire-requests", _expire(hub.reception))
         tasks.spawn("watch-withheld", hub.switchboard.watch_withheld())
         tasks.spawn("sweep-stale", _sweep(hub))
         if self._config.discovery.enabled:
-            records = build_records(names, identity.pin, app_port=listeners[1].port, node_port=None)
-            tasks.spawn("advertiser", self._advertise(records, addresses))
+            tasks.spawn("advertiser", self._advertise(parts, addresses))
 
-    def _identity(self, keys: KeyFolder, names: DiscoveryNames, *, paired: bool) -> BridgeIdentity:
-        if keys.note is not None:
-            self._log.warning("keys-folder", note=keys.note)
-        identity = keys.load() if paired else keys.load_or_create(names.host, now=datetime.now(UTC))
-        if identity.created:
-            self._log.info("identity-created", pin=identity.pin)
-        return identity
-
-    def _make_hub(self, store: NodeStore, keys: KeyFolder, default: Permissions, tasks: Tasks) -> Hub:
-        gateway = self._config.gateway
-        secret = SecretSource(SecretReader(gateway, os.environ, Path.home()))
-        operator = OperatorLink(gateway.url, secret, self._log)
-        switchboard = Switchboard(operator, keys, secret=secret, tasks=tasks, log=self._log)
-        reception = Reception(store, CodeStore(self._home / DATABASE_NAME), keys, self._log)
-        return Hub(
-            reception,
-            switchboard,
-            policy=Policy(),
-            default_permissions=default,
-            penalty_s=self._config.limits.penalty_s,
-            refusals_per_minute=self._config.limits.refusals_per_minute,
-            tasks=tasks,
-            log=self._log,
-        )
-
-    def _make_listeners(self, hub: Hub, identity: BridgeIdentity, tasks: Tasks) -> tuple[Listener, Listener]:
-        limits = self._config.limits
-        terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, limits.refusals_per_minute, clock.now())
-        door = Door(limits.sockets_per_address, limits.sockets_unauthenticated)
-
-        async def serve_app(upgraded: Upgraded) -> None:
-            now = clock.now()
-            challenge = Challenge(secrets.token_urlsafe(24), now.wall_ms)
-            session = Session(hub, terms, secrets.token_hex(6), challenge, now)
-            await Relay(upgraded, session, hub, tasks, self._log).run()
-
-        nodes = Listener(
-            "nodes",
-            node_server_context(identity),
-            door,
-            None,
-            frame_max_bytes=limits.frame_max_bytes,
-            tasks=tasks,
-            log=self._log,
-        )
-        apps = Listener(
-            "apps",
-            app_server_context(identity),
-            door,
-            serve_app,
-            frame_max_bytes=limits.frame_max_bytes,
-            tasks=tasks,
-            log=self._log,
-        )
-        return nodes, apps
+    def _ask_people(self, parts: Parts, tasks: Tasks) -> None:
+        chosen = choose_approvers(self._config.pairing.prompt)
+        if chosen.problem is not None:
+            self._log.warning("no-prompts", why=chosen.problem)
+        if chosen.notifiers:
+            notices = Notices(chosen.notifiers, tasks, self._log)
+            parts.hub.reception.on_change(notices.on_desk)
+        if chosen.approvers:
+            panel, rules = Panel(chosen.approvers, self._log), PromptRules(self._config.pairing.prompt_timeout_s)
+            prompting = Prompting(parts.hub.reception, parts.certificates, panel, rules, self._log)
+            tasks.spawn("prompts", prompting.run())
 
     def _discovery(self) -> DiscoveryStatus:
         if self._advertiser is not None:
@@ -200,11 +147,17 @@ class Daemon:
         why = None if self._config.discovery.enabled else "switched off (discovery.enabled)"
         return DiscoveryStatus(DiscoveryState.OFF, why)
 
-    async def _advertise(self, records: Sequence[ServiceRecord], addresses: Sequence[ListenAddress]) -> None:
-        self._advertiser = Advertiser(records, addresses)
-        async with self._advertiser as advertiser:
-            self._log.info("discovery", state=advertiser.state.value, detail=advertiser.status.detail)
-            await asyncio.Event().wait()
+    async def _advertise(self, parts: Parts, addresses: Sequence[ListenAddress]) -> None:
+        changed = asyncio.Event()
+        parts.certificates.on_change(lambda _: changed.set())
+        while True:
+            changed.clear()
+            pin = parts.certificates.identity.pin
+            records = build_records(parts.names, pin, app_port=parts.apps.port, node_port=parts.nodes.port)
+            self._advertiser = Advertiser(records, addresses)
+            async with self._advertiser as advertiser:
+                self._log.info("discovery", state=advertiser.state.value, detail=advertiser.status.detail)
+                await changed.wait()  # the records name the certificate
 
 
 async def _expire(reception: Reception) -> None:
@@ -216,6 +169,7 @@ async def _expire(reception: Reception) -> None:
 async def _sweep(hub: Hub) -> None:
     while True:
         await asyncio.sleep(SWEEP_EVERY_S)
+        await hub.reception.catch_up()
         hub.sweep_stale()
 
 

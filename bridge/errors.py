@@ -9,6 +9,7 @@ BridgeError                 exit 1, HTTP 500    anything below; alone: the daemo
         AmbiguousId         exit 1, HTTP 409    a shortened id that fits several
         AlreadyDecided      exit 1, HTTP 409    the request was approved, denied or has expired
         NotAllowed          exit 1, HTTP 403    not for this caller, or not with these permissions
+            WrongCode       exit 1, HTTP 403    not the code that the device shows
 
 A class says what the caller may do about it; `code` is its stable name in the control API's JSON.
 """
@@ -113,6 +114,22 @@ class NotAllowed(RefusedError):
     http_status = 403
 
 
+class WrongCode(NotAllowed):
+    """What was typed is not the code that the device shows.
+
+    Attributes:
+        tries_left: how often it may still be tried, where that is known; 0: the request has ended.
+    """
+
+    default_code = "WRONG_CODE"
+
+    def __init__(
+        self, message: str, fix: str | None = None, *, code: str | None = None, tries_left: int | None = None
+    ) -> None:
+        super().__init__(message, fix, code=code)
+        self.tries_left = tries_left
+
+
 _CLASSES: tuple[type[_NamedError], ...] = (
     UsageError,
     DaemonNotRunning,
@@ -122,6 +139,7 @@ _CLASSES: tuple[type[_NamedError], ...] = (
     AmbiguousId,
     AlreadyDecided,
     NotAllowed,
+    WrongCode,
 )
 _BY_CODE = {each.default_code: each for each in _CLASSES}
 _BY_HTTP_STATUS: dict[int, type[_NamedError]] = {400: UsageError, 403: NotAllowed}

@@ -17,12 +17,14 @@ from bridge.lan.events import (
     Admit,
     Ended,
     FileRequest,
+    FilingFailed,
     Forward,
     FromGateway,
     Gap,
     Join,
     LinkLost,
     NoteRevocationTold,
+    NotFiled,
     Penalise,
     Redeem,
     Report,
@@ -30,6 +32,7 @@ from bridge.lan.events import (
 from bridge.lan.relay import IOS_FRAME_BYTES, REMOVED, Relay
 from bridge.lan.roster import Roster
 from bridge.log import Log
+from bridge.pairing.admissions import Admissions
 from bridge.pairing.reception import Reception
 from bridge.pairing.records import NodeRecord, Role
 from bridge.pairing.store import StoreError
@@ -50,7 +53,8 @@ class Hub:
     """See the module's text.
 
     Args:
-        reception: requests, codes, tokens, the store.
+        reception: requests that wait, and the store.
+        admissions: codes and tokens.
         switchboard: the gateway's side.
         policy: the policy in force.
         default_permissions: what a prompt proposes.
@@ -61,6 +65,7 @@ class Hub:
     def __init__(
         self,
         reception: Reception,
+        admissions: Admissions,
         switchboard: Switchboard,
         *,
         policy: Policy,
@@ -71,6 +76,7 @@ class Hub:
         log: Log,
     ) -> None:
         self.reception = reception
+        self.admissions = admissions
         self.switchboard = switchboard
         self.roster: Roster[Relay] = Roster()
         self.empty = asyncio.Event()
@@ -135,20 +141,26 @@ class Hub:
     # Where a session's commands go.
 
     def file_request(self, relay: Relay, command: FileRequest) -> None:
-        """Puts a pairing request on the desk."""
-        self.reception.file(relay, command.draft)
+        """Puts a pairing request on the desk, unless its address asks too often; a retry of the same costs nothing."""
+        retry = self.reception.desk.holds(command.draft)
+        wait_s = 0.0 if retry else relay.visit.ask(clock.now().mono)
+        if wait_s > 0:
+            self._log.info("pairing-throttled", address=relay.address, seconds=int(wait_s))
+            relay.post(FilingFailed(NotFiled.BUSY, int(wait_s * 1000)))
+        elif not self.reception.file(relay, command.draft):
+            relay.visit.unask()
 
     def redeem(self, relay: Relay, command: Redeem) -> None:
         """Tries a setup code."""
-        self._tasks.spawn("redeem", self.reception.redeem(relay, command))
+        self._tasks.spawn("redeem", self.admissions.redeem(relay, command))
 
     def admit(self, relay: Relay, command: Admit) -> None:
         """Writes down an admission."""
-        self._tasks.spawn("admit", self.reception.admit(relay, command))
+        self._tasks.spawn("admit", self.admissions.admit(relay, command))
 
     def note_revocation_told(self, command: NoteRevocationTold) -> None:
         """Remembers that a key was told of its revocation."""
-        self._tasks.spawn("note-told", self.reception.note_told(command.node_id, command.role))
+        self._tasks.spawn("note-told", self.admissions.note_told(command.node_id, command.role))
 
     def join(self, relay: Relay, command: Join) -> None:
         """The relay's peer is in: it takes the place of an older socket and gets its link."""
@@ -180,15 +192,17 @@ class Hub:
             self._log.error("store-failed", error=str(exc))
         relay = self.roster.node(node_id)
         if join.wider is None:
-            self.reception.desk.drop_wider(node_id)
+            self.reception.drop_wider(node_id)
         if join.wider is not None and relay is not None:
-            self.reception.file_wider(join.wider, relay.address)
+            self.reception.file_draft(join.wider, relay.address)
 
     def leave(self, relay: Relay) -> None:
         """The relay's socket has ended."""
         self.reception.forget(relay)
         node_id = relay.node_id
         if node_id is not None:
+            if self.reception.desk.awaits(node_id):
+                relay.visit.forgive()  # it comes again and again because it waits for a person
             self.roster.leave(node_id, relay)
             if not self.roster.everyone():
                 self.empty.set()
@@ -218,7 +232,7 @@ class Hub:
             known = relay.admitted
             if record.revoked_at is not None:
                 relay.post(Ended(REMOVED, "device removed"))
-            elif known is not None and (known.permissions, known.declared) != (record.permissions, record.declared):
+            elif known is not None and _terms_of(known) != _terms_of(record):
                 relay.post(Ended(RESTART, "permissions changed"))
         if record.revoked_at is not None:
             self.switchboard.close(record.node_id)
@@ -271,3 +285,8 @@ class Hub:
         """Says goodbye to every socket: the bridge stops and will be back."""
         for relay in self.roster.everyone():
             relay.post(Ended(RESTART, reason, restart=True))
+
+
+def _terms_of(record: NodeRecord) -> tuple[object, ...]:
+    """What an open socket was admitted by."""
+    return record.permissions, record.declared, record.security

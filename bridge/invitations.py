@@ -25,7 +25,7 @@ def granted(permissions: Sequence[str] | None, name: str | None) -> Permissions:
     try:
         return profile(name if name is not None else SETUP_PROFILE)
     except UnknownProfileError as exc:
-        raise UsageError(str(exc), f"Profiles: {', '.join(sorted(PROFILES))}") from exc
+        raise UsageError(f"{name!r} is no profile.", f"Profiles: {', '.join(PROFILES)}") from exc
 
 
 def url_for(addresses: Sequence[str], port: int, host_name: str | None, address: str | None) -> str:
@@ -40,6 +40,15 @@ def url_for(addresses: Sequence[str], port: int, host_name: str | None, address:
     Raises:
         NotAllowed: nothing listens there, or the port cannot stand in a setup code.
     """
+    return url_of(host_for(addresses, host_name, address), port)
+
+
+def host_for(addresses: Sequence[str], host_name: str | None, address: str | None) -> str:
+    """Returns the host that a code names; see `url_for`.
+
+    Raises:
+        NotAllowed: nothing listens there.
+    """
     bare = [text for text in addresses if "%" not in text]
     if address is not None and address not in bare:
         raise NotAllowed(
@@ -48,6 +57,15 @@ def url_for(addresses: Sequence[str], port: int, host_name: str | None, address:
     host = address or host_name or _best(bare)
     if host is None:
         raise NotAllowed("The bridge listens on no address that a code could name.", "Set listen.hosts in bridge.toml.")
+    return host
+
+
+def url_of(host: str, port: int) -> str:
+    """Returns the URL of a host and port, in the one form that setup codes take.
+
+    Raises:
+        NotAllowed: the port cannot stand in a setup code.
+    """
     try:
         return setup_url(host, port)
     except ValueError as exc:

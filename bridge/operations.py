@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Literal
+from datetime import UTC, datetime
 
 from acl.model import Subject
 from acl.permissions import read_permissions
-from bridge import __version__, clock, invitations
+from bridge import __version__, clock
+from bridge.certificate_desk import CertificateDesk
+from bridge.certificates import Certificates
+from bridge.code_desk import CodeDesk
 from bridge.config import Config
 from bridge.control import documents
 from bridge.control.advice import allow_line
-from bridge.control.operations import resolve_prefix, select_nodes
+from bridge.control.not_granted import not_granted
+from bridge.control.operations import require_paired, resolve_prefix, select_nodes
 from bridge.control.requests import RevokeBody
-from bridge.discovery import DiscoveryState, DiscoveryStatus
+from bridge.decisions import RecentDecisions
+from bridge.discovery import DiscoveryStatus
 from bridge.errors import AlreadyDecided, BridgeError, NotAllowed
 from bridge.explanations import explain_call
 from bridge.hub import Hub
 from bridge.lan.events import Instant
 from bridge.lan.listener import Listener
-from bridge.pairing.desk import KEPT_S, PairingRequest
-from bridge.pairing.records import NodeRecord, clean_label, key_fingerprint
-from bridge.pairing.setup_code import CODE_BYTES, SetupCode
+from bridge.pairing.desk import PairingRequest
+from bridge.pairing.records import NodeRecord, clean_label
 from bridge.pairing.store import StoreError
+from bridge.reports import NodeState, Presence, node_detail, node_row, pending_row
 from bridge.upstream.node_link import NodeLink
 from certs.errors import IdentityError
-from certs.store import BridgeIdentity
-from gateway_client.identity import encode_base64url
 
-NodeState = Literal["connected", "background", "offline", "revoked"]
+_SEE_PENDING = "See what waits: clawdis-bridge pending"
 SURFACE_WAIT_S = 12.0  # seconds that `approve` waits to be able to say what the gateway withholds
 
 
@@ -43,27 +44,32 @@ class BridgeOperations:
         hub: the running parts.
         listeners: the LAN ports.
         discovery: tells the advertiser's state.
-        app_host: what a setup code names as host when discovery is up; the name of the bridge on the LAN.
+        codes: invitations.
+        certs: the bridge's certificates.
     """
 
     def __init__(
         self,
         hub: Hub,
         config: Config,
-        identity: BridgeIdentity,
+        certificates: Certificates,
         *,
         listeners: Iterable[Listener],
         discovery: Callable[[], DiscoveryStatus],
-        app_host: str,
+        codes: CodeDesk,
+        certs: CertificateDesk,
         started: Instant,
     ) -> None:
         self._hub = hub
         self._config = config
-        self._identity = identity
+        self._certificates = certificates
         self._listeners = list(listeners)
         self._discovery = discovery
-        self._app_host = app_host
+        self.codes = codes
+        self.certs = certs
         self._started = started
+        self._decisions = RecentDecisions()
+        hub.reception.on_change(self._decisions.note)
 
     async def status(self) -> documents.Status:
         """The state of the daemon."""
@@ -83,8 +89,8 @@ class BridgeOperations:
             ),
             nodes=documents.NodeCounts(paired=len(self._paired()), connected=self._hub.roster.connected()),
             pending=len(self._hub.reception.desk.pending()),
-            pin=self._identity.pin,
-            spki=self._identity.spki,
+            pin=self._certificates.identity.pin,
+            spki=self._certificates.identity.spki,
             discovery=documents.DiscoveryReport(state=discovery.state.value, detail=discovery.detail),
             limits=limits,
         )
@@ -97,40 +103,33 @@ class BridgeOperations:
 
     def _pending_row(self, request: PairingRequest) -> documents.PendingRequest:
         now = clock.now()
-        draft = request.draft
-        return documents.PendingRequest(
-            id=request.id,
-            kind="openclaw",
-            display_name=draft.labels.display_name,
-            platform=draft.labels.platform,
-            device_family=draft.labels.device_family,
-            address=request.address,
-            permissions=sorted(draft.permissions),
-            commands=list(draft.declared.commands),
-            key_fingerprint=key_fingerprint(draft.node_id),
-            pin=self._identity.pin,
-            created_at=request.created_at,
-            expires_at=now.wall
-            + timedelta(seconds=KEPT_S if request.lasting else max(0.0, request.expires - now.mono)),
-            previously_revoked=draft.revoked_at is not None,
-        )
+        known = self._hub.reception.store.get(request.draft.node_id)
+        return pending_row(request, known, self._certificates.identity.pin, now.mono, now.wall)
 
     def _request(self, request_id: str) -> PairingRequest:
         desk = self._hub.reception.desk
-        request = desk.get(resolve_prefix(request_id, [request.id for request in desk.pending()]))
+        waiting = [request.id for request in desk.pending()]
+        if not any(each.startswith(request_id) for each in waiting):
+            ended = resolve_prefix(request_id, self._decisions.ids)
+            raise AlreadyDecided(f"The request {ended} {self._decisions.said(ended)}.", _SEE_PENDING)
+        request = desk.get(resolve_prefix(request_id, waiting))
         if request is None:
-            raise AlreadyDecided(
-                "This request has been decided or has expired.", "See what waits: clawdis-bridge pending"
-            )
+            raise AlreadyDecided("This request has been decided or has expired.", _SEE_PENDING)
         return request
 
-    async def approve(self, id: str, permissions: list[str] | None, name: str | None) -> documents.Approval:
+    async def request(self, id: str) -> documents.PendingRequest:
+        """One pairing request that waits."""
+        return self._pending_row(self._request(id))
+
+    async def approve(
+        self, id: str, permissions: list[str] | None, name: str | None, code: str | None = None
+    ) -> documents.Approval:
         """Pairs the device of a request, and waits a little to say what the gateway makes of it."""
         request = self._request(id)
         granted = read_permissions(permissions) if permissions is not None else None
         before = self._hub.switchboard.link(request.draft.node_id)
         try:
-            record = await self._hub.reception.approve(request, granted, name)
+            record = await self._hub.reception.approve(request, granted, name, code)
         except (StoreError, IdentityError) as exc:
             raise BridgeError("STORE", f"The approval could not be written down: {exc}") from exc
         withheld = await self._withheld_soon(record.node_id, before)
@@ -141,6 +140,7 @@ class BridgeOperations:
             security=record.security.value,
             withheld=withheld,
             allow_line=await self._allow_line(withheld),
+            not_granted=not_granted(record.declared.commands, record.permissions),
         )
 
     async def _withheld_soon(self, node_id: str, before: NodeLink | None) -> list[str]:
@@ -180,22 +180,18 @@ class BridgeOperations:
         return [self._row(record) for record in self._hub.reception.store.nodes.values()]
 
     def _row(self, record: NodeRecord) -> documents.NodeRow:
-        link = self._hub.switchboard.link(record.node_id)
-        surface = link.surface if link is not None else None
-        state = self._state(record)
-        is_in = state in {"connected", "background"}
-        return documents.NodeRow(
-            node_id=record.node_id,
-            display_name=record.labels.display_name,
-            platform=record.labels.platform,
-            security=record.security.value,
-            permissions=sorted(record.permissions),
-            state=state,
-            connected_at=self._hub.connected_at.get(record.node_id) if is_in else None,
-            last_seen_at=record.last_seen_at,
-            gateway_node_id=record.gateway_node_id,
-            withheld=list(surface.withheld) if surface is not None else [],
-            wants=list(record.wants),
+        return node_row(record, self._presence(record))
+
+    def _presence(self, record: NodeRecord) -> Presence:
+        node_id, switchboard = record.node_id, self._hub.switchboard
+        link, state = switchboard.link(node_id), self._state(record)
+        asks = (request.id for request in self._hub.reception.desk.pending() if request.draft.node_id == node_id)
+        return Presence(
+            state,
+            self._hub.connected_at.get(node_id) if state in {"connected", "background"} else None,
+            link.surface if link is not None else None,
+            switchboard.link_error(node_id) if state != "revoked" else None,
+            next(asks, None),
         )
 
     def _state(self, record: NodeRecord) -> NodeState:
@@ -209,15 +205,10 @@ class BridgeOperations:
     async def node(self, id: str) -> documents.NodeDetail:
         """Everything about one node."""
         record = self._record(id)
-        link = self._hub.switchboard.link(record.node_id)
-        surface = link.surface if link is not None else None
-        return documents.NodeDetail(
-            **dict(self._row(record)),
-            declared_commands=list(record.declared.commands),
-            effective_commands=sorted(surface.effective) if surface is not None else [],
-            tokens=documents.TokenCounts(node=len(record.node_tokens), operator=len(record.operator_tokens)),
-            allow_line=await self._allow_line(list(surface.withheld) if surface is not None else []),
-        )
+        presence = self._presence(record)
+        surface = presence.surface
+        line = await self._allow_line(list(surface.withheld) if surface is not None else [])
+        return node_detail(record, presence, line)
 
     async def _allow_line(self, withheld: list[str]) -> str | None:
         if not withheld:
@@ -227,7 +218,7 @@ class BridgeOperations:
         except ValueError:
             return None  # a name in the gateway's list that is not safe to paste
 
-    async def _change(self, node_id: str, update: dict[str, object]) -> documents.NodeRow:
+    async def _change(self, node_id: str, update: dict[str, object], *, takes_away: bool = False) -> documents.NodeRow:
         record = self._record(node_id)
         if record.revoked_at is not None:
             raise NotAllowed("This node is revoked.", "Pair it again: clawdis-bridge pair --qr")
@@ -236,9 +227,9 @@ class BridgeOperations:
             return (known or record).model_copy(update=update)
 
         try:
-            changed = await self._hub.reception.store.update(record.node_id, change)
+            changed = await self._hub.reception.store.update(record.node_id, change, takes_away=takes_away)
         except StoreError as exc:
-            raise BridgeError("STORE", f"The change could not be written down: {exc}") from exc
+            raise _unwritten("The change", exc, in_force=takes_away) from exc
         return self._row(changed)
 
     async def rename(self, id: str, name: str) -> documents.NodeRow:
@@ -249,51 +240,26 @@ class BridgeOperations:
 
     async def set_permissions(self, id: str, permissions: list[str]) -> documents.NodeRow:
         """Replaces what a node may do; it reconnects with it."""
-        return await self._change(id, {"permissions": tuple(sorted(read_permissions(permissions)))})
+        granted = read_permissions(permissions)
+        narrower = granted <= self._record(id).granted
+        return await self._change(id, {"permissions": tuple(sorted(granted))}, takes_away=narrower)
 
     async def revoke(self, which: RevokeBody) -> list[documents.Revocation]:
         """Ends the pairing of some nodes."""
+        if which.ids is not None:
+            known = self._hub.reception.store.nodes
+            require_paired(which.ids, {node_id: record.revoked_at is None for node_id, record in known.items()})
         revocations: list[documents.Revocation] = []
         for node_id in select_nodes(which, [record.node_id for record in self._paired()]):
             try:
                 record = await self._hub.reception.revoke(node_id)
             except StoreError as exc:
-                raise BridgeError("STORE", f"The revocation could not be written down: {exc}") from exc
+                raise _unwritten("The revocation", exc, in_force=True) from exc
             when = record.revoked_at or datetime.now(UTC)
             revocations.append(documents.Revocation(node_id=node_id, revoked_at=when))
         return revocations
 
-    # Codes and questions.
-
-    async def mint_setup_code(
-        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
-    ) -> documents.SetupCode:
-        """Makes a one-time code; a person invites devices with it."""
-        apps = next(listener for listener in self._listeners if listener.name == "apps")
-        names = self._app_host if self._discovery().state is DiscoveryState.ON else None
-        now = datetime.now(UTC)
-        code = SetupCode(
-            secrets.token_hex(4),
-            encode_base64url(secrets.token_bytes(CODE_BYTES)),
-            invitations.url_for(apps.addresses, apps.port, names, address),
-            self._identity.pin,
-            invitations.granted(permissions, profile),
-            now + timedelta(seconds=ttl_s),
-        )
-        try:
-            await asyncio.to_thread(self._hub.reception.codes.add, code, now)
-        except StoreError as exc:
-            raise BridgeError("STORE", f"The code could not be written down: {exc}") from exc
-        self._hub.reception.open_window()
-        return documents.SetupCode(
-            id=code.id,
-            setup_code=code.text(),
-            link=code.link(),
-            url=code.url,
-            permissions=sorted(code.permissions),
-            expires_at=code.expires_at,
-            pin=code.pin,
-        )
+    # Questions.
 
     async def explain(self, node: str, method: str, command: str | None) -> documents.Explanation:
         """What the policy decides about a call of a node, and which rule."""
@@ -302,3 +268,11 @@ class BridgeOperations:
             return documents.Explanation(decision="deny", rule="revoked", reason="the node is revoked")
         subject = Subject(record.node_id, record.granted, record.operator_scopes)
         return explain_call(self._hub.policy, subject, method, command)
+
+
+def _unwritten(what: str, exc: StoreError, *, in_force: bool) -> BridgeError:
+    """The error for something that the disk refused; what only takes away is in force all the same."""
+    if not in_force:
+        return BridgeError("STORE", f"{what} could not be written down: {exc}")
+    words = f"{what} is in force, but not written down: {exc}"
+    return BridgeError("STORE", words, "It is tried again every 30 seconds; until then, do not restart the bridge.")

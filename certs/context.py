@@ -6,8 +6,26 @@ TLS 1.3 only (RFC 8446), ALPN `http/1.1` only, no session tickets. Nothing is ta
 
 import ssl
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.client_files import ClientFiles
+from certs.frugal import FrugalContext
+from certs.identity import BridgeIdentity
 from certs.pins import normalise_pin, pin_of_der, same_pin
-from certs.store import BridgeIdentity
+from certs.spki_pin import PinnedContext, SpkiMismatch, SpkiPin
+
+__all__ = [
+    "ALPN",
+    "PinMismatch",
+    "SpkiMismatch",
+    "SpkiPin",
+    "app_server_context",
+    "node_client_context",
+    "node_server_context",
+    "pinned_client_context",
+    "require_pin",
+]
 
 ALPN = "http/1.1"  # RFC 7301; URLSession offers h2 first, which this listener does not speak
 
@@ -42,16 +60,25 @@ def app_server_context(identity: BridgeIdentity) -> ssl.SSLContext:
     return _server_context(identity)
 
 
-def node_server_context(identity: BridgeIdentity) -> ssl.SSLContext:
-    """The server side of the node port: today the same as the app port's.
+def node_server_context(identity: BridgeIdentity, authority_certificate: x509.Certificate) -> ssl.SSLContext:
+    """The server side of the node port: a client certificate is requested, and only one of our authority is taken.
 
-    The step that adds the client CA adds `CERT_OPTIONAL` with `VERIFY_X509_STRICT` against that CA alone here;
-    until then a client certificate is neither requested nor seen, so nobody is authenticated by one.
+    Without one the handshake succeeds and nobody is authenticated (`getpeercert` tells None): that is for pairing.
+    With one that is expired, foreign, made for another purpose or signed by a leaf it fails, and OpenSSL's reason is
+    in the error's `verify_message`. What a good one says, and whether its key is paired, is for the caller to check.
+
+    Args:
+        identity: the bridge's.
+        authority_certificate: the client authority's; the only root, none of the system's.
 
     Raises:
         OSError: the identity's file has gone or changed since it was loaded (`ssl.SSLError` included).
     """
-    return _server_context(identity)
+    context = _server_context(identity)
+    context.load_verify_locations(cadata=authority_certificate.public_bytes(Encoding.DER))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # RFC 5280 to the letter: extensions, critical flags, key ids
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
 
 
 def pinned_client_context() -> ssl.SSLContext:
@@ -64,6 +91,29 @@ def pinned_client_context() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     _restrict(context)
+    return context
+
+
+def node_client_context(expect: SpkiPin, client: ClientFiles | None = None) -> ssl.SSLContext:
+    """The client side of a native node: its server is known by the key, which the handshake itself checks.
+
+    Whoever connects with this context (asyncio, uvloop, aiohttp, websockets) gets `SpkiMismatch`, or its own error
+    with that as the cause, before a byte of the application or the client's certificate is sent. It does not serve
+    blocking sockets. In TLS 1.3 a client that the server refuses learns it from its first read only.
+
+    Args:
+        expect: the key that the server must show; it remembers what was seen.
+        client: the node's key and certificate, shown to a server that asks; None: none is shown.
+
+    Raises:
+        OSError: the client's file is gone, damaged or encrypted with another passphrase (`ssl.SSLError` included).
+    """
+    context = PinnedContext(expect)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    _restrict(context)
+    if client is not None:
+        context.load_cert_chain(client.file, password=client.passphrase)
     return context
 
 
@@ -87,7 +137,7 @@ def require_pin(ssl_object: ssl.SSLObject | ssl.SSLSocket, pin: str) -> None:
 
 def _server_context(identity: BridgeIdentity) -> ssl.SSLContext:
     """What both server sides share."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = FrugalContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context)
     context.load_cert_chain(identity.file, password=identity.passphrase)
     context.verify_mode = ssl.CERT_NONE

@@ -38,3 +38,20 @@ def from_backup(file: Path) -> str:
     """The advice for one bad file of which a backup may hold a good copy."""
     quoted = shlex.quote(str(file))
     return f"Move it away and put back the copy of a backup: mv {quoted} {quoted}.bad"
+
+
+def lost_identity(folder: Path, file: Path) -> str:
+    """The advice when the bridge's identity, or what opens it, cannot be had without a backup."""
+    return (
+        f"Put {shlex.quote(str(file))} back from a backup; if there is none, begin anew with: "
+        f"rm -r {shlex.quote(str(folder))} (every phone must then forget this bridge and pair again)"
+    )
+
+
+def lost_authority(folder: Path, file: Path) -> str:
+    """The advice when the client authority cannot be had without a backup."""
+    both = " ".join(shlex.quote(str(folder / name)) for name in ("client-ca.pem", "client-ca.pin"))
+    return (
+        f"Put {shlex.quote(str(file))} back from a backup; if there is none, revoke every native node "
+        f"(clawdis-bridge nodes revoke ID), let the bridge make a new one with: rm -f {both}, and pair them again"
+    )

@@ -57,6 +57,32 @@ def build_bridge_certificate(key: ec.EllipticCurvePrivateKey, host: str, *, now:
     return builder.sign(key, hashes.SHA256())
 
 
+def key_usage(*, data: bool = False, certificates: bool = False) -> x509.KeyUsage:
+    """A KeyUsage of digitalSignature, keyCertSign, both or neither, and nothing else (4.2.1.3).
+
+    Args:
+        data: the key signs handshakes (digitalSignature).
+        certificates: the key signs certificates (keyCertSign).
+    """
+    return x509.KeyUsage(
+        digital_signature=data,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=certificates,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def require_utc(now: datetime) -> None:
+    """Raise ValueError unless `now` is an aware UTC time, the only kind that a certificate can say (4.1.2.5)."""
+    if now.utcoffset() != timedelta(0):
+        raise ValueError("the time of issue must be an aware UTC time")
+
+
 def _extensions(public_key: ec.EllipticCurvePublicKey, host: str) -> list[tuple[x509.ExtensionType, bool]]:
     """Every extension of the bridge certificate with its critical flag."""
     names: list[x509.GeneralName] = [
@@ -68,7 +94,7 @@ def _extensions(public_key: ec.EllipticCurvePublicKey, host: str) -> list[tuple[
         # An end entity, never an issuer: a stolen bridge key signs for nobody else (4.2.1.9).
         (x509.BasicConstraints(ca=False, path_length=None), True),
         # TLS 1.3 with ECDSA only signs; key agreement is ephemeral (4.2.1.3).
-        (_signing_only(), True),
+        (key_usage(data=True), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),  # 4.2.1.12
         # The subject is not empty, so the alternative name is not critical (4.2.1.6). No addresses: they change.
         (x509.SubjectAlternativeName(names), False),
@@ -77,26 +103,10 @@ def _extensions(public_key: ec.EllipticCurvePublicKey, host: str) -> list[tuple[
     ]
 
 
-def _signing_only() -> x509.KeyUsage:
-    """The bit digitalSignature and nothing else (4.2.1.3)."""
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
 def _require_inputs(key: ec.EllipticCurvePrivateKey, host: str, now: datetime) -> None:
     """Raise ValueError for a key, host or time that the builder must not sign."""
     if key.curve.name != ec.SECP256R1.name:
         raise ValueError(f"the bridge key is on {key.curve.name}; it must be on P-256")
     if len(host) > _MAX_HOST or not _LOCAL_HOST.fullmatch(host):
         raise ValueError(f"{host!r} is no host name of the form 'label.local' in lower case")
-    if now.utcoffset() != timedelta(0):
-        raise ValueError("the time of issue must be an aware UTC time")
+    require_utc(now)

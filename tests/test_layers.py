@@ -17,6 +17,7 @@ PRODUCT_RULES: list[Rule] = [
     layering.missing_docstring,
     layering.too_long,
     layering.makers_of_allow,
+    layering.makers_of_permit,
     layering.bare_excuses,
 ]
 TEST_RULES: list[Rule] = [layering.missing_docstring, layering.too_long, layering.bare_excuses]
@@ -91,6 +92,13 @@ def test_allow_made_elsewhere_is_caught(call: str) -> None:
     assert complaints(layering.makers_of_allow, "bridge/lan/session.py", f"x = {call}")
     assert complaints(layering.makers_of_allow, "acl/rules.py", f"x = {call}")
     assert not complaints(layering.makers_of_allow, "acl/engine.py", f"x = {call}")
+
+
+@pytest.mark.parametrize("call", ["LeafPermit(node_id, der)", "leaf.LeafPermit(node_id='x', spki_der=b'')"])
+def test_a_permit_made_elsewhere_is_caught(call: str) -> None:
+    assert complaints(layering.makers_of_permit, "bridge/lan/enrolment.py", f"x = {call}")
+    assert complaints(layering.makers_of_permit, "certs/leaf.py", f"x = {call}")
+    assert not complaints(layering.makers_of_permit, "bridge/pairing/issuing.py", f"x = {call}")
 
 
 # The marks are put together here, so that this file does not contain them as comments.

@@ -31,6 +31,7 @@ from bridge.control.requests import (
     NoBody,
     PairBody,
     RevokeBody,
+    RotateBody,
     first_problem,
     require_id,
 )
@@ -77,11 +78,15 @@ async def _change_node(operations: Operations, id: str, body: ChangeNodeBody) ->
 
 
 def _mint(operations: Operations, _id: str, body: PairBody) -> Awaitable[Document]:
-    return operations.mint_setup_code(body.permissions, body.profile, body.ttl_s, body.address)
+    return operations.codes.mint_setup_code(body.permissions, body.profile, body.ttl_s, body.address)
+
+
+def _mint_native(operations: Operations, _id: str, body: PairBody) -> Awaitable[Document]:
+    return operations.codes.mint_native_link(body.permissions, body.profile, body.ttl_s, body.address)
 
 
 def _approve(operations: Operations, id: str, body: ApproveBody) -> Awaitable[Document]:
-    return operations.approve(id, body.permissions, body.name)
+    return operations.approve(id, body.permissions, body.name, body.code)
 
 
 def _explain(operations: Operations, _id: str, body: ExplainBody) -> Awaitable[Document]:
@@ -91,6 +96,7 @@ def _explain(operations: Operations, _id: str, body: ExplainBody) -> Awaitable[D
 ROUTES: tuple[Route[Any], ...] = (
     Route("GET", "/v1/status", None, lambda operations, _id, _body: operations.status()),
     Route("GET", "/v1/pending", None, lambda operations, _id, _body: operations.pending()),
+    Route("GET", "/v1/pending/{id}", None, lambda operations, id, _body: operations.request(id)),
     Route("POST", "/v1/pending/{id}/approve", ApproveBody, _approve),
     Route("POST", "/v1/pending/{id}/deny", NoBody, lambda operations, id, _body: operations.deny(id)),
     Route("GET", "/v1/nodes", None, lambda operations, _id, _body: operations.nodes()),
@@ -98,6 +104,14 @@ ROUTES: tuple[Route[Any], ...] = (
     Route("PATCH", "/v1/nodes/{id}", ChangeNodeBody, _change_node),
     Route("POST", "/v1/nodes/revoke", RevokeBody, lambda operations, _id, body: operations.revoke(body)),
     Route("POST", "/v1/pair", PairBody, _mint),
+    Route("POST", "/v1/pair/native", PairBody, _mint_native),
+    Route("POST", "/v1/pair/open", NoBody, lambda operations, _id, _body: operations.codes.open_window()),
+    Route("GET", "/v1/tokens", None, lambda operations, _id, _body: operations.codes.tokens()),
+    Route("POST", "/v1/tokens/{id}/revoke", NoBody, lambda operations, id, _body: operations.codes.revoke_token(id)),
+    Route("GET", "/v1/certs", None, lambda operations, _id, _body: operations.certs.show()),
+    Route("POST", "/v1/certs/renew", NoBody, lambda operations, _id, _body: operations.certs.renew()),
+    Route("POST", "/v1/certs/rotate", RotateBody, lambda operations, _id, body: operations.certs.rotate(body.commit)),
+    Route("POST", "/v1/certs/reload", NoBody, lambda operations, _id, _body: operations.certs.reload()),
     Route("POST", "/v1/acl/explain", ExplainBody, _explain),
 )
 """Everything that local control can do."""

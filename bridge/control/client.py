@@ -16,14 +16,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from bridge.control.documents import (
     Approval,
+    Certificates,
     Denial,
     Explanation,
+    NativeInvitation,
     NodeDetail,
     NodeRow,
     PendingRequest,
     Revocation,
     SetupCode,
     Status,
+    TokenRow,
+    Window,
 )
 from bridge.control.peer import peer_uid
 from bridge.control.requests import (
@@ -34,6 +38,7 @@ from bridge.control.requests import (
     NoBody,
     PairBody,
     RevokeBody,
+    RotateBody,
     first_problem,
     require_id,
 )
@@ -78,9 +83,15 @@ class ControlClient:
         """The pairing requests that wait for a decision."""
         return self._ask(list[PendingRequest], "GET", "/v1/pending")
 
-    def approve(self, id: str, permissions: list[str] | None = None, name: str | None = None) -> Approval:
+    def request(self, id: str) -> PendingRequest:
+        """One pairing request that waits."""
+        return self._ask(PendingRequest, "GET", f"/v1/pending/{_segment(id)}")
+
+    def approve(
+        self, id: str, permissions: list[str] | None = None, name: str | None = None, code: str | None = None
+    ) -> Approval:
         """Pairs the device of a request."""
-        body = _body(ApproveBody, permissions=permissions, name=name)
+        body = _body(ApproveBody, permissions=permissions, name=name, code=code)
         return self._ask(Approval, "POST", f"/v1/pending/{_segment(id)}/approve", body)
 
     def deny(self, id: str) -> Denial:
@@ -115,6 +126,41 @@ class ControlClient:
         body = _body(PairBody, permissions=permissions, profile=profile, ttl_s=ttl_s, address=address)
         return self._ask(SetupCode, "POST", "/v1/pair", body)
 
+    def mint_native_link(
+        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
+    ) -> NativeInvitation:
+        """Makes a one-time link for a native node."""
+        body = _body(PairBody, permissions=permissions, profile=profile, ttl_s=ttl_s, address=address)
+        return self._ask(NativeInvitation, "POST", "/v1/pair/native", body)
+
+    def open_window(self) -> Window:
+        """Invites devices."""
+        return self._ask(Window, "POST", "/v1/pair/open", NoBody())
+
+    def tokens(self) -> list[TokenRow]:
+        """The one-time codes that are remembered."""
+        return self._ask(list[TokenRow], "GET", "/v1/tokens")
+
+    def revoke_token(self, id: str) -> TokenRow:
+        """Takes a code back."""
+        return self._ask(TokenRow, "POST", f"/v1/tokens/{_segment(id)}/revoke", NoBody())
+
+    def certs(self) -> Certificates:
+        """The bridge's certificates."""
+        return self._ask(Certificates, "GET", "/v1/certs")
+
+    def renew_certificate(self) -> Certificates:
+        """Makes a new certificate for the same key."""
+        return self._ask(Certificates, "POST", "/v1/certs/renew", NoBody())
+
+    def rotate_key(self, *, commit: bool) -> Certificates:
+        """Prepares the next key, or puts it into force."""
+        return self._ask(Certificates, "POST", "/v1/certs/rotate", _body(RotateBody, commit=commit))
+
+    def reload_certificates(self) -> Certificates:
+        """Has the files read again."""
+        return self._ask(Certificates, "POST", "/v1/certs/reload", NoBody())
+
     def explain(self, node: str, method: str, command: str | None = None) -> Explanation:
         """What the access policy decides about a call."""
         body = _body(ExplainBody, node=require_id(node), method=method, command=command)
@@ -136,7 +182,7 @@ class ControlClient:
     def _exchange(self, method: str, path: str, body: Body | None) -> tuple[int, bytes]:
         """One request and its answer, with every failure of the socket in our words."""
         require_short(self._path)
-        payload = None if body is None else body.model_dump_json(by_alias=True, exclude_none=True)
+        payload = None if body is None else body.model_dump_json(by_alias=True, exclude_none=True).encode("utf-8")
         headers = {} if payload is None else {"Content-Type": "application/json"}
         connection = _UnixConnection(self._path, self._timeout_s)
         try:

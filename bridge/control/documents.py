@@ -107,6 +107,13 @@ class PendingRequest(Document):
     created_at: Instant
     expires_at: Instant
     previously_revoked: bool = False
+    reason: Literal["new", "repair", "changed", "return", "wider"] = "new"
+    """`new`: a key that was never seen; `repair`: a paired one that lost its token; `changed`: a paired one whose
+    platform changed; `return`: a revoked one; `wider`: a paired node that offers more than it did."""
+    adds: list[str] = Field(default_factory=list)
+    """Commands that an approval adds to those the node has; of `wider` and `changed` requests."""
+    not_granted: dict[str, list[str]] = Field(default_factory=dict)
+    """Commands it offers that the permissions do not cover, by the permission they need."""
 
 
 class Approval(Document):
@@ -120,6 +127,8 @@ class Approval(Document):
     """Granted commands that the gateway does not let through."""
     allow_line: str | None = None
     """The command that makes the gateway let them through; None when nothing is withheld."""
+    not_granted: dict[str, list[str]] = Field(default_factory=dict)
+    """Commands it offers that the permissions do not cover, by the permission they need."""
 
 
 class Denial(Document):
@@ -161,6 +170,12 @@ class NodeDetail(NodeRow):
     tokens: TokenCounts
     allow_line: str | None = None
     """The command that makes the gateway let the withheld commands through; None when nothing is withheld."""
+    not_granted: dict[str, list[str]] = Field(default_factory=dict)
+    """Commands it offers that the permissions do not cover, by the permission they need."""
+    request: str | None = None
+    """Its pairing request that waits for a decision."""
+    link_error: str | None = None
+    """Why the bridge cannot stand for it at the gateway at the moment, and what to do."""
 
 
 class Revocation(Document):
@@ -183,9 +198,80 @@ class SetupCode(Document):
     pin: str
 
 
+class NativeInvitation(Document):
+    """A one-time link for a native node. Whoever presents it first is paired: its repr says nothing of it."""
+
+    id: str
+    link: str = Field(repr=False)
+    """`clawdis-bridge://pair#` and what the node needs."""
+    url: str
+    permissions: list[str]
+    expires_at: Instant
+    pin: str
+    spki: str
+
+
+class Window(Document):
+    """A person invites devices."""
+
+    open_until: Instant
+
+
+class TokenRow(Document):
+    """A one-time code that was made; never the code."""
+
+    id: str
+    kind: Literal["native", "openclaw"]
+    state: Literal["unused", "used", "expired", "revoked"]
+    permissions: list[str]
+    created_at: Instant
+    expires_at: Instant
+    used_by: str | None = None
+    """The node that used it."""
+
+
+class NodeCertificateRow(Document):
+    """The certificate of a native node."""
+
+    node_id: str
+    display_name: str
+    serial: str | None = None
+    """Hexadecimal; None: it has fetched none yet."""
+    not_after: Instant | None = None
+    knows_next: bool
+    """Whether it was told the bridge's next key."""
+
+
+class AuthorityReport(Document):
+    """What certificates of native nodes are issued with."""
+
+    spki: str
+    not_after: Instant
+
+
+class Certificates(Document):
+    """The bridge's certificates, and those of its native nodes."""
+
+    pin: str
+    spki: str
+    host: str
+    not_before: Instant
+    not_after: Instant
+    authority: AuthorityReport
+    next_spki: str | None = None
+    """SPKI hash of the key that will follow; None: no change of keys is prepared."""
+    passphrase_place: Literal["keyring", "file"]
+    """Where the passphrase of the private keys is kept."""
+    nodes: list[NodeCertificateRow] = Field(default_factory=list)
+    apps: int = 0
+    """OpenClaw clients that pin the certificate itself and lose the bridge when it changes."""
+
+
 class Explanation(Document):
     """What the access policy says of one call."""
 
     decision: Literal["allow", "deny"]
     rule: str
     reason: str
+    fix: str | None = None
+    """The command that would change the decision; None: there is none."""

@@ -2,25 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from bridge.control.documents import (
     Approval,
+    Certificates,
     Denial,
     Explanation,
+    NativeInvitation,
     NodeDetail,
     NodeRow,
     PendingRequest,
     Revocation,
     SetupCode,
     Status,
+    TokenRow,
+    Window,
 )
 from bridge.control.requests import SEE_IDS, RevokeBody
-from bridge.errors import AmbiguousId, UnknownId
+from bridge.errors import AlreadyDecided, AmbiguousId, UnknownId
 
 MIN_PREFIX = 4  # characters: 16 bits of a hexadecimal id, so that one typing slip rarely names another node
 _SHOWN = 12  # characters of an id in a message
+
+
+class CodeOperations(Protocol):
+    """Invitations: the window, and one-time codes."""
+
+    async def open_window(self) -> Window:
+        """A person invites devices: those that were turned down may ask again, and native enrolment opens."""
+
+    async def mint_setup_code(
+        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
+    ) -> SetupCode:
+        """Makes a one-time code.
+
+        Args:
+            permissions: what it grants; None: what `profile` names.
+            profile: a profile of the policy; None with None: the default of a setup code.
+            ttl_s: seconds for which it is valid.
+            address: IP address to put into the code; None: the bridge's name on the LAN.
+
+        Raises:
+            UsageError: there is no such profile.
+            NotAllowed: the app port is closed, or the address is not listened on.
+        """
+
+    async def mint_native_link(
+        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
+    ) -> NativeInvitation:
+        """Makes a one-time link for a native node; as `mint_setup_code`."""
+
+    async def tokens(self) -> list[TokenRow]:
+        """The one-time codes that are remembered, newest first."""
+
+    async def revoke_token(self, id: str) -> TokenRow:
+        """Takes a code back; raises `UnknownId` or `AmbiguousId`."""
+
+
+class CertificateOperations(Protocol):
+    """The bridge's own certificates."""
+
+    async def show(self) -> Certificates:
+        """What is in force, and what native nodes hold."""
+
+    async def renew(self) -> Certificates:
+        """Makes a new certificate for the same key; OpenClaw clients that pinned the old one are locked out."""
+
+    async def rotate(self, commit: bool) -> Certificates:
+        """Prepares the next key, or puts the prepared one into force; raises `NotAllowed` when none is prepared."""
+
+    async def reload(self) -> Certificates:
+        """Reads the files again; raises `RefusedError` when what is there cannot be used."""
 
 
 class Operations(Protocol):
@@ -29,21 +83,37 @@ class Operations(Protocol):
     A method that was cancelled may have taken effect: a caller that needs to know asks again.
     """
 
+    @property
+    def codes(self) -> CodeOperations:
+        """Invitations."""
+
+    @property
+    def certs(self) -> CertificateOperations:
+        """The bridge's own certificates."""
+
     async def status(self) -> Status:
         """The state of the daemon."""
 
     async def pending(self) -> list[PendingRequest]:
         """The pairing requests that wait for a decision, oldest first."""
 
-    async def approve(self, id: str, permissions: list[str] | None, name: str | None) -> Approval:
+    async def request(self, id: str) -> PendingRequest:
+        """One pairing request that waits; raises `UnknownId`, `AmbiguousId` or `AlreadyDecided`."""
+
+    async def approve(
+        self, id: str, permissions: list[str] | None, name: str | None, code: str | None = None
+    ) -> Approval:
         """Pairs the device of a request.
 
         Args:
             id: the request.
             permissions: what to grant; None: what the request shows.
             name: what to call the node; None: the name the device gave.
+            code: the six digits that a native node shows.
 
         Raises:
+            UsageError: a code is needed and missing, or there is none to compare with.
+            WrongCode: it is not the code that the device shows.
             UnknownId: no such request.
             AmbiguousId: several.
             AlreadyDecided: it was approved, denied or has expired.
@@ -65,22 +135,12 @@ class Operations(Protocol):
         """Replaces what a node may do; an empty list takes everything. Raises `UnknownId` or `AmbiguousId`."""
 
     async def revoke(self, which: RevokeBody) -> list[Revocation]:
-        """Ends the pairing of some nodes; see `select_nodes`. All or none: an unknown id revokes nothing."""
-
-    async def mint_setup_code(
-        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
-    ) -> SetupCode:
-        """Makes a one-time code.
-
-        Args:
-            permissions: what it grants; None: what `profile` names.
-            profile: a profile of the policy; None with None: the default of a setup code.
-            ttl_s: seconds for which it is valid.
-            address: IP address to put into the code; None: the bridge's name on the LAN.
+        """Ends the pairing of some nodes; see `select_nodes`. All or none: an unknown id revokes nothing.
 
         Raises:
-            UsageError: there is no such profile.
-            NotAllowed: the app port is closed, or the address is not listened on.
+            UnknownId: an id fits no node.
+            AmbiguousId: an id fits several.
+            AlreadyDecided: a node that was named is revoked already.
         """
 
     async def explain(self, node: str, method: str, command: str | None) -> Explanation:
@@ -134,6 +194,22 @@ def select_nodes(which: RevokeBody, node_ids: Iterable[str]) -> list[str]:
         kept = resolve_prefix(which.others, known)
         return [each for each in known if each != kept]
     return known
+
+
+def require_paired(ids: Iterable[str], paired: Mapping[str, bool]) -> None:
+    """Refuses ids of nodes that are revoked already, in words that tell them from ids that nobody has.
+
+    Args:
+        ids: as they were given.
+        paired: every known node, and whether it is paired.
+
+    Raises:
+        AlreadyDecided: one of them is revoked already.
+    """
+    in_force = [each for each, is_paired in paired.items() if is_paired]
+    for id in ids:
+        if not any(each.startswith(id) for each in in_force) and (whole := resolve_prefix(id, paired)):
+            raise AlreadyDecided(f"The node {whole[:_SHOWN]} is revoked already.", "See: clawdis-bridge nodes")
 
 
 def _listed(ids: list[str], prefix: str) -> str:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from acl.permissions import Permissions
 from bridge.lan import refusal
 from bridge.lan.connect import Auth, Connect
+from bridge.lan.directory import Directory
 from bridge.lan.refusal import Refusal
 from bridge.pairing.desk import DENIED_S, Draft, Why
 from bridge.pairing.records import NodeRecord, Role, Security, TokenEntry
@@ -131,6 +132,45 @@ def prove_key(connect: Connect, challenge: Challenge, now_ms: int) -> ProvenKey 
     return ProvenKey(device.id, encode_base64url(public_key))
 
 
+def prove(connect: Connect, challenge: Challenge, now_ms: int, certified: str | None) -> ProvenKey | Refusal:
+    """Finds out whose socket it is; where TLS proved a node, a `device` block may only name the same one (design §5).
+
+    Args:
+        connect: the parameters.
+        challenge: of this socket.
+        now_ms: our clock.
+        certified: the node that a client certificate proved; None: the device block has to prove one.
+    """
+    if certified is None:
+        return prove_key(connect, challenge, now_ms)
+    if connect.device is not None:
+        signed = prove_key(connect, challenge, now_ms)
+        if isinstance(signed, Refusal):
+            return signed
+        if signed.node_id != certified:
+            return refusal.device_auth("DEVICE_AUTH_DEVICE_ID_MISMATCH", "certificate and device name two nodes")
+    return ProvenKey(certified, "")
+
+
+def verdict_on(connect: Connect, key: ProvenKey, directory: Directory, wall: datetime, *, certified: bool) -> Verdict:
+    """Decides what a proven key gets, at either port; see `judge_certified` and `judge`."""
+    record = directory.record(key.node_id)
+    if certified:
+        return judge_certified(connect, key, record)
+    return judge(connect, key, record, directory.default_permissions, wall, directory.window_opened)
+
+
+def judge_certified(connect: Connect, key: ProvenKey, record: NodeRecord | None) -> Verdict:
+    """Decides what a node gets at the node port, whose key TLS has proved: the store decides, not the certificate."""
+    if record is None or record.revoked_at is not None:
+        return refusal.not_paired()
+    if record.security is not Security.MTLS:
+        return refusal.wrong_port("device key")
+    if _changed_class(connect, record):
+        return refusal.pairing_required(None, key.node_id, connect.role)
+    return Enter(None)
+
+
 def _signature_holds(connect: Connect, public_key: bytes, challenge: Challenge) -> bool:
     device = connect.device
     if device is None:
@@ -177,12 +217,18 @@ def judge(
     if record.revoked_at is not None:
         return _revoked(connect, key, draft, wall, window_opened, told=connect.role in record.revocation_told)
     if record.security is not Security.DEVICE_KEY:
-        return refusal.wrong_port()
+        return refusal.wrong_port("mutual TLS")
     if _changed_class(connect, record):
         return (
             AskPerson(draft) if connect.role is Role.NODE else refusal.pairing_required(None, key.node_id, "operator")
         )
     return _paired(connect.auth, connect.role, record, draft)
+
+
+def promised(connect: Connect | None) -> frozenset[Role]:
+    """Returns the roles that get a token when a held `connect` is approved; with a setup code, both (design §6)."""
+    both = connect is not None and connect.auth.bootstrap_token is not None
+    return frozenset(Role) if both else frozenset({Role.NODE})
 
 
 def _draft(connect: Connect, key: ProvenKey, record: NodeRecord | None, default: Permissions) -> Draft:

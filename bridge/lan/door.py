@@ -1,65 +1,188 @@
-"""Pure: who may open a socket before anything is known of it: places per address and in all (design §4).
+"""Pure: who may open a socket before anything is known of it: places and attempts (design §4, "The door").
 
-An address holds a place from the accepted TCP connection until hello-ok or the end of the socket.
+A connection takes one place, from the accepted TCP connection until hello-ok or its end, and one attempt. Attempts
+count outcomes: what an honest app does, seen from here, looks like trouble until it is over, so an attempt is given
+back when the connection turned out harmless and stays spent when it cost the bridge something for nothing. Nothing else
+is held against an address: penalties fall on keys.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv6Network
+
+from bridge.lan.budget import Attempt, Budget
+from bridge.lan.origin import Origin, origin_of, read_address
+
+KNOWN_S = 86_400.0  # seconds for which an address is known after a paired node came in from it
+MAX_KNOWN = 4_096  # known addresses, 150 bytes each; the one that was heard of longest ago is forgotten
+RESERVED = 32  # places that only known addresses may take; half of them all where those are fewer than 64
+MIN_WAIT_S = 1.0  # seconds that a client is told to wait at the least
+_ALL = "all"
 
 
-@dataclass(slots=True)
-class Door:
-    """Places for peers that have not authenticated.
+class TurnedAway(StrEnum):
+    """Why a connection is closed before a byte of it is read."""
+
+    FULL = "full"
+    """There is no place for it."""
+    OFTEN = "too-often"
+    """Its address has used up its attempts."""
+
+
+@dataclass(slots=True, eq=False)
+class Visit:
+    """One connection at the door, from accept to end.
 
     Attributes:
-        per_address: places of one address, as `door_key` counts them.
-        total: places of all addresses together; each costs at most the listener's pre-hello budget.
+        address: the peer's IP address.
+        known: whether a paired node came in from there lately.
     """
 
-    per_address: int
-    total: int
-    _held: dict[str, int] = field(default_factory=dict)
-    _count: int = 0
+    address: str
+    known: bool
+    _door: Door
+    _origin: Origin
+    _attempts: tuple[Attempt, ...]
+    _asked: Attempt | None = None
+    _left: bool = False
 
-    def enter(self, address: str) -> bool:
-        """Takes a place; returns False when there is none."""
-        key = door_key(address)
-        held = self._held.get(key, 0)
-        if held >= self.per_address or self._count >= self.total:
-            return False
-        self._held[key] = held + 1
-        self._count += 1
-        return True
+    def forgive(self) -> None:
+        """It turned out harmless: its attempt is given back, once."""
+        for attempt in self._attempts:
+            attempt.give_back()
 
-    def leave(self, address: str) -> None:
-        """Gives a place back. The caller does this once for each place."""
-        key = door_key(address)
-        held = self._held.get(key, 0)
-        if held == 0:
-            return
-        self._count -= 1
-        if held == 1:
-            del self._held[key]
-        else:
-            self._held[key] = held - 1
+    def leave(self) -> None:
+        """It needs its place no more, because it is in or over; only the first time counts."""
+        if not self._left:
+            self._left = True
+            self._door.free(self._origin, known=self.known)
+
+    def admit(self, now: float) -> None:
+        """A paired node proved itself: it is forgiven, leaves, and its address is known from now on."""
+        self.forgive()
+        self.leave()
+        self._door.remember(self.address, now)
+
+    def ask(self, now: float) -> float:
+        """Takes one of the address's pairing attempts.
+
+        Returns:
+            0.0, or the seconds to wait when there is none.
+        """
+        self._asked = self._door.ask(self._origin, now)
+        return 0.0 if self._asked is not None else max(MIN_WAIT_S, self._door.ask_after(self._origin, now))
+
+    def unask(self) -> None:
+        """Nobody had to be asked after all: the pairing attempt is given back."""
+        if self._asked is not None:
+            self._asked.give_back()
+            self._asked = None
+
+
+class Door:
+    """Places and attempts of peers that have not authenticated.
+
+    Args:
+        per_address: places of one address, as `origin` counts them.
+        total: places of all addresses together; each costs at most the listener's pre-hello budget.
+        handshakes: attempts of one address per minute that may come to nothing.
+        pairings: pairing requests of one address per minute.
+        on_link: the IPv6 prefixes that this machine's interfaces share with their neighbours.
+    """
+
+    def __init__(
+        self, per_address: int, total: int, handshakes: int, pairings: int, on_link: Sequence[IPv6Network] = ()
+    ) -> None:
+        self.per_address = per_address
+        self.total = total
+        self.strangers = total - min(RESERVED, total // 2)
+        self.per_group = max(1, self.strangers // 2)
+        self.on_link = tuple(on_link)
+        self._held: Counter[str] = Counter()
+        self._held_by_strangers = 0
+        self._known: dict[str, float] = {}
+        self._of_strangers = Budget(handshakes)
+        self._of_known = Budget(handshakes)
+        # Neighbours have 2^64 addresses each: together they fail as often as the addresses that fit in at a time.
+        self._of_groups = Budget(handshakes * self.per_group)
+        self._pairings = Budget(pairings)
 
     @property
     def count(self) -> int:
         """Places that are taken."""
-        return self._count
+        return self._held[_ALL]
+
+    def enter(self, address: str, now: float) -> Visit | TurnedAway:
+        """Takes a place and an attempt, or neither.
+
+        Args:
+            address: the peer's IP address as the socket tells it; nothing that the peer says changes it.
+            now: monotonic seconds.
+        """
+        parsed = read_address(address)
+        known = self._knows(str(parsed), now)
+        whose = Origin(f"known {parsed}") if known else origin_of(parsed, self.on_link)
+        if not self._has_place(whose, known=known):
+            return TurnedAway.FULL
+        attempts = self._spend(whose, now, known=known)
+        if attempts is None:
+            return TurnedAway.OFTEN
+        self._held.update(_counted(whose))
+        self._held_by_strangers += not known
+        return Visit(address, known, self, whose, attempts)
+
+    def _has_place(self, whose: Origin, *, known: bool) -> bool:
+        if self.count >= self.total or self._held[whose.key] >= self.per_address:
+            return False
+        if known:
+            return True
+        group_has = not whose.group or self._held[whose.group] < self.per_group
+        return group_has and self._held_by_strangers < self.strangers
+
+    def _spend(self, whose: Origin, now: float, *, known: bool) -> tuple[Attempt, ...] | None:
+        own = (self._of_known if known else self._of_strangers).spend(whose.key, now)
+        if own is None or not whose.group:
+            return None if own is None else (own,)
+        shared = self._of_groups.spend(whose.group, now)
+        if shared is None:
+            own.give_back()
+            return None
+        return own, shared
+
+    def free(self, whose: Origin, *, known: bool) -> None:
+        """Gives a place back; a visit does this once."""
+        self._held.subtract(_counted(whose))
+        self._held += Counter()  # keeps no zeros
+        self._held_by_strangers -= not known
+
+    def knows(self, address: str, now: float) -> bool:
+        """Tells whether a paired node came in from this very address in the last `KNOWN_S` seconds."""
+        return self._knows(str(read_address(address)), now)
+
+    def _knows(self, plain: str, now: float) -> bool:
+        seen = self._known.get(plain)
+        return seen is not None and now - seen < KNOWN_S
+
+    def remember(self, address: str, now: float) -> None:
+        """A paired node came in from this address."""
+        plain = str(read_address(address))
+        self._known.pop(plain, None)
+        while len(self._known) >= MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[plain] = now
+
+    def ask(self, whose: Origin, now: float) -> Attempt | None:
+        """Takes a pairing attempt."""
+        return self._pairings.spend(whose.key, now)
+
+    def ask_after(self, whose: Origin, now: float) -> float:
+        """Returns the seconds until there is a pairing attempt."""
+        return self._pairings.wait(whose.key, now)
 
 
-def door_key(address: str) -> str:
-    """Returns what an address is counted as: itself, an IPv4-mapped one's IPv4 address, or an IPv6 address's /64.
-
-    Link-local addresses count one by one: a /64 of them is everyone on the link.
-    """
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        if not parsed.is_loopback and not parsed.is_link_local:
-            return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+def _counted(whose: Origin) -> tuple[str, ...]:
+    return (_ALL, whose.key, whose.group) if whose.group else (_ALL, whose.key)

@@ -58,6 +58,8 @@ class NotFiled(StrEnum):
 
     BUSY = "busy"
     SILENCED = "silenced"
+    CLOSED = "closed"
+    """Nobody invites devices now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Outcome(StrEnum):
 
     APPROVED = "approved"
     DENIED = "denied"
+    EXPIRED = "expired"
+    """Its device has gone."""
     ELSEWHERE = "elsewhere"
     """A newer `connect` of the key has taken over, or the request was replaced."""
 

@@ -13,22 +13,50 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import WSMsgType, hdrs, web
 
+from bridge import clock
 from bridge.addresses import ListenAddress
-from bridge.lan.door import Door
+from bridge.lan.budget import Budget
+from bridge.lan.door import Door, TurnedAway, Visit
+from bridge.lan.frame_gate import cut
+from bridge.lan.frame_rules import Breach
+from bridge.lan.guest import Guest
+from bridge.lan.handshake import read_failure
 from bridge.lan.metered import MeteredProtocol
+from bridge.lan.quiet import QuietHandler, QuietServer, empty_answer, no_access
 from bridge.log import Log
 from bridge.tasks import Tasks
 
 BACKLOG = 64
 ACCEPT_RETRY_S = 1.0  # seconds to wait when the process has no file descriptor left
+TURNED_AWAY_LINES = 20  # lines of the log per minute about connections that the door turned away; the rest is debug
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ROOT = "/"
+_PLAIN = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})  # what apps ask before they open their socket
+
+PAIR = "/pair/v1/"
 
 Handler = Callable[["Upgraded"], Awaitable[None]]
+Judge = Callable[[bytes | None, str], Guest]
+"""From the client's certificate (DER, or None) and address to who that is."""
+Pages = Callable[[web.BaseRequest, Guest, MeteredProtocol], Awaitable[web.Response]]
+"""Answers what lies below `PAIR`; may give the connection more seconds, and tells the door what came of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodePort:
+    """What a port has that asks for client certificates.
+
+    Attributes:
+        judge: tells who comes.
+        pages: the routes that need no certificate.
+    """
+
+    judge: Judge
+    pages: Pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,44 +82,22 @@ class Upgraded:
 
     Attributes:
         socket: the open WebSocket; text messages come as bytes.
-        address: the peer's IP address.
-        promote: called once when the peer is in: its place at the door is free, its byte budget is lifted.
+        visit: the connection as the door sees it.
+        promote: called once when the peer is in: the door is told, its byte budget is lifted.
         abort: ends the connection without a close frame.
+        certified: the node that a client certificate proved; None at the app port.
     """
 
     socket: web.WebSocketResponse
-    address: str
+    visit: Visit
     promote: Callable[[], None]
     abort: Callable[[], None]
+    certified: str | None = None
 
-
-class QuietHandler(web.RequestHandler):
-    """aiohttp's HTTP protocol without words for strangers: an error is an empty answer."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answers a malformed request with its status and nothing else."""
-        self.force_close()
-        return _empty(status)
-
-
-class QuietServer(web.Server):
-    """Makes a `QuietHandler` for each connection."""
-
-    def __call__(self) -> web.RequestHandler:
-        """Returns the protocol of one connection."""
-        return QuietHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
-
-
-def _empty(status: int) -> web.Response:
-    response = web.Response(status=status, headers={hdrs.SERVER: "", hdrs.CONNECTION: "close"})
-    response.force_close()
-    return response
+    @property
+    def address(self) -> str:
+        """The peer's IP address."""
+        return self.visit.address
 
 
 class Listener:
@@ -101,7 +107,8 @@ class Listener:
         name: what `status` and logs call it.
         context: TLS.
         door: places for strangers, shared by all ports.
-        handler: runs one WebSocket until it ends; None: this port has no WebSocket yet and answers 404 to everything.
+        handler: runs one WebSocket until it ends.
+        node_port: of the port that asks for client certificates; None: the app port, where none is requested.
         frame_max_bytes: bytes of the largest WebSocket message.
         deadlines: how long a peer may take.
     """
@@ -111,8 +118,9 @@ class Listener:
         name: str,
         context: ssl.SSLContext,
         door: Door,
-        handler: Handler | None,
+        handler: Handler,
         *,
+        node_port: NodePort | None = None,
         frame_max_bytes: int,
         tasks: Tasks,
         log: Log,
@@ -124,6 +132,7 @@ class Listener:
         self._context = context
         self._door = door
         self._handler = handler
+        self._node_port = node_port
         self._frame_max_bytes = frame_max_bytes
         self._tasks = tasks
         self._log = log.bind(listener=name)
@@ -139,6 +148,11 @@ class Listener:
         )
         self._connections: dict[Any, MeteredProtocol] = {}
         self._sockets: list[socket.socket] = []
+        self._lines = Budget(TURNED_AWAY_LINES)
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Shakes hands with this context from now on; open connections stay."""
+        self._context = context
 
     async def start(self, addresses: Sequence[ListenAddress], port: int) -> None:
         """Binds all addresses and begins to accept.
@@ -189,14 +203,19 @@ class Listener:
                     await asyncio.sleep(ACCEPT_RETRY_S)
                 continue  # any other error is about a connection that has ended already
             ip = str(address[0])
-            if not self._door.enter(ip):
-                self._log.debug("door-full", address=ip)
+            visit = self._door.enter(ip, clock.now().mono)
+            if isinstance(visit, TurnedAway):
                 peer.close()
+                self._note_turned_away(ip, visit)
                 continue
-            self._tasks.spawn("handshake", self._shake_hands(peer, ip))
+            self._tasks.spawn("handshake", self._shake_hands(peer, visit))
 
-    async def _shake_hands(self, peer: socket.socket, ip: str) -> None:
-        metered = MeteredProtocol(self._server(), ip, lambda: self._forget(metered), self._deadlines.request_s)
+    def _note_turned_away(self, ip: str, why: TurnedAway) -> None:
+        note = self._log.info if self._lines.spend(self.name, clock.now().mono) else self._log.debug
+        note("turned-away", address=ip, why=why.value)
+
+    async def _shake_hands(self, peer: socket.socket, visit: Visit) -> None:
+        metered = MeteredProtocol(self._server(), visit, lambda: self._forget(metered), self._deadlines.request_s)
         self._connections[metered.inner] = metered
         try:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -208,45 +227,84 @@ class Listener:
                 ssl_shutdown_timeout=self._deadlines.shutdown_s,
             )
         except (OSError, TimeoutError) as exc:
-            # An app's first visits end here on purpose: connect-and-close, then a handshake that it aborts.
-            self._log.debug("tls-refused", address=ip, error=getattr(exc, "reason", None) or type(exc).__name__)
             peer.close()
+            self._note_failure(visit, exc)
         finally:
             if not metered.made:
                 self._forget(metered)
 
+    def _note_failure(self, visit: Visit, exc: OSError) -> None:
+        failure = read_failure(exc)
+        if failure.by_peer:  # an app's first visits end so on purpose: connect-and-close, then a handshake it aborts
+            visit.forgive()
+            self._log.debug("tls-aborted", address=visit.address, reason=failure.reason)
+        else:
+            self._log.info("tls-refused", address=visit.address, reason=failure.reason)
+
     def _forget(self, metered: MeteredProtocol) -> None:
         self._connections.pop(metered.inner, None)
-        if not metered.promoted:
-            self._door.leave(metered.address)
+        metered.visit.leave()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         metered = self._connections.get(request.protocol)
-        if metered is None or not _is_upgrade(request) or self._handler is None:
-            return _empty(404)
+        if metered is None:
+            return empty_answer(404)
+        guest = self._guest(request, metered.visit.address)
+        if guest.refused is not None:
+            self._log.info("certificate-refused", address=guest.address, why=guest.refused)
+            return no_access()
+        if self._node_port is not None and request.rel_url.raw_path.startswith(PAIR):
+            return empty_answer(403) if hdrs.ORIGIN in request.headers else await self._page(request, guest, metered)
+        if not _is_upgrade(request):
+            if request.method in _PLAIN:
+                metered.visit.forgive()
+            return empty_answer(404)
         if hdrs.ORIGIN in request.headers:
-            return _empty(403)
+            return empty_answer(403)
+        if self._node_port is not None and guest.node_id is None:
+            return no_access()
+        return await self._upgrade(request, metered, guest)
+
+    def _guest(self, request: web.BaseRequest, address: str) -> Guest:
+        if self._node_port is None:
+            return Guest(address)
+        tls = request.transport.get_extra_info("ssl_object") if request.transport is not None else None
+        if tls is None or tls.version() != "TLSv1.3" or tls.session_reused:
+            return Guest(address, refused="its TLS is not a full 1.3 handshake")
+        return self._node_port.judge(tls.getpeercert(binary_form=True), address)
+
+    async def _page(self, request: web.BaseRequest, guest: Guest, metered: MeteredProtocol) -> web.StreamResponse:
+        if self._node_port is None:
+            return empty_answer(404)
+        return await self._node_port.pages(request, guest, metered)
+
+    def _cut(self, socket_: web.WebSocketResponse, metered: MeteredProtocol, breach: Breach) -> None:
+        self._log.info("frames-refused", address=metered.visit.address, why=breach.reason)
+        self._tasks.spawn("cut", cut(socket_, breach, metered.abort, self._deadlines.shutdown_s))
+
+    async def _upgrade(self, request: web.BaseRequest, metered: MeteredProtocol, guest: Guest) -> web.StreamResponse:
         socket_ = web.WebSocketResponse(
             compress=False,
-            max_msg_size=self._frame_max_bytes,
+            max_msg_size=self._frame_max_bytes + 1,  # aiohttp refuses what is as long as this, not only what is longer
             heartbeat=self._deadlines.ping_s,
             decode_text=False,
             timeout=self._deadlines.shutdown_s,
         )
         socket_.headers[hdrs.SERVER] = ""
+        handler = cast("QuietHandler", request.protocol)  # `QuietServer` makes no other
+        handler.on_breach = lambda breach: self._cut(socket_, metered, breach)
         try:
             await socket_.prepare(request)
         except web.HTTPException as refused:
-            return _empty(refused.status)
+            return empty_answer(refused.status)
         metered.begin_socket()
 
         def promote() -> None:
-            if not metered.lost and not metered.promoted:  # else its place at the door is free already
-                metered.promote()
-                self._door.leave(metered.address)
+            metered.promote()
+            metered.visit.admit(clock.now().mono)
 
         with suppress(ConnectionError):
-            await self._handler(Upgraded(socket_, metered.address, promote, metered.abort))
+            await self._handler(Upgraded(socket_, metered.visit, promote, metered.abort, guest.node_id))
         return socket_
 
 

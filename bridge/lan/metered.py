@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from bridge.lan.door import Visit
+
 # A request head (8 KiB line, headers), the largest `connect` (64 KiB), early frames and pings. Times 64 places: 12 MiB.
 STRANGER_BYTES = 192 * 1024
 
@@ -19,17 +21,17 @@ class MeteredProtocol(asyncio.Protocol):
 
     Args:
         inner: aiohttp's protocol.
-        address: the peer's IP address.
+        visit: the connection as the door sees it.
         on_lost: called once when the connection has ended.
         deadline_s: seconds until the connection must be a WebSocket.
     """
 
-    def __init__(self, inner: asyncio.Protocol, address: str, on_lost: Callable[[], None], deadline_s: float) -> None:
+    def __init__(self, inner: asyncio.Protocol, visit: Visit, on_lost: Callable[[], None], deadline_s: float) -> None:
         self.inner = inner
-        self.address = address
+        self.visit = visit
         self.made = False
-        self.lost = False
         self.promoted = False
+        self._aborted = False
         self._on_lost = on_lost
         self._deadline_s = deadline_s
         self._left = STRANGER_BYTES
@@ -57,9 +59,10 @@ class MeteredProtocol(asyncio.Protocol):
         return self.inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Passes the end on."""
-        self.lost = True
+        """Passes the end on. A peer that saw the certificate and went without a word looked, and no more."""
         self._stop_timer()
+        if self._left == STRANGER_BYTES and not self._aborted:
+            self.visit.forgive()
         self.inner.connection_lost(exc)
         self._on_lost()
 
@@ -75,12 +78,19 @@ class MeteredProtocol(asyncio.Protocol):
         """The connection is a WebSocket: from here on the session's deadlines count."""
         self._stop_timer()
 
+    def extend(self, seconds: float) -> None:
+        """An answer may take this long: the deadline for becoming a WebSocket gives way to it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+
     def promote(self) -> None:
         """The peer is in: its frames are bounded by the session's terms."""
         self.promoted = True
 
     def abort(self) -> None:
         """Ends the connection at once."""
+        self._aborted = True
         self._stop_timer()
         if self._transport is not None:
             self._transport.abort()

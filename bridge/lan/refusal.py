@@ -112,13 +112,18 @@ def bootstrap_invalid() -> Refusal:
     )
 
 
-def wrong_port() -> Refusal:
+def wrong_port(proof: str) -> Refusal:
     """The key was paired with another kind of proof, which only the other port takes (design §5)."""
+    details: JsonObject = {"code": "DEVICE_AUTH_INVALID", "owner": "gateway"}
     return Refusal(
-        ErrorShape(
-            "NOT_PAIRED", "this key is paired for mutual TLS", {"code": "DEVICE_AUTH_INVALID", "owner": "gateway"}
-        )
+        ErrorShape("NOT_PAIRED", f"this key was paired to prove itself by {proof}: use the other port", details)
     )
+
+
+def not_paired() -> Refusal:
+    """A native node whose key is not in force: it has to enrol anew (design §5)."""
+    details: JsonObject = {"code": "NOT_PAIRED", "pauseReconnect": True, "owner": "gateway"}
+    return Refusal(ErrorShape("NOT_PAIRED", "this node is not paired", details))
 
 
 def busy(retry_after_ms: int) -> Refusal:
@@ -180,3 +185,21 @@ def pairing_denied(device_id: str, role: str) -> Refusal:
         "owner": "gateway",
     }
     return Refusal(ErrorShape("NOT_PAIRED", "pairing required: device was not approved", details))
+
+
+def pairing_closed(device_id: str, role: str) -> Refusal:
+    """Nobody invites devices now: the client comes again by itself, and shows what opens the door."""
+    details: JsonObject = {
+        "code": "PAIRING_REQUIRED",
+        "reason": "not-paired",
+        "deviceId": device_id,
+        "requestedRole": role,
+        "remediationHint": "Run clawdis-bridge pair on the Mac.",
+        "recommendedNextStep": "wait_then_retry",
+        "retryable": True,
+        "pauseReconnect": False,
+        "title": "Pairing is closed",
+        "userMessage": "Run `clawdis-bridge pair` on the Mac; this device then connects by itself.",
+        "owner": "gateway",
+    }
+    return Refusal(ErrorShape("NOT_PAIRED", "pairing required: the bridge takes no new devices now", details))

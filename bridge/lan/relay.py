@@ -90,6 +90,7 @@ class Relay:
 
     def __init__(self, upgraded: Upgraded, session: Session, rooms: Rooms, tasks: Tasks, log: Log) -> None:
         self.address = upgraded.address
+        self.visit = upgraded.visit
         self.session = session
         self._upgraded = upgraded
         self._rooms = rooms

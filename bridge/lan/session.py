@@ -77,6 +77,8 @@ class Session:
         terms: the listener's terms.
         connection_id: unique name of this socket.
         challenge: what `start` sends; good for one `connect`.
+        opened: when the socket was opened.
+        certified: the node that a client certificate proved; None at the app port.
         phase: where it is.
     """
 
@@ -85,6 +87,7 @@ class Session:
     connection_id: str
     challenge: Challenge
     opened: Instant
+    certified: str | None = None
     phase: Phase = Phase.AWAIT_CONNECT
     _connect: Connect | None = None
     _connect_id: str = ""
@@ -168,18 +171,14 @@ class Session:
         if protocol is None:
             return self._refused(refusal.protocol_mismatch(connect.min_protocol, connect.max_protocol), now)
         self._protocol = protocol
-        key = admission.prove_key(connect, self.challenge, now.wall_ms)
+        key = admission.prove(connect, self.challenge, now.wall_ms, self.certified)
         if isinstance(key, Refusal):
             return self._refused(key, now)
         self._node_id = key.node_id
         left = self.directory.penalty_left(key.node_id, now.mono)
         if left > 0:
             return self._refused(refusal.busy(max(1_000, int(left * 1000))), now)
-        directory = self.directory
-        record = directory.record(key.node_id)
-        verdict = admission.judge(
-            connect, key, record, directory.default_permissions, now.wall, directory.window_opened
-        )
+        verdict = admission.verdict_on(connect, key, self.directory, now.wall, certified=self.certified is not None)
         return self._on_verdict(verdict, key.node_id, connect, now)
 
     def _on_verdict(self, verdict: admission.Verdict, node_id: str, connect: Connect, now: Instant) -> list[Command]:
@@ -206,6 +205,8 @@ class Session:
                 return self._hold(request_id, now)
             case FilingFailed(why=NotFiled.BUSY, retry_after_ms=after):
                 return self._refused(refusal.busy(after), now)
+            case FilingFailed(why=NotFiled.CLOSED):
+                return self._refused(refusal.pairing_closed(self.node_id or "", self._role), now)
             case FilingFailed():
                 return self._refused(refusal.pairing_denied(self.node_id or "", self._role), now)
             case Decided(outcome=outcome):
@@ -233,10 +234,10 @@ class Session:
         node_id = self.node_id or ""
         match outcome:
             case Outcome.APPROVED:
-                return self._place(Admit(node_id, self._role, None, frozenset({Role.NODE})), now)
+                return self._place(Admit(node_id, self._role, None, admission.promised(self._connect)), now)
             case Outcome.DENIED:
                 return self._refused(refusal.pairing_denied(node_id, self._role), now)
-            case Outcome.ELSEWHERE:
+            case Outcome.ELSEWHERE | Outcome.EXPIRED:
                 return self._refused(refusal.pairing_required(self._request_id, node_id, self._role), now)
 
     def _enter(self, admitted: Admitted, now: Instant) -> list[Command]:

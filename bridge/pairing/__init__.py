@@ -1,5 +1,6 @@
 """Who may come in: requests a person decides, one-time codes, device tokens, and the store of paired nodes.
 
-`records`, `desk`, `grant`, `tokens`, `setup_code`, `hosts`, `native_link` and `transcript` are pure; `store` and `codes`
-are the files under them.
+The rules are pure (`records`, `desk`, `grant`, `tokens`, `setup_code`, `transcript`, `ceremony` ...); `store`, `codes`,
+`tombstones` and `ceremony_ledger` are the files under them; `registrar`, `reception`, `admissions`, `enrolment` and
+`issuing` bring the two together.
 """

@@ -7,19 +7,22 @@ address, too: a second key from an address waits until the first has been silent
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from acl.permissions import Permissions
 from bridge.pairing.records import Labels, Surface
+from bridge.pairing.transcript import short_code
 
 KEPT_S = 300.0  # seconds after the last retry; the gateway keeps its own requests as long (gateway-protocol §3.2)
 SILENT_S = 60.0  # seconds: the slowest client retries every 30 s, so twice that means it has gone
 DENIED_S = 900.0  # seconds during which a denied key asks nobody
 MAX_PENDING = 32  # requests of keys that are not in; about 10 KiB each at the largest, more than anyone would read
 MAX_DENIED = 1024  # keys remembered as denied, 100 bytes each; the oldest go first
+MAX_WRONG_CODES = 3  # tries to type what a native node shows; with one chance in a million each
 BUSY_RETRY_MS = 5_000  # milliseconds until a key that found the desk busy should try again
 
 
@@ -39,17 +42,29 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NativeProof:
+    """What a native node's request rests on.
+
+    Attributes:
+        transcript: the digest of its ceremony, from which both sides compute the short code; never shown.
+    """
+
+    transcript: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """What a client asks for, before it becomes a request.
 
     Attributes:
         node_id: the key's id.
-        public_key: the raw key, base64url.
+        public_key: the key, base64url, as the store keeps it.
         labels: what it says about itself, cleaned.
         declared: the surface it declares.
         permissions: what would be granted without a person's changes.
         why: what kind of request it is.
         revoked_at: when the key was revoked, if it ever was.
+        native: the ceremony of a native node; None for an OpenClaw client.
     """
 
     node_id: str
@@ -59,6 +74,7 @@ class Draft:
     permissions: Permissions
     why: Why = Why.NEW
     revoked_at: datetime | None = None
+    native: NativeProof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,7 @@ class PairingRequest:
         address: the peer's IP address, as text.
         created_at: aware UTC time of the first try.
         seen: monotonic seconds of the last try.
+        wrong_codes: how often something else was typed than what the device shows.
     """
 
     id: str
@@ -78,6 +95,7 @@ class PairingRequest:
     address: str
     created_at: datetime
     seen: float
+    wrong_codes: int = 0
 
     @property
     def lasting(self) -> bool:
@@ -88,6 +106,21 @@ class PairingRequest:
     def expires(self) -> float:
         """Monotonic seconds at which it ends unless the client tries again."""
         return self.seen + KEPT_S
+
+
+@dataclass(frozen=True, slots=True)
+class CodeVerdict:
+    """What became of a typed code.
+
+    Attributes:
+        right: the request may be approved.
+        tries_left: how often a wrong code may still be typed; at 0 the request has ended.
+        asked: whether there was a code to compare at all.
+    """
+
+    right: bool
+    tries_left: int = MAX_WRONG_CODES
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +164,9 @@ class Desk:
         self._pending: dict[str, PairingRequest] = {}
         self._denied: dict[str, float] = {}
 
-    def file(self, draft: Draft, address: str, now: float, wall: datetime) -> Filed | Busy | Silenced:
+    def file(
+        self, draft: Draft, address: str, now: float, wall: datetime, request_id: str | None = None
+    ) -> Filed | Busy | Silenced:
         """Files a request, or recognises a retry.
 
         Args:
@@ -139,8 +174,9 @@ class Desk:
             address: the peer's IP address.
             now: monotonic seconds.
             wall: aware UTC time.
+            request_id: the id that the request has already; None: it gets one.
         """
-        left = self._denied.get(draft.node_id, now) - now
+        left = self.silence_left(draft.node_id, now)
         if left > 0:
             return Silenced(left)
         mine = self._of_key(draft.node_id)
@@ -156,9 +192,37 @@ class Desk:
             return Busy()
         for one in ended:
             del self._pending[one.id]
-        request = PairingRequest(self._new_id(), draft, address, wall, now)
+        request = PairingRequest(request_id or self._new_id(), draft, address, wall, now)
         self._pending[request.id] = request
         return Filed(request, fresh=True, ended=ended)
+
+    def has_room(self, node_id: str, address: str, now: float) -> bool:
+        """Tells whether a request of a key from an address would be taken now."""
+        rival = self._of_address(address, node_id)
+        if rival is not None and now - rival.seen < SILENT_S:
+            return False
+        return rival is not None or self._of_key(node_id) is not None or self._strangers() < MAX_PENDING
+
+    def silence_left(self, node_id: str, now: float) -> float:
+        """Returns the seconds for which a denied key asks nobody."""
+        return max(0.0, self._denied.get(node_id, now) - now)
+
+    def try_code(self, request_id: str, code: str | None) -> CodeVerdict:
+        """Compares what a person typed with what this request's device shows, and with no other request's.
+
+        A request without a code needs none. The third wrong one ends the request.
+        """
+        request = self._pending.get(request_id)
+        native = request.draft.native if request is not None else None
+        if request is None or native is None or code is None:
+            return CodeVerdict(request is not None and native is None and code is None, asked=False)
+        if hmac.compare_digest(short_code(native.transcript).encode(), code.encode()):
+            return CodeVerdict(right=True)
+        tried = replace(request, wrong_codes=request.wrong_codes + 1)
+        self._pending[request_id] = tried
+        if tried.wrong_codes >= MAX_WRONG_CODES:
+            del self._pending[request_id]
+        return CodeVerdict(False, MAX_WRONG_CODES - tried.wrong_codes)
 
     def _strangers(self) -> int:
         return sum(not request.lasting for request in self._pending.values())
@@ -177,6 +241,16 @@ class Desk:
     def get(self, request_id: str) -> PairingRequest | None:
         """Returns the pending request of that exact id."""
         return self._pending.get(request_id)
+
+    def holds(self, draft: Draft) -> bool:
+        """Tells whether the key's pending request says the same: filing the draft is a retry."""
+        mine = self._of_key(draft.node_id)
+        return mine is not None and mine.draft == draft
+
+    def awaits(self, node_id: str) -> bool:
+        """Tells whether a key that is not in waits for a person."""
+        mine = self._of_key(node_id)
+        return mine is not None and not mine.lasting
 
     def take(self, request_id: str) -> PairingRequest | None:
         """Removes a request because it was approved; returns it, or None when it is not pending any more."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from acl.permissions import Permissions
-from bridge.pairing.desk import Draft
-from bridge.pairing.records import NodeRecord, Security, Surface, UpstreamIdentity, clean_label
+from bridge.pairing.desk import Draft, Why
+from bridge.pairing.records import Enrolment, NodeRecord, Security, Surface, UpstreamIdentity, clean_label
+from bridge.pairing.transcript import fetch_digest
 
 
 def revoked_at(record: NodeRecord | None) -> datetime | None:
@@ -21,10 +22,12 @@ def paired_record(
     known: NodeRecord | None,
     upstream: UpstreamIdentity,
     now: datetime,
+    request_id: str = "",
 ) -> NodeRecord:
     """Returns the record of a request that was granted.
 
-    A node that is paired already keeps its tokens; a revoked one keeps nothing but what has to be removed upstream.
+    A node that is paired already keeps its tokens, unless it now proves itself in another way; a revoked one keeps
+    nothing but what has to be removed upstream.
 
     Args:
         draft: the request, frozen.
@@ -33,6 +36,7 @@ def paired_record(
         known: what the store holds of the key.
         upstream: who stands for it at the gateway from now on.
         now: aware UTC time.
+        request_id: the request, under which a native node fetches its certificate.
     """
     alive = known if revoked_at(known) is None else None
     shown = alive.labels.display_name if alive is not None else draft.labels.display_name
@@ -40,19 +44,56 @@ def paired_record(
     stale = known.stale_upstream if known is not None else ()
     if alive is not None and alive.gateway_node_id != upstream.gateway_node_id:
         stale = (*stale, alive.upstream)
+    security = _security(draft, alive)
+    keeper = alive if alive is not None and alive.security is security and draft.native is None else None
     return NodeRecord(
         node_id=draft.node_id,
         public_key=draft.public_key,
-        security=Security.DEVICE_KEY,
+        security=security,
         labels=labels,
         permissions=tuple(sorted(permissions)),
         declared=Surface.model_validate(draft.declared),
-        node_tokens=alive.node_tokens if alive else (),
-        operator_tokens=alive.operator_tokens if alive else (),
-        token_due=alive.token_due if alive else False,
+        node_tokens=keeper.node_tokens if keeper else (),
+        operator_tokens=keeper.operator_tokens if keeper else (),
+        token_due=keeper.token_due if keeper else False,
+        enrolment=_enrolment(draft, request_id, now) or (keeper.enrolment if keeper else None),
+        certificate=keeper.certificate if keeper else None,
+        next_spki_told=keeper.next_spki_told if keeper else None,
         upstream_key=upstream.key_name,
         gateway_node_id=upstream.gateway_node_id,
         stale_upstream=stale,
         created_at=alive.created_at if alive else now,
         last_seen_at=alive.last_seen_at if alive else None,
     )
+
+
+def _security(draft: Draft, alive: NodeRecord | None) -> Security:
+    """How the node proves itself from now on; a paired node that only offers more goes on as it does."""
+    if draft.why is Why.WIDER and alive is not None:
+        return alive.security
+    return Security.DEVICE_KEY if draft.native is None else Security.MTLS
+
+
+def _enrolment(draft: Draft, request_id: str, now: datetime) -> Enrolment | None:
+    if draft.native is None:
+        return None
+    digest = fetch_digest(draft.native.transcript).hex()
+    return Enrolment(request_id=request_id, fetch_digest=digest, approved_at=now)
+
+
+def tombstone(known: NodeRecord, now: datetime) -> NodeRecord:
+    """Returns what is left of a pairing that a person ended; one that has ended already stays as it is."""
+    if known.revoked_at is not None:
+        return known
+    ended = {
+        "revoked_at": now,
+        "stale_upstream": (*known.stale_upstream, known.upstream),
+        "node_tokens": (),
+        "operator_tokens": (),
+        "token_due": False,
+        "revocation_told": (),
+        "wants": (),
+        "enrolment": None,
+        "certificate": None,
+    }
+    return known.model_copy(update=ended)

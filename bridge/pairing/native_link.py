@@ -23,7 +23,7 @@ TOKEN_BYTES = 32  # 256 random bits, 43 characters of base64url
 # Characters. The longest one made here: 22 of prefix, and 4/3 of 43 + 253 + 64 + 128 + 71 bytes, some 770.
 MAX_LINK_CHARS = 2048
 _BOUNDS = Bounds(max_bytes=MAX_LINK_CHARS, max_depth=1, max_items=32)  # seven members
-_ASCII = re.compile(r"[A-Za-z0-9_-]+")
+_UNPADDED = re.compile(r"[A-Za-z0-9_-]+")
 _SPKI = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z: the end of what datetime can say
@@ -125,7 +125,6 @@ def read_link(text: str, now: datetime) -> NativeLink:
 
 
 def _json(body: str) -> Json:
-    _require(_ASCII.fullmatch(body) is not None, "it is damaged")
     try:
         return parse_json(decode_base64url(body, len(body) * 3 // 4), _BOUNDS)
     except (BadKeyError, FrameError):
@@ -142,7 +141,7 @@ def _document(value: Json) -> _Document:
 
 
 def _token(text: str) -> bytes:
-    _require(_ASCII.fullmatch(text) is not None, "its token is damaged")
+    _require(_UNPADDED.fullmatch(text) is not None, "its token is damaged")
     try:
         return decode_base64url(text, TOKEN_BYTES)
     except BadKeyError:

@@ -107,7 +107,7 @@ class PromptRules:
 
     def knows(self, request_id: str) -> bool:
         """Tells whether this request is one of ours."""
-        return request_id in self._waiting or request_id in self._asked or self._shows(request_id)
+        return request_id in self._waiting or request_id in self._asked or bool(self._visible_as(request_id))
 
     def offer(self, candidate: Candidate, now: float) -> Sequence[Command]:
         """A request waits for a person. The retry of a known one changes nothing, unless the window is open by now."""
@@ -120,37 +120,41 @@ class PromptRules:
 
     def put_off(self, request_id: str, now: float) -> Sequence[Command]:
         """The visible prompt ended and nobody decided: its request stays pending and gets no other."""
-        if not self._shows(request_id):
+        visible = self._visible_as(request_id)
+        if visible is None:
             return ()
-        candidate = self._take_away(now)
-        self._asked[candidate.id] = candidate
-        self._note_bad_end(candidate, now)
+        self._asked[request_id] = visible.candidate
+        self._take_away(now)
+        self._note_bad_end(visible.candidate, now)
         return (Close(request_id), *self._next(now))
 
     def end(self, request_id: str, how: Ending, now: float) -> Sequence[Command]:
         """A request is pending no more, whoever decided it."""
         self._waiting.pop(request_id, None)
         self._asked.pop(request_id, None)
-        if not self._shows(request_id):
+        visible = self._visible_as(request_id)
+        if visible is None:
             return self._next(now)
-        candidate = self._take_away(now)
+        self._take_away(now)
         if how is not Ending.APPROVED:
-            self._note_bad_end(candidate, now)
+            self._note_bad_end(visible.candidate, now)
         return (Close(request_id), *self._next(now))
 
     def hold(self, request_id: str) -> None:
         """The person has answered and the answer is being carried out: the prompt does not time out meanwhile."""
-        if self._visible is not None and self._shows(request_id):
-            self._visible = replace(self._visible, held=True)
+        visible = self._visible_as(request_id)
+        if visible is not None:
+            self._visible = replace(visible, held=True)
 
     def ask_again(self, request_id: str, now: float) -> Sequence[Command]:
         """The answer could not be taken: the same prompt again, for as long as it had left."""
-        if self._visible is None or not self._shows(request_id):
+        visible = self._visible_as(request_id)
+        if visible is None:
             return ()
-        self._visible = replace(self._visible, held=False, warned=self._others() > 0)
-        if now >= self._visible.until:
+        self._visible = replace(visible, held=False, warned=self._others() > 0)
+        if now >= visible.until:
             return self.put_off(request_id, now)
-        return (Show(request_id, self._others(), self._visible.until),)
+        return (Show(request_id, self._others(), visible.until),)
 
     def open_window(self, now: float) -> Sequence[Command]:
         """A person invites devices: what ended badly is forgotten."""
@@ -191,16 +195,12 @@ class PromptRules:
     def _count(self) -> int:
         return len(self._waiting) + len(self._asked) + (self._visible is not None)
 
-    def _shows(self, request_id: str) -> bool:
-        return self._visible is not None and self._visible.candidate.id == request_id
+    def _visible_as(self, request_id: str) -> _Visible | None:
+        return self._visible if self._visible is not None and self._visible.candidate.id == request_id else None
 
-    def _take_away(self, now: float) -> Candidate:
-        if self._visible is None:
-            raise RuntimeError("nothing is visible")
-        candidate = self._visible.candidate
+    def _take_away(self, now: float) -> None:
         self._visible = None
         self._free_at = now + self._pause_s
-        return candidate
 
     def _note_bad_end(self, candidate: Candidate, now: float) -> None:
         if not candidate.code_less:

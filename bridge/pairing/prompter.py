@@ -75,6 +75,7 @@ class Prompter:
     """Asks about requests while `run` runs; what is offered before is shown then.
 
     All methods are called in the loop that `run` runs in. `end` may be called from inside `decide`.
+    Where there is nobody to ask, leave `run` out.
 
     Args:
         approver: who is asked, as a rule a `Panel`.
@@ -82,6 +83,7 @@ class Prompter:
         rules: which request is shown when.
         log: where it is noted what was shown and what came of it.
         now: monotonic seconds; None: the loop's clock.
+        decide_s: seconds for a decision to be carried out.
     """
 
     def __init__(
@@ -91,12 +93,15 @@ class Prompter:
         rules: PromptRules,
         log: Log,
         now: Callable[[], float] | None = None,
+        *,
+        decide_s: float = DECIDE_S,
     ) -> None:
         self._approver = approver
         self._decide = decide
         self._rules = rules
         self._log = log
         self._now = now or (lambda: clock.now().mono)
+        self._decide_s = decide_s
         self._prompts: dict[str, Prompt] = {}
         self._notices: dict[str, str] = {}
         self._wanted: Show | None = None
@@ -167,24 +172,28 @@ class Prompter:
             self._asking = None
         if self._asking is None and self._wanted is not None:
             self._asking = new = _Asking(self._wanted)
-            new.task = tasks.spawn("prompt", self._ask(new))
+            new.task = tasks.spawn("prompt", self._ask(new, self._question(new.show)))
             new.task.add_done_callback(lambda _: self._finished(new))
+
+    def _question(self, show: Show) -> Prompt:
+        return replace(
+            self._prompts[show.id],
+            others_waiting=show.others,
+            notice=self._notices.pop(show.id, ""),
+            timeout_s=max(0.0, show.until - self._now()),
+        )
 
     def _finished(self, asking: _Asking) -> None:
         if self._asking is asking:
             self._asking = None
         self._changed.set()
 
-    async def _ask(self, asking: _Asking) -> None:
+    async def _ask(self, asking: _Asking, prompt: Prompt) -> None:
         show = asking.show
-        prompt = replace(
-            self._prompts[show.id],
-            others_waiting=show.others,
-            notice=self._notices.pop(show.id, ""),
-            timeout_s=max(0.0, show.until - self._now()),
-        )
         self._log.info("prompt-shown", request=show.id, others=show.others)
         answer = await self._answer(prompt)
+        if self._wanted is None or self._wanted.id != show.id:
+            return  # it was decided elsewhere in the same moment
         asking.deciding = True
         match answer:
             case Approve(code=None) if not prompt.code_less:
@@ -228,7 +237,7 @@ class Prompter:
 
     async def _outcome(self, request_id: str, answer: Approve | Deny) -> Outcome:
         try:
-            async with asyncio.timeout(DECIDE_S):
+            async with asyncio.timeout(self._decide_s):
                 return await self._decide(request_id, answer)
         except TimeoutError:
             return NotDone(_NOT_IN_TIME)

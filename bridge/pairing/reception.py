@@ -1,46 +1,30 @@
-"""Where requests, codes and tokens meet the store: files requests, redeems codes, admits, approves, revokes.
+"""Where devices ask and a person decides: files requests, approves and denies them, opens the window.
 
-Whatever it promises is on disk first. The rules are those of `desk`, `tokens` and `setup_code`; this shell brings time,
-randomness and files to them.
+Whatever it promises is on disk first. The rules are those of `desk`; this shell brings time, randomness and the store
+to them, and tells whoever listens (prompts, the node that waits for its certificate) what became of a request.
 """
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Awaitable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from acl.permissions import Permissions
 from bridge import clock
-from bridge.errors import AlreadyDecided
-from bridge.lan.events import (
-    AdmissionFailed,
-    Admit,
-    Admitted,
-    CodeRefused,
-    Decided,
-    Filed,
-    FilingFailed,
-    NotFiled,
-    Outcome,
-    Redeem,
-    SessionEvent,
-)
+from bridge.errors import AlreadyDecided, UsageError, WrongCode
+from bridge.lan.events import Decided, Filed, FilingFailed, NotFiled, Outcome, SessionEvent
 from bridge.log import Log
-from bridge.pairing import desk, tokens
-from bridge.pairing.codes import CodeStore
+from bridge.pairing import desk
 from bridge.pairing.desk import Desk, Draft, PairingRequest, Why
-from bridge.pairing.grant import paired_record, revoked_at
-from bridge.pairing.records import NodeRecord, Role, UpstreamIdentity
-from bridge.pairing.store import NodeStore, StoreError
-from certs.errors import IdentityError
-from certs.store import KeyFolder
-from gateway_client.identity import DeviceIdentity
+from bridge.pairing.records import NodeRecord
+from bridge.pairing.registrar import Registrar
+from bridge.pairing.store import StoreError
 
+WINDOW = timedelta(minutes=5)  # for which a person opens pairing when it is not always open (design §6)
 _SEE_PENDING = "See what waits: clawdis-bridge pending"
-UPSTREAM_KEY_BYTES = 8  # random bytes in the name of an upstream key
 
 
 class Waiting(Protocol):
@@ -54,31 +38,89 @@ class Waiting(Protocol):
         """Gives the socket's session an event."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A person has to decide something new."""
+
+    request: PairingRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A request is on the desk no more."""
+
+    request: PairingRequest
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOpened:
+    """A person invites devices."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedByCode:
+    """A one-time code let a device in: nobody was asked."""
+
+    record: NodeRecord
+
+
+DeskChange = Asked | Settled | WindowOpened | PairedByCode
+
+
 class Reception:
     """See the module's text.
 
     Args:
-        store: the paired nodes.
-        codes: the setup codes.
-        keys: the upstream keys.
+        registrar: writes pairings down.
+        always_open: whether devices may ask at any time; else only for a while after a person opened the window.
     """
 
-    def __init__(self, store: NodeStore, codes: CodeStore, keys: KeyFolder, log: Log) -> None:
-        self.store = store
-        self.codes = codes
+    def __init__(self, registrar: Registrar, log: Log, *, always_open: bool = True) -> None:
+        self.store = registrar.store
         self.desk = Desk(new_request_id)
         self.window_opened: datetime | None = None
-        self._keys = keys
+        self._registrar = registrar
         self._log = log
+        self._always_open = always_open
         self._held: dict[str, Waiting] = {}
         self._deciding: set[str] = set()
-        self._redeeming = asyncio.Lock()
+        self._listeners: list[Callable[[DeskChange], None]] = []
 
-    # Requests.
+    def on_change(self, listener: Callable[[DeskChange], None]) -> None:
+        """Calls `listener` with whatever happens on the desk, after it has happened."""
+        self._listeners.append(listener)
 
-    def file(self, peer: Waiting, draft: Draft) -> None:
-        """Files a request for a socket, which is then held until it is decided."""
-        filed = self._file(draft, peer.address)
+    def _tell(self, change: DeskChange) -> None:
+        for listener in self._listeners:
+            listener(change)
+
+    # Asking.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether strangers may ask."""
+        return self._always_open or self.is_invited
+
+    @property
+    def is_invited(self) -> bool:
+        """Whether a person has opened the window a short while ago."""
+        opened = self.window_opened
+        return opened is not None and datetime.now(UTC) - opened < WINDOW
+
+    def open_window(self) -> datetime:
+        """A person invites devices: silenced and revoked keys may ask again. Returns until when strangers may."""
+        self.desk.forgive()
+        self.window_opened = datetime.now(UTC)
+        self._tell(WindowOpened())
+        return self.window_opened + WINDOW
+
+    def file(self, peer: Waiting, draft: Draft) -> bool:
+        """Files a request for a socket, which is then held until it is decided; tells whether the request is new."""
+        if not self.is_open and draft.why is Why.NEW:
+            peer.post(FilingFailed(NotFiled.CLOSED))
+            return False
+        filed = self.file_draft(draft, peer.address)
         match filed:
             case desk.Filed(request=request):
                 former = self._held.get(request.id)
@@ -90,17 +132,25 @@ class Reception:
                 peer.post(FilingFailed(NotFiled.BUSY, after))
             case desk.Silenced():
                 peer.post(FilingFailed(NotFiled.SILENCED))
+        return isinstance(filed, desk.Filed) and filed.fresh
 
-    def file_wider(self, draft: Draft, address: str) -> None:
-        """Files the request of a paired node that offers more than was approved; nobody waits for it."""
-        self._file(draft, address)
+    def file_draft(
+        self, draft: Draft, address: str, request_id: str | None = None
+    ) -> desk.Filed | desk.Busy | desk.Silenced:
+        """Files a request for which no socket waits: of a paired node that offers more, or of a native node.
 
-    def _file(self, draft: Draft, address: str) -> desk.Filed | desk.Busy | desk.Silenced:
+        Args:
+            draft: what is asked.
+            address: the peer's IP address.
+            request_id: the id it has already; None: it gets one.
+        """
         now = clock.now()
-        filed = self.desk.file(draft, address, now.mono, now.wall)
+        if draft.why is Why.NEW and (gone := self._registrar.revoked_at(draft.node_id)) is not None:
+            draft = replace(draft, why=Why.RETURN, revoked_at=gone)  # the person has to know
+        filed = self.desk.file(draft, address, now.mono, now.wall, request_id)
         if isinstance(filed, desk.Filed):
             for ended in filed.ended:
-                self._release(ended.id, Outcome.ELSEWHERE)
+                self._settle(ended, Outcome.ELSEWHERE)
             if filed.fresh:
                 self._log.info(
                     "pairing-requested",
@@ -109,6 +159,7 @@ class Reception:
                     address=address,
                     name=draft.labels.display_name,
                 )
+                self._tell(Asked(filed.request))
         return filed
 
     def forget(self, peer: Waiting) -> None:
@@ -116,32 +167,94 @@ class Reception:
         for request_id in [name for name, held in self._held.items() if held is peer]:
             del self._held[request_id]
 
-    def _release(self, request_id: str, outcome: Outcome) -> None:
-        held = self._held.pop(request_id, None)
+    def drop_wider(self, node_id: str) -> None:
+        """A paired node offers no more than it did: its request for more is off the desk."""
+        dropped = self.desk.drop_wider(node_id)
+        if dropped is not None:
+            self._settle(dropped, Outcome.ELSEWHERE)
+
+    def came_in_by_code(self, record: NodeRecord) -> None:
+        """A key is paired by a code: what it asked a person for is off the desk, and a person is told."""
+        dropped = self.desk.drop_key(record.node_id)
+        if dropped is not None:
+            self._settle(dropped, Outcome.ELSEWHERE)
+        self._log.info("paired-by-code", node=record.node_id[:8], name=record.labels.display_name)
+        self._tell(PairedByCode(record))
+
+    def expire(self) -> None:
+        """Drops the requests whose clients have gone."""
+        for request in self.desk.expire(clock.now().mono):
+            self._log.info("pairing-expired", request=request.id)
+            self._settle(request, Outcome.EXPIRED)
+
+    def _settle(self, request: PairingRequest, outcome: Outcome) -> None:
+        held = self._held.pop(request.id, None)
         if held is not None:
             held.post(Decided(outcome))
+        self._tell(Settled(request, outcome))
 
-    async def approve(self, request: PairingRequest, permissions: Permissions | None, name: str | None) -> NodeRecord:
+    # Deciding.
+
+    async def approve(
+        self, request: PairingRequest, permissions: Permissions | None, name: str | None, code: str | None = None
+    ) -> NodeRecord:
         """Pairs the key of a request: on disk first, then the socket that waits.
+
+        Args:
+            request: what was shown.
+            permissions: what is granted; None: what it asks for.
+            name: another display name; None: the device's own.
+            code: the six digits that a native node shows; None for a device that shows none.
 
         Raises:
             AlreadyDecided: someone else decided it first, or it has expired.
+            UsageError: a code is needed and missing, or there is none to compare with.
+            WrongCode: it is not the code that the device shows.
             StoreError: the disk refused; the request is still pending.
             IdentityError: no key could be made for the gateway's side; likewise.
         """
         draft = request.draft
         granted = self._granted(draft) if permissions is None else permissions
-        if self.desk.get(request.id) is None or request.id in self._deciding:
-            raise AlreadyDecided("This request has been decided or has expired.", _SEE_PENDING)
+        self._require_pending(request)
+        self._require_code(request, code)
         self._deciding.add(request.id)
         try:
-            record = await self._pair(draft, granted, name, token_due=draft.why is not Why.WIDER)
+            record = await self._registrar.pair(
+                draft,
+                granted,
+                name,
+                request_id=request.id,
+                token_due=draft.native is None and draft.why is not Why.WIDER,
+            )
         finally:
             self._deciding.discard(request.id)
         self.desk.take(request.id)
         self._log.info("paired", node=record.node_id[:8], request=request.id, permissions=sorted(granted))
-        self._release(request.id, Outcome.APPROVED)
+        self._settle(request, Outcome.APPROVED)
         return record
+
+    def _require_pending(self, request: PairingRequest) -> None:
+        if self.desk.get(request.id) is None or request.id in self._deciding:
+            raise AlreadyDecided("This request has been decided or has expired.", _SEE_PENDING)
+
+    def _require_code(self, request: PairingRequest, code: str | None) -> None:
+        verdict = self.desk.try_code(request.id, code)
+        if verdict.right:
+            return
+        if verdict.asked:
+            self._log.warning("pairing-code-wrong", request=request.id, tries_left=verdict.tries_left)
+            if not verdict.tries_left:
+                self._settle(request, Outcome.DENIED)
+            fix = (
+                f"Look again; tries left: {verdict.tries_left}" if verdict.tries_left else "Have the device ask again."
+            )
+            raise WrongCode("That is not the code that the device shows.", fix, tries_left=verdict.tries_left)
+        if request.draft.native is None:
+            raise UsageError("This device shows no code.", "Leave the code out, and compare the pin.")
+        raise UsageError(
+            "This device shows six digits, which are needed to approve it.",
+            f"Run: clawdis-bridge approve {request.id} --code 123456",
+        )
 
     def _granted(self, draft: Draft) -> Permissions:
         # What a person narrowed while the request of a paired node waited stays narrowed.
@@ -154,194 +267,28 @@ class Reception:
         Raises:
             AlreadyDecided: it is being approved, or it is not pending any more.
         """
-        if self.desk.get(request.id) is None or request.id in self._deciding:
-            raise AlreadyDecided("This request has been decided or has expired.", _SEE_PENDING)
+        self._require_pending(request)
         self.desk.deny(request.id, clock.now().mono)
         self._log.info("pairing-denied", request=request.id)
-        self._release(request.id, Outcome.DENIED)
-
-    def expire(self) -> None:
-        """Drops the requests whose clients have gone."""
-        for request in self.desk.expire(clock.now().mono):
-            self._log.info("pairing-expired", request=request.id)
-            self._release(request.id, Outcome.ELSEWHERE)
-
-    def open_window(self) -> None:
-        """A person invites devices: silenced and revoked keys may ask again."""
-        self.desk.forgive()
-        self.window_opened = datetime.now(UTC)
-
-    async def _pair(
-        self,
-        draft: Draft,
-        permissions: Permissions,
-        name: str | None,
-        *,
-        token_due: bool,
-        minted: Iterable[tuple[Role, tokens.MintedToken]] = (),
-    ) -> NodeRecord:
-        seen = self.store.get(draft.node_id)
-        upstream = await self._upstream_identity(seen, draft)
-        now = datetime.now(UTC)
-
-        def change(known: NodeRecord | None) -> NodeRecord:
-            if revoked_at(known) != revoked_at(seen):
-                raise StoreError("the node was revoked a moment ago")
-            record = paired_record(draft, permissions, name, known, upstream, now)
-            for role, token in minted:
-                record = tokens.issue(record, role, token)
-            return record.model_copy(update={"token_due": token_due or record.token_due})
-
-        return await self.store.update(draft.node_id, change)
-
-    async def _upstream_identity(self, known: NodeRecord | None, draft: Draft) -> UpstreamIdentity:
-        # The gateway pins platform and family of an identity for good (gateway-protocol §11.3).
-        if known is not None and known.revoked_at is None and known.labels.same_kind(draft.labels):
-            return known.upstream
-        name = secrets.token_hex(UPSTREAM_KEY_BYTES)
-        key = await asyncio.to_thread(self._keys.create_ed25519, name)
-        return UpstreamIdentity(key_name=name, gateway_node_id=DeviceIdentity(key).device_id)
-
-    # Getting in.
-
-    async def admit(self, peer: Waiting, command: Admit) -> None:
-        """Writes down the use of a token and the new tokens, then lets the socket in."""
-        minted = {role: _mint() for role in command.mint}
-
-        def change(known: NodeRecord | None) -> NodeRecord:
-            if known is None or known.revoked_at is not None:
-                raise _GoneError
-            record = known
-            if command.token is not None:
-                try:
-                    record = tokens.first_use(record, command.role, command.token)
-                except tokens.TokenEndedError:
-                    raise _GoneError from None
-            for role, token in minted.items():
-                record = tokens.issue(record, role, token)
-            return record
-
-        # What has gone meanwhile is judged anew when the client comes again.
-        await self._let_in(peer, self.store.update(command.node_id, change), minted, gone=AdmissionFailed())
-
-    async def redeem(self, peer: Waiting, command: Redeem) -> None:
-        """Consumes a setup code for a key, then pairs it and lets the socket in; one code at a time."""
-        async with self._redeeming:
-            await self._redeem(peer, command)
-
-    async def _redeem(self, peer: Waiting, command: Redeem) -> None:
-        draft = command.draft
-        try:
-            if self._is_paired(draft.node_id) and await asyncio.to_thread(
-                self.codes.is_spent_by, command.token, draft.node_id
-            ):
-                await self.admit(peer, Admit(draft.node_id, Role.NODE, None, frozenset(Role)))
-                return
-            permissions = await asyncio.to_thread(self._consume, command.token, draft.node_id)
-        except StoreError as exc:
-            self._failed(peer, exc)
-            return
-        if permissions is None:
-            self._log.info("setup-code-refused", address=peer.address)
-            peer.post(CodeRefused())
-        elif self.store.get(draft.node_id) is not None and not self._is_paired(draft.node_id):
-            self.file(peer, draft)  # a revoked key: the code only lets it ask
-        else:
-            await self._pair_by_code(peer, draft, permissions)
-
-    def _consume(self, token: str, node_id: str) -> Permissions | None:
-        now = datetime.now(UTC)
-        permissions = self.codes.bind(token, node_id, now)
-        if permissions is None and self.store.get(node_id) is None:
-            return self.codes.unfinished(token, node_id, now)
-        return permissions
-
-    def _is_paired(self, node_id: str) -> bool:
-        known = self.store.get(node_id)
-        return known is not None and known.revoked_at is None
-
-    async def _pair_by_code(self, peer: Waiting, draft: Draft, permissions: Permissions) -> None:
-        minted = {role: _mint() for role in Role}
-        write = self._pair(draft, permissions, None, token_due=False, minted=minted.items())
-        if not await self._let_in(peer, write, minted, gone=CodeRefused()):
-            return
-        self._log.info("paired-by-code", node=draft.node_id[:8], name=draft.labels.display_name)
-        ended = self.desk.drop_key(draft.node_id)
-        if ended is not None:
-            self._release(ended.id, Outcome.ELSEWHERE)
-
-    async def _let_in(
-        self,
-        peer: Waiting,
-        write: Awaitable[NodeRecord],
-        minted: dict[Role, tokens.MintedToken],
-        *,
-        gone: CodeRefused | AdmissionFailed,
-    ) -> bool:
-        try:
-            record = await write
-        except (StoreError, IdentityError) as exc:
-            self._failed(peer, exc)
-            return False
-        except _GoneError:
-            peer.post(gone)
-            return False
-        issued = int(datetime.now(UTC).timestamp() * 1000)
-        peer.post(Admitted(record, {role: token.text for role, token in minted.items()}, issued))
-        return True
-
-    def _failed(self, peer: Waiting, exc: Exception) -> None:
-        self._log.error("store-failed", error=str(exc))
-        peer.post(AdmissionFailed())
-
-    async def note_told(self, node_id: str, role: Role) -> None:
-        """Remembers that a revoked key was told so in this role."""
-
-        def change(known: NodeRecord | None) -> NodeRecord:
-            if known is None:
-                raise _GoneError
-            return known.model_copy(update={"revocation_told": tuple({*known.revocation_told, role})})
-
-        try:
-            await self.store.update(node_id, change)
-        except (StoreError, _GoneError) as exc:
-            self._log.error("store-failed", error=str(exc))
+        self._settle(request, Outcome.DENIED)
 
     async def revoke(self, node_id: str) -> NodeRecord:
-        """Makes a tombstone of a paired node; its tokens end with it.
+        """Ends the pairing of a node, and whatever it is asking for.
 
         Raises:
-            StoreError: the disk refused.
+            StoreError: see `Registrar.revoke`.
         """
-
-        def change(known: NodeRecord | None) -> NodeRecord:
-            if known is None:
-                raise StoreError("there is no such node")
-            ended = {
-                "revoked_at": datetime.now(UTC),
-                "stale_upstream": (*known.stale_upstream, known.upstream),
-                "node_tokens": (),
-                "operator_tokens": (),
-                "token_due": False,
-                "revocation_told": (),
-                "wants": (),
-            }
-            return known if known.revoked_at is not None else known.model_copy(update=ended)
-
-        record = await self.store.update(node_id, change)
         ended = self.desk.drop_key(node_id)
         if ended is not None:
-            self._release(ended.id, Outcome.DENIED)
-        self._log.info("revoked", node=node_id[:8])
-        return record
+            self._settle(ended, Outcome.DENIED)
+        return await self._registrar.revoke(node_id)
 
-
-class _GoneError(Exception):
-    """The record or token that a change was about is not there, or not in force, any more."""
-
-
-def _mint() -> tokens.MintedToken:
-    return tokens.mint(secrets.token_bytes(tokens.TOKEN_BYTES), datetime.now(UTC))
+    async def catch_up(self) -> None:
+        """Writes what the disk refused before."""
+        try:
+            await self._registrar.catch_up()
+        except StoreError as exc:
+            self._log.error("store-failed", error=str(exc))
 
 
 def new_request_id() -> str:

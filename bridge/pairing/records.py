@@ -125,6 +125,24 @@ class UpstreamIdentity(Document):
     """The key's id."""
 
 
+class Enrolment(Document):
+    """How a native node fetches its certificate after the approval."""
+
+    request_id: str
+    """The id under which it asks."""
+    fetch_digest: str
+    """What its key signs to show that the request is its own: SHA-256 hex (design §6)."""
+    approved_at: datetime
+
+
+class CertificateNote(Document):
+    """The newest certificate of a native node; the certificate itself is not kept."""
+
+    serial: str
+    """Hexadecimal."""
+    not_after: datetime
+
+
 class NodeRecord(Document):
     """One paired node, or the tombstone of one.
 
@@ -133,7 +151,7 @@ class NodeRecord(Document):
 
     node_id: str
     public_key: str
-    """The raw Ed25519 key, base64url."""
+    """Base64url: the raw Ed25519 key of an OpenClaw client, the SubjectPublicKeyInfo (DER) of a native node."""
     security: Security
     labels: Labels
     permissions: tuple[Permission, ...]
@@ -154,6 +172,12 @@ class NodeRecord(Document):
     """Who stood for this node at the gateway and has to be removed there."""
     revocation_told: tuple[Role, ...] = ()
     """Roles that have been told of the revocation."""
+    enrolment: Enrolment | None = None
+    """Of a native node: the request it was approved by."""
+    certificate: CertificateNote | None = None
+    """Of a native node: its newest certificate; None before it fetched one."""
+    next_spki_told: str | None = None
+    """The bridge's announced next key, as this node was told it (SPKI hash, hex)."""
 
     @property
     def upstream(self) -> UpstreamIdentity:

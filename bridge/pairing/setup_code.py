@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 import orjson
 
@@ -77,21 +78,34 @@ def setup_url(host: str, port: int) -> str:
     return f"wss://{url_host(host)}:{port}"
 
 
+class CodeKind(StrEnum):
+    """Who can use a code."""
+
+    OPENCLAW = "openclaw"
+    NATIVE = "native"
+
+
 @dataclass(frozen=True, slots=True)
 class CodeState:
-    """A stored code.
+    """A stored code, of an OpenClaw app or a native node.
 
     Attributes:
         id: its id.
+        digest: what is stored of its secret, hex: of a native link the key of its proofs, so not for the log.
         permissions: what it grants.
         expires_at: aware UTC.
+        created_at: aware UTC.
+        kind: who can use it.
         bound_to: the key that used it; None while it is unused.
         revoked: whether a person took it back.
     """
 
     id: str
+    digest: str = field(repr=False)
     permissions: Permissions
     expires_at: datetime
+    created_at: datetime
+    kind: CodeKind = CodeKind.OPENCLAW
     bound_to: str | None = None
     revoked: bool = False
 
@@ -103,4 +117,9 @@ def may_bind(code: CodeState, now: datetime) -> bool:
 
 def is_spent_by(code: CodeState, node_id: str) -> bool:
     """Tells whether this very key used the code: apps present a spent code again, and it grants nothing new."""
-    return code.bound_to == node_id
+    return code.bound_to == node_id and not code.revoked
+
+
+def may_finish(code: CodeState, node_id: str, now: datetime) -> bool:
+    """Tells whether the key that used a code may use it again to finish: a crash came before its pairing."""
+    return is_spent_by(code, node_id) and now < code.expires_at

@@ -45,6 +45,7 @@ class NodeStore:
         self._listeners: list[Listener] = []
         self._nodes: dict[str, NodeRecord] = {record.node_id: record for record in _load(self._path).nodes}
         self._work: asyncio.Task[NodeRecord] | None = None
+        self._unsaved = False
 
     @property
     def nodes(self) -> Mapping[str, NodeRecord]:
@@ -67,20 +68,47 @@ class NodeStore:
         """
         return await self.update(record.node_id, lambda _: record)
 
-    async def update(self, node_id: str, change: Callable[[NodeRecord | None], NodeRecord]) -> NodeRecord:
-        """Changes one record from what is stored at that moment, so that two changes at once do not undo each other.
+    @property
+    def unsaved(self) -> bool:
+        """Whether something is in force that the disk refused to take."""
+        return self._unsaved
+
+    async def save_again(self) -> None:
+        """Writes what is in force and not on disk, if anything.
 
         Raises:
-            StoreError: the disk refused, or the store is full; nothing has changed then.
+            StoreError: the disk still refuses.
+        """
+        async with self._lock:
+            if self._unsaved:
+                await asyncio.to_thread(_save, self._path, StoreFile(nodes=tuple(self._nodes.values())))
+                self._unsaved = False
+
+    async def update(
+        self, node_id: str, change: Callable[[NodeRecord | None], NodeRecord], *, takes_away: bool = False
+    ) -> NodeRecord:
+        """Changes one record from what is stored at that moment, so that two changes at once do not undo each other.
+
+        Args:
+            node_id: which record.
+            change: from what is stored to what shall be.
+            takes_away: whether the change only takes something from the node. Such a change is in force even when the
+                disk refuses it; it is written with the next one that the disk takes, or by `save_again`.
+
+        Raises:
+            StoreError: the disk refused, or the store is full; nothing has changed then, unless it takes away.
         """
         await self._lock.acquire()
         # The work has the lock from here on, and a task of its own: a caller that goes away in the middle of a write
         # must neither leave memory and disk apart, nor let the next writer in, nor keep the listeners from hearing.
         loop = asyncio.get_running_loop()
-        self._work = loop.create_task(self._locked_update(node_id, change), name="store-update")
+        self._work = loop.create_task(self._locked_update(node_id, change, takes_away), name="store-update")
         return await asyncio.shield(self._work)
 
-    async def _locked_update(self, node_id: str, change: Callable[[NodeRecord | None], NodeRecord]) -> NodeRecord:
+    async def _locked_update(
+        self, node_id: str, change: Callable[[NodeRecord | None], NodeRecord], takes_away: bool
+    ) -> NodeRecord:
+        refused: StoreError | None = None
         try:
             record = change(self._nodes.get(node_id))
             if record == self._nodes.get(node_id):
@@ -88,12 +116,19 @@ class NodeStore:
             if node_id not in self._nodes and len(self._nodes) >= MAX_NODES:
                 raise StoreError(f"{self._path} holds {MAX_NODES} nodes already")
             after = {**self._nodes, node_id: record}
-            await asyncio.to_thread(_save, self._path, StoreFile(nodes=tuple(after.values())))
-            self._nodes = after
+            try:
+                await asyncio.to_thread(_save, self._path, StoreFile(nodes=tuple(after.values())))
+            except StoreError as exc:
+                if not takes_away:
+                    raise
+                refused = exc
+            self._nodes, self._unsaved = after, refused is not None
         finally:
             self._lock.release()
         for listener in self._listeners:
             listener(record)
+        if refused is not None:
+            raise refused
         return record
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.pairing.database import Database
+from bridge.pairing.grant import tombstone
 from bridge.pairing.records import NodeRecord
 from bridge.pairing.store import NodeStore
 
@@ -75,26 +76,6 @@ class TombstoneStore:
             return database.execute("DELETE FROM tombstones WHERE node_id = ?", (node_id,)).rowcount > 0
 
 
-def entombed(record: NodeRecord, when: datetime) -> NodeRecord:
-    """Returns what a revocation leaves of a record: its tokens end, and its upstream identity has to be removed.
-
-    A record that was revoked already stays as it is.
-    """
-    if record.revoked_at is not None:
-        return record
-    return record.model_copy(
-        update={
-            "revoked_at": when,
-            "stale_upstream": (*record.stale_upstream, record.upstream),
-            "node_tokens": (),
-            "operator_tokens": (),
-            "token_due": False,
-            "revocation_told": (),
-            "wants": (),
-        }
-    )
-
-
 def bury_returned(
     records: Iterable[NodeRecord], tombstones: Mapping[str, datetime]
 ) -> tuple[tuple[NodeRecord, ...], tuple[NodeRecord, ...]]:
@@ -112,7 +93,7 @@ def bury_returned(
     for record in records:
         revoked = tombstones.get(record.node_id)
         if record.revoked_at is None and revoked is not None and _made_before(record, revoked):
-            returned.append(entombed(record, revoked))
+            returned.append(tombstone(record, revoked))
             after.append(returned[-1])
         else:
             after.append(record)

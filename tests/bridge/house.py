@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,22 +14,34 @@ from acl.model import Policy
 from acl.permissions import PROFILES, Permissions
 from bridge import clock
 from bridge.addresses import ListenAddress
+from bridge.certificate_desk import CertificateDesk
+from bridge.certificates import Certificates
+from bridge.code_desk import CodeDesk
 from bridge.config import Config
 from bridge.discovery import DiscoveryState, DiscoveryStatus
 from bridge.hub import Hub
 from bridge.lan.admission import Challenge
 from bridge.lan.door import Door
-from bridge.lan.listener import Listener, Upgraded
+from bridge.lan.guest import Guest, guest_of
+from bridge.lan.listener import Listener, NodePort, Upgraded
+from bridge.lan.pair_pages import PairPages
 from bridge.lan.relay import Relay
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
 from bridge.operations import BridgeOperations
+from bridge.pairing.admissions import Admissions
+from bridge.pairing.ceremony_ledger import CeremonyLedger
 from bridge.pairing.codes import CodeStore
+from bridge.pairing.enrolment import Enrolment
+from bridge.pairing.issuing import Issuing
 from bridge.pairing.reception import Reception
 from bridge.pairing.records import NodeRecord
+from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import NodeStore
-from certs.context import app_server_context
+from bridge.pairing.tombstones import TombstoneStore
+from certs.context import app_server_context, node_server_context
 from gateway_client.identity import DeviceIdentity
+from tests.bridge.lan.doors import door_of
 from tests.bridge.lan.phones import PHONE, Phone
 from tests.bridge.lan.rooms import Caller
 from tests.bridge.lan.wire import peer
@@ -41,14 +54,18 @@ HOST_NAME = "clawdis-bridge-0a1b2c3d.local"
 class House:
     """The parts of one bridge."""
 
-    def __init__(self, stage: Stage, home: Path) -> None:
+    def __init__(self, stage: Stage, home: Path, door: Door | None = None, *, always_open: bool = True) -> None:
         self.stage = stage
         self.home = home
         self.store = NodeStore(home)
         self.codes = CodeStore(home / "bridge.sqlite3")
-        self.reception = Reception(self.store, self.codes, stage.keys, stage.log)
+        self.tombstones = TombstoneStore(home / "bridge.sqlite3")
+        self.registrar = Registrar(self.store, self.tombstones, stage.keys, stage.log)
+        self.reception = Reception(self.registrar, stage.log, always_open=always_open)
+        self.admissions = Admissions(self.registrar, self.reception, self.codes, stage.log)
         self.hub = Hub(
             self.reception,
+            self.admissions,
             stage.switchboard,
             policy=Policy(),
             default_permissions=PROFILES["voice+screen"],
@@ -58,27 +75,63 @@ class House:
             log=stage.log,
         )
         self.identity = stage.keys.load_or_create(HOST_NAME, now=datetime.now(UTC))
+        authority = stage.keys.client_authority(now=datetime.now(UTC))
+        self.certificates = Certificates(stage.keys, self.identity, authority, HOST_NAME, stage.log)
         self.discovery = DiscoveryStatus(DiscoveryState.ON)
-        self.door = Door(64, 64)
-        self.apps = self._listener("apps")
+        self.door = door or door_of(64, 64)
         self.config = Config()
         self.started = clock.now()
+        self.pages = self._pages()
+        self.apps = self._listener("apps", app_server_context(self.identity))
+        context = node_server_context(self.identity, authority.certificate)
+        self.nodes = self._listener("nodes", context, NodePort(self._judge, self.pages.answer))
+        self.certificates.on_change(lambda new: self.nodes.use(node_server_context(new, authority.certificate)))
         self.operations = BridgeOperations(
             self.hub,
             self.config,
-            self.identity,
-            listeners=[self._listener("nodes"), self.apps],
+            self.certificates,
+            listeners=[self.nodes, self.apps],
             discovery=lambda: self.discovery,
-            app_host=HOST_NAME,
+            codes=CodeDesk(
+                self.reception,
+                self.codes,
+                self.certificates,
+                nodes=self.nodes,
+                apps=self.apps,
+                discovery=lambda: self.discovery,
+                host=HOST_NAME,
+            ),
+            certs=CertificateDesk(self.certificates, stage.keys, self.store, host=HOST_NAME, end_all=self.hub.end_all),
             started=self.started,
         )
 
-    def _listener(self, name: str) -> Listener:
+    def _pages(self) -> PairPages:
+        stage, now = self.stage, clock.now()
+        self.ledger = CeremonyLedger(self.home / "bridge.sqlite3", 10, now.mono, now.wall)
+        self.enrolment = Enrolment(
+            self.reception,
+            self.registrar,
+            self.codes,
+            self.ledger,
+            certificates=self.certificates,
+            default=PROFILES["voice+screen"],
+            name="Test Bridge",
+            tasks=stage.tasks,
+            log=stage.log,
+        )
+        self.issuing = Issuing(self.reception, self.certificates, stage.log)
+        return PairPages(self.enrolment, self.issuing, stage.log)
+
+    def _judge(self, certificate: bytes | None, address: str) -> Guest:
+        return guest_of(certificate, address, self.hub.record)
+
+    def _listener(self, name: str, context: ssl.SSLContext, node_port: NodePort | None = None) -> Listener:
         return Listener(
             name,
-            app_server_context(self.identity),
+            context,
             self.door,
             self._serve,
+            node_port=node_port,
             frame_max_bytes=26_214_400,
             tasks=self.stage.tasks,
             log=self.stage.log,
@@ -88,7 +141,7 @@ class House:
         now = clock.now()
         challenge = Challenge(secrets.token_urlsafe(24), now.wall_ms)
         terms = Terms(26_214_400, 52_428_800, 20, self.started)
-        session = Session(self.hub, terms, secrets.token_hex(6), challenge, now)
+        session = Session(self.hub, terms, secrets.token_hex(6), challenge, now, upgraded.certified)
         await Relay(upgraded, session, self.hub, self.stage.tasks, self.stage.log).run()
 
     async def pair(self, phone: Phone, permissions: Permissions = PHONE, **changes: object) -> NodeRecord:
@@ -106,12 +159,17 @@ class House:
 
 
 @asynccontextmanager
-async def house(home: Path, url: str = NOWHERE) -> AsyncIterator[House]:
-    """Builds the bridge for a gateway at `url`."""
+async def house(
+    home: Path, url: str = NOWHERE, door: Door | None = None, *, always_open: bool = True
+) -> AsyncIterator[House]:
+    """Builds the bridge for a gateway at `url`; `always_open` is `pairing.always_open`."""
     async with staged(url, home) as stage:
-        built = House(stage, home)
-        await built.apps.start([ListenAddress(IPv4Address("127.0.0.1"))], 0)
+        built = House(stage, home, door, always_open=always_open)
+        loopback = [ListenAddress(IPv4Address("127.0.0.1"))]
+        await built.apps.start(loopback, 0)
+        await built.nodes.start(loopback, 0)
         try:
             yield built
         finally:
+            await built.nodes.stop()
             await built.apps.stop()

@@ -14,6 +14,7 @@ from bridge.addresses import (
     ListenAddress,
     is_near,
     machine_addresses,
+    on_link_networks,
     select_addresses,
     unwrapped,
 )
@@ -98,6 +99,12 @@ def test_a_mapped_address_is_judged_as_the_ipv4_address_it_is(address: IPv4Addre
     mapped = IPv6Address(f"::ffff:{address}")
     assert unwrapped(mapped) == address
     assert is_near(mapped) == is_near(address)
+
+
+def test_a_link_is_shared_with_the_neighbours_of_its_prefix_once() -> None:
+    odd = [has("tun0", 12, "fd01::1", 128), has("en0", 4, "fd02::1", 48), has("en0", 4, "fd00::21", 64)]
+    networks = on_link_networks([*MACHINE, *odd])
+    assert [str(network) for network in networks] == ["fe80::/64", "fd00::/64", "2606:4700::/64"]
 
 
 @given(st.integers(min_value=0, max_value=2**128 - 1).map(IPv6Address))

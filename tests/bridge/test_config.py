@@ -21,9 +21,17 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "token_file": None,
         "token_env": "OPENCLAW_GATEWAY_TOKEN",
     },
-    "pairing": {"default_profile": "voice+screen"},
+    "pairing": {
+        "always_open": True,
+        "prompt": "auto",
+        "prompt_timeout_s": 120,
+        "ceremonies_per_window": 10,
+        "default_profile": "voice+screen",
+    },
     "discovery": {"enabled": True},
     "limits": {
+        "handshakes_per_minute": 20,
+        "pairings_per_minute": 3,
         "refusals_per_minute": 20,
         "penalty_s": 60,
         "sockets_per_address": 8,
@@ -72,10 +80,16 @@ def test_every_key_can_be_set() -> None:
         token_file = "~/token"
         token_env = "TOKEN"
         [pairing]
+        always_open = false
+        prompt = "terminal"
+        prompt_timeout_s = 60
+        ceremonies_per_window = 5
         default_profile = "phone"
         [discovery]
         enabled = false
         [limits]
+        handshakes_per_minute = 7
+        pairings_per_minute = 8
         refusals_per_minute = 1
         penalty_s = 2
         sockets_per_address = 3
@@ -159,6 +173,14 @@ def test_a_wrong_key_is_named_with_what_to_do(text: str, key: str, advice: str) 
         "[gateway]\ntoken_env = ''",
         "[pairing]\ndefault_profile = ''",
         "[pairing]\ndefault_profile = 'Voice Screen'",
+        "[pairing]\nalways_open = 'yes'",
+        "[pairing]\nprompt = 'dialog'",
+        "[pairing]\nprompt = true",
+        "[pairing]\nprompt_timeout_s = 0",
+        "[pairing]\nprompt_timeout_s = 3601",
+        "[pairing]\nprompt_timeout_s = 60.0",
+        "[pairing]\nceremonies_per_window = 0",
+        "[pairing]\nceremonies_per_window = 101",
         "[logging]\nlevel = 'INFO'",
         "[logging]\nformat = 'xml'",
     ],

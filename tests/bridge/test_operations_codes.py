@@ -34,7 +34,7 @@ def decoded(code: str) -> dict[str, object]:
 
 
 async def test_a_setup_code(bridge: House, operations: BridgeOperations) -> None:
-    code = (await operations.mint_setup_code(None, None, 300, None)).to_json()
+    code = (await operations.codes.mint_setup_code(None, None, 300, None)).to_json()
     url = f"wss://{HOST_NAME}:{bridge.apps.port}"
     text = str(code["setupCode"])
     assert code["link"] == f"oc-pair://{text}"
@@ -52,19 +52,19 @@ async def test_a_setup_code(bridge: House, operations: BridgeOperations) -> None
 
 
 async def test_a_code_for_a_phone_that_does_not_find_names(bridge: House, operations: BridgeOperations) -> None:
-    code = await operations.mint_setup_code(["screen"], None, 60, "127.0.0.1")
+    code = await operations.codes.mint_setup_code(["screen"], None, 60, "127.0.0.1")
     assert (code.url, code.permissions) == (f"wss://127.0.0.1:{bridge.apps.port}", ["screen"])
     bridge.discovery = DiscoveryStatus(DiscoveryState.OFF)
-    assert (await operations.mint_setup_code(None, "voice", 60, None)).url == code.url
+    assert (await operations.codes.mint_setup_code(None, "voice", 60, None)).url == code.url
     with pytest.raises(NotAllowed):
-        await operations.mint_setup_code(None, None, 60, "192.0.2.1")
+        await operations.codes.mint_setup_code(None, None, 60, "192.0.2.1")
     with pytest.raises(UsageError):
-        await operations.mint_setup_code(None, "no-such-profile", 60, None)
+        await operations.codes.mint_setup_code(None, "no-such-profile", 60, None)
 
 
 async def test_a_code_invites_those_who_were_turned_away(bridge: House, operations: BridgeOperations) -> None:
     before = datetime.now(UTC)
-    await operations.mint_setup_code(None, None, 60, None)
+    await operations.codes.mint_setup_code(None, None, 60, None)
     assert bridge.reception.window_opened is not None
     assert bridge.reception.window_opened >= before
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,6 +22,13 @@ from tests.support.waiting import eventually
 
 T = TypeVar("T")
 START_S = 20.0
+WIDE_LIMITS = {
+    "handshakes_per_minute": 10_000,
+    "pairings_per_minute": 10_000,
+    "sockets_per_address": 64,
+    "sockets_unauthenticated": 128,
+}
+"""For tests in which all devices have one address."""
 CONFIG = """
 [bridge]
 name = "Test Bridge"
@@ -35,7 +42,9 @@ token_source = "{source}"
 [discovery]
 enabled = {discovery}
 [limits]
-sockets_per_address = 64
+{limits}
+[pairing]
+{pairing}
 [logging]
 level = "debug"
 format = "json"
@@ -51,6 +60,8 @@ class BridgeProcess:
         hosts: `listen.hosts`.
         discovery: whether it advertises itself.
         openclaw_config: OpenClaw's configuration, from which it then reads the gateway's secret.
+        limits: keys of the table `limits`.
+        pairing: keys of the table `pairing`, with values as TOML.
     """
 
     def __init__(
@@ -61,6 +72,8 @@ class BridgeProcess:
         hosts: Sequence[str] = ("127.0.0.1",),
         discovery: bool = False,
         openclaw_config: Path | None = None,
+        limits: Mapping[str, int] = WIDE_LIMITS,
+        pairing: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="clawdis-bridge-"))  # short: a socket path has 104 bytes at most
         self.home = self._folder / "home"
@@ -73,10 +86,13 @@ class BridgeProcess:
             "discovery": str(discovery).lower(),
             "node_port": 0,
             "app_port": 0,
+            "limits": "\n".join(f"{name} = {value}" for name, value in limits.items()),
+            "pairing": "\n".join(f"{name} = {value}" for name, value in (pairing or {}).items()),
         }
         self._process: subprocess.Popen[bytes] | None = None
         self.client = ControlClient(self.home / "bridge.sock", timeout_s=30.0)
         self.app_port = 0
+        self.node_port = 0
         self.pin = ""
 
     @property
@@ -106,6 +122,7 @@ class BridgeProcess:
         self._spawn()
         status = await eventually(self._answers, timeout_s=START_S, what="bridge answers")
         self.app_port = next(one.port for one in status.listeners if one.name == "apps")
+        self.node_port = next(one.port for one in status.listeners if one.name == "nodes")
         self._settings |= {one.name.removesuffix("s") + "_port": one.port for one in status.listeners}
         self.pin = status.pin
         return status

@@ -22,6 +22,7 @@ IMPURE = frozenset({
 FILE_LINES = 350
 BODY_LINES = 50
 MAKER_OF_ALLOW = "acl/engine.py"
+MAKER_OF_PERMIT = "bridge/pairing/issuing.py"
 
 REASON = r"\W{1,6}\w.{4,}"  # a separator, then some words
 EXCUSES = {
@@ -131,8 +132,14 @@ def makers_of_allow(source: Source) -> list[str]:
     """Complain about a call of `Allow(...)` outside `acl/engine.py`: an Allow is the proof that the engine decided."""
     if source.path == MAKER_OF_ALLOW:
         return []
-    calls = (node for node in ast.walk(source.tree) if isinstance(node, ast.Call))
-    return [_at(source, node.lineno, "constructs Allow") for node in calls if _called(node) == "Allow"]
+    return _makers(source, "Allow")
+
+
+def makers_of_permit(source: Source) -> list[str]:
+    """Complain about a call of `LeafPermit(...)` outside the enrolment: it is the proof that the store was written."""
+    if source.path == MAKER_OF_PERMIT:
+        return []
+    return _makers(source, "LeafPermit")
 
 
 def bare_excuses(source: Source) -> list[str]:
@@ -145,6 +152,11 @@ def bare_excuses(source: Source) -> list[str]:
             if pattern is None or not pattern.match(comment, mark.start()):
                 wrong.append(_at(source, line, f"{kind} needs a code and a reason on the same line"))
     return wrong
+
+
+def _makers(source: Source, name: str) -> list[str]:
+    calls = (node for node in ast.walk(source.tree) if isinstance(node, ast.Call))
+    return [_at(source, node.lineno, f"constructs {name}") for node in calls if _called(node) == name]
 
 
 def _comments(text: str) -> Iterator[tuple[int, str]]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import pytest
 import uvloop
@@ -15,10 +15,11 @@ import uvloop
 from bridge.addresses import ListenAddress
 from bridge.lan.door import Door
 from bridge.lan.listener import Deadlines, Handler, Listener
-from bridge.log import silent_log
+from bridge.log import make_log, silent_log
 from bridge.tasks import Tasks
 from certs.context import app_server_context
 from certs.store import BridgeIdentity, KeyFolder
+from tests.bridge.lan.doors import door_of
 
 
 class Serve(Protocol):
@@ -26,11 +27,12 @@ class Serve(Protocol):
 
     def __call__(
         self,
-        handler: Handler | None,
+        handler: Handler,
         *,
         door: Door | None = None,
         deadlines: Deadlines | None = None,
         frame_max_bytes: int = 1_048_576,
+        log: TextIO | None = None,
     ) -> AbstractAsyncContextManager[Listener]: ...
 
 
@@ -49,21 +51,22 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> BridgeIdentity:
 def serve(identity: BridgeIdentity) -> Serve:
     @asynccontextmanager
     async def start(
-        handler: Handler | None,
+        handler: Handler,
         *,
         door: Door | None = None,
         deadlines: Deadlines | None = None,
         frame_max_bytes: int = 1_048_576,
+        log: TextIO | None = None,
     ) -> AsyncIterator[Listener]:
         async with Tasks(silent_log()) as tasks:
             listener = Listener(
                 "apps",
                 app_server_context(identity),
-                door or Door(8, 64),
+                door or door_of(8, 64),
                 handler,
                 frame_max_bytes=frame_max_bytes,
                 tasks=tasks,
-                log=silent_log(),
+                log=silent_log() if log is None else make_log("debug", "json", log),
                 deadlines=deadlines or Deadlines(),
             )
             await listener.start([ListenAddress(IPv4Address("127.0.0.1"))], 0)

@@ -17,13 +17,13 @@ from aiohttp import ClientSession, TCPConnector, WSMsgType
 from websockets.asyncio.client import connect
 
 from bridge.addresses import ListenAddress
-from bridge.lan.door import Door
 from bridge.lan.listener import Deadlines, Listener, Upgraded
 from bridge.log import silent_log
 from bridge.tasks import Tasks
 from certs.context import app_server_context
 from certs.store import BridgeIdentity
 from tests.bridge.lan.conftest import Serve
+from tests.bridge.lan.doors import door_of
 from tests.bridge.lan.wire import BINARY, CLOSE, HOST, PING, PONG, TEXT, UPGRADE, ask, client_context, peer
 from tests.support.waiting import eventually
 
@@ -113,11 +113,6 @@ async def test_an_upgrade_elsewhere_is_no_upgrade(serve: Serve, path: bytes) -> 
         assert (await ask(listener.port, UPGRADE % (path, b""))).startswith(EMPTY_404)
 
 
-async def test_a_port_without_websockets_has_none(serve: Serve) -> None:
-    async with serve(None) as listener:
-        assert (await ask(listener.port, UPGRADE % (b"/", b""))).startswith(EMPTY_404)
-
-
 @pytest.mark.parametrize(
     ("old", "new"),
     [(b"Version: 13", b"Version: 12"), (b"dGhlIHNhbXBsZSBub25jZQ==", b"short"), (b"Connection: Upgrade\r\n", b"")],
@@ -181,7 +176,7 @@ async def test_without_tls_there_is_no_answer(serve: Serve, data: bytes) -> None
 
 
 async def test_the_first_visits_of_an_app_leave_no_trace(serve: Serve) -> None:
-    door = Door(2, 4)
+    door = door_of(2, 4)
     async with serve(echo, door=door) as listener:
         for _ in range(10):
             socket.create_connection((HOST, listener.port)).close()
@@ -263,7 +258,7 @@ async def test_an_orderly_close_is_answered(serve: Serve) -> None:
 async def test_a_port_that_is_taken_is_an_error_and_nothing_stays_bound(identity: BridgeIdentity) -> None:
     async with Tasks(silent_log()) as tasks:
         listener = Listener(
-            "apps", app_server_context(identity), Door(1, 1), None, frame_max_bytes=1, tasks=tasks, log=silent_log()
+            "apps", app_server_context(identity), door_of(1, 1), echo, frame_max_bytes=1, tasks=tasks, log=silent_log()
         )
         with socket.create_server((HOST, 0)) as taken:
             port = taken.getsockname()[1]
@@ -277,7 +272,7 @@ async def test_a_port_that_is_taken_is_an_error_and_nothing_stays_bound(identity
 async def test_both_families_are_served_on_one_port(identity: BridgeIdentity) -> None:
     async with Tasks(silent_log()) as tasks:
         context = app_server_context(identity)
-        listener = Listener("apps", context, Door(8, 8), None, frame_max_bytes=1, tasks=tasks, log=silent_log())
+        listener = Listener("apps", context, door_of(8, 8), echo, frame_max_bytes=1, tasks=tasks, log=silent_log())
         try:
             await listener.start([ListenAddress(IPv4Address(HOST)), ListenAddress(IPv6Address("::1"))], 0)
         except OSError:
@@ -294,7 +289,7 @@ async def test_both_families_are_served_on_one_port(identity: BridgeIdentity) ->
 
 
 async def test_without_file_descriptors_it_waits_and_goes_on(serve: Serve) -> None:
-    door = Door(8, 8)
+    door = door_of(8, 8)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with serve(echo, door=door) as listener:
         with socket.socket() as visitor:

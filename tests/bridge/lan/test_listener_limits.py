@@ -9,42 +9,17 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
-from aiohttp import WSMsgType
 
-from bridge.lan.door import Door
 from bridge.lan.listener import Deadlines, Upgraded
 from bridge.lan.metered import STRANGER_BYTES
 from tests.bridge.lan.conftest import Serve
-from tests.bridge.lan.wire import BINARY, CLOSE, HOST, PING, TEXT, UPGRADE, Peer, client_context, masked, peer
+from tests.bridge.lan.doors import door_of
+from tests.bridge.lan.guests import Guests, let_in
+from tests.bridge.lan.wire import BINARY, HOST, PING, UPGRADE, Peer, client_context, peer
 from tests.support.scale import scale
 from tests.support.waiting import eventually
 
 QUICK = Deadlines(handshake_s=0.4, request_s=0.4, shutdown_s=0.2)
-
-
-class Guests:
-    """A handler that keeps its sockets open, and lets them in on the word `let me in`."""
-
-    def __init__(self) -> None:
-        self.inside: list[Upgraded] = []
-        self.bytes = 0
-
-    async def __call__(self, upgraded: Upgraded) -> None:
-        self.inside.append(upgraded)
-        try:
-            async for message in upgraded.socket:
-                self.bytes += len(message.data)
-                if message.data == b"let me in":
-                    upgraded.promote()
-                    await upgraded.socket.send_frame(b"welcome", WSMsgType.TEXT)
-        finally:
-            self.inside.remove(upgraded)
-
-
-async def let_in(guest: Peer) -> None:
-    await guest.upgrade()
-    await guest.send(b"let me in")
-    assert (await guest.frame()).payload == b"welcome"
 
 
 async def turned_away(port: int) -> bool:
@@ -60,7 +35,7 @@ async def turned_away(port: int) -> bool:
 
 
 async def test_one_address_has_eight_sockets_and_the_ninth_is_refused_before_tls(serve: Serve) -> None:
-    door = Door(8, 64)
+    door = door_of(8, 64)
     async with serve(Guests(), door=door) as listener, AsyncExitStack() as stack:
         guests = [await stack.enter_async_context(peer(listener.port)) for _ in range(8)]
         reader, writer = await asyncio.open_connection(HOST, listener.port)
@@ -72,18 +47,23 @@ async def test_one_address_has_eight_sockets_and_the_ninth_is_refused_before_tls
         await (await stack.enter_async_context(peer(listener.port))).upgrade()
 
 
-async def test_all_together_have_sixty_four(serve: Serve) -> None:
-    door = Door(1_000, 64)
+async def test_strangers_together_have_thirty_two_and_known_addresses_the_rest(serve: Serve) -> None:
+    door = door_of(1_000, 64)
     async with serve(Guests(), door=door) as listener, AsyncExitStack() as stack:
-        for _ in range(64):
+        for _ in range(32):
+            await stack.enter_async_context(peer(listener.port))
+        assert door.count == 32
+        assert await turned_away(listener.port)
+        door.remember(HOST, asyncio.get_running_loop().time())
+        for _ in range(32):
             await stack.enter_async_context(peer(listener.port))
         assert door.count == 64
         assert await turned_away(listener.port)
-    assert door.count == 0
+    await eventually(lambda: door.count == 0)
 
 
 async def test_who_is_in_holds_no_place(serve: Serve) -> None:
-    door = Door(1, 1)
+    door = door_of(1, 1)
     async with serve(Guests(), door=door) as listener, AsyncExitStack() as stack:
         for _ in range(5):
             await let_in(await stack.enter_async_context(peer(listener.port)))
@@ -92,7 +72,7 @@ async def test_who_is_in_holds_no_place(serve: Serve) -> None:
 
 
 async def test_a_peer_that_is_let_in_after_it_has_gone_frees_no_place_of_another(serve: Serve) -> None:
-    door, done = Door(8, 64), asyncio.Event()
+    door, done = door_of(8, 64), asyncio.Event()
 
     async def late(upgraded: Upgraded) -> None:
         async for _ in upgraded.socket:
@@ -109,8 +89,8 @@ async def test_a_peer_that_is_let_in_after_it_has_gone_frees_no_place_of_another
 
 
 async def test_both_ports_share_one_door(serve: Serve) -> None:
-    door = Door(1, 64)
-    async with serve(Guests(), door=door) as apps, serve(None, door=door) as nodes, peer(nodes.port):
+    door = door_of(1, 64)
+    async with serve(Guests(), door=door) as apps, serve(Guests(), door=door) as nodes, peer(nodes.port):
         assert await turned_away(apps.port)
 
 
@@ -157,7 +137,7 @@ async def test_a_peer_that_drips_is_cut_by_the_absolute_deadline(serve: Serve, d
 
 @pytest.mark.parametrize("tls", [False, True])
 async def test_a_peer_that_says_nothing_is_cut_too(serve: Serve, tls: bool) -> None:
-    door = Door(100, 100)
+    door = door_of(100, 100)
     async with serve(Guests(), deadlines=QUICK, door=door) as listener, AsyncExitStack() as stack:
         for _ in range(20):
             if tls:
@@ -213,56 +193,6 @@ async def test_who_is_in_may_send_more(serve: Serve) -> None:
         await eventually(lambda: guests.bytes > 8 * 65_536)
 
 
-async def test_a_frame_of_the_limit_passes_and_one_byte_more_closes_with_1009(serve: Serve) -> None:
-    guests = Guests()
-    async with serve(guests, frame_max_bytes=300_000) as listener, peer(listener.port) as guest:
-        await let_in(guest)
-        await guest.send(b"x" * 299_999)
-        await eventually(lambda: guests.bytes > 299_999)
-        await guest.send(b"x" * 300_001)
-        assert (await guest.frame()).close[0] == 1009
-
-
-async def test_a_header_that_promises_too_much_is_refused_before_anything_is_kept(serve: Serve) -> None:
-    async with serve(Guests()) as listener, peer(listener.port) as guest:
-        await let_in(guest)
-        await guest.say(masked(TEXT, b"x", length=2**63 - 1))
-        assert (await guest.frame()).close[0] == 1009
-
-
-@pytest.mark.parametrize(
-    ("frames", "code"),
-    [
-        (masked(TEXT, b"x", reserved=4), 1002),
-        (masked(TEXT, b"x", reserved=1), 1002),
-        (masked(3, b"x"), 1002),
-        (masked(11, b"x"), 1002),
-        (masked(0, b"continues what?"), 1002),
-        (masked(PING, b"x", final=False), 1002),
-        (masked(PING, b"x" * 126), 1002),
-        (masked(CLOSE, b"x"), 1002),
-        (masked(TEXT, b"x", final=False) + masked(TEXT, b"y"), 1002),
-    ],
-    ids=["rsv1", "rsv3", "op3", "op11", "cont", "split-ping", "long-ping", "short-close", "interleaved"],
-)
-async def test_a_frame_against_the_rules_closes_with_1002(serve: Serve, frames: bytes, code: int) -> None:
-    async with serve(Guests()) as listener, peer(listener.port) as guest:
-        await let_in(guest)
-        await guest.say(frames)
-        assert (await guest.frame()).close[0] == code
-
-
-async def test_fragments_make_one_message_and_a_flood_of_them_is_bounded(serve: Serve) -> None:
-    guests = Guests()
-    async with serve(guests, frame_max_bytes=10_000) as listener, peer(listener.port) as guest:
-        await let_in(guest)
-        await guest.say(masked(TEXT, b"a", final=False) + masked(PING, b"p") + masked(0, b"b"))
-        await eventually(lambda: guests.bytes == len("let me in") + 2)
-        assert (await guest.frame()).payload == b"p"
-        await guest.say(masked(TEXT, b"a", final=False) + b"".join(masked(0, b"b", final=False) for _ in range(10_001)))
-        assert (await guest.frame()).close[0] == 1009
-
-
 # All of it comes back.
 
 
@@ -272,7 +202,7 @@ def descriptors() -> int:
 
 @pytest.mark.slow
 async def test_after_a_lot_of_coming_and_going_nothing_is_left(serve: Serve) -> None:
-    door, guests = Door(200, 200), Guests()
+    door, guests = door_of(200, 200), Guests()
     async with serve(guests, door=door, deadlines=QUICK) as listener:
         await churn(listener.port, 8)
         gc.collect()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from bridge.lan.door import Door, TurnedAway, Visit
 from bridge.lan.metered import STRANGER_BYTES, MeteredProtocol
 from tests.support.waiting import eventually
 
@@ -44,9 +47,16 @@ class Wire(asyncio.Transport):
         self.aborts += 1
 
 
+def visit(door: Door | None = None) -> Visit:
+    """A connection that the door let in."""
+    entered = (door or Door(1, 1, 1, 1)).enter("192.0.2.1", 0.0)
+    assert isinstance(entered, Visit)
+    return entered
+
+
 def connected(deadline_s: float = 60.0) -> tuple[MeteredProtocol, Inner, Wire, list[str]]:
     inner, wire, lost = Inner(), Wire(), list[str]()
-    metered = MeteredProtocol(inner, "192.0.2.1", lambda: lost.append("lost"), deadline_s)
+    metered = MeteredProtocol(inner, visit(), lambda: lost.append("lost"), deadline_s)
     metered.connection_made(wire)
     return metered, inner, wire, lost
 
@@ -59,7 +69,7 @@ async def test_everything_is_passed_on() -> None:
     assert metered.eof_received() is True
     metered.connection_lost(None)
     assert inner.calls == ["made", "pause", "resume", "eof", "lost"]
-    assert (inner.received, wire.aborts, lost, metered.lost) == (5, 0, ["lost"], True)
+    assert (inner.received, wire.aborts, lost) == (5, 0, ["lost"])
 
 
 async def test_the_last_byte_of_the_budget_passes_and_the_next_does_not() -> None:
@@ -91,4 +101,27 @@ async def test_a_connection_becomes_a_websocket_in_time_or_ends() -> None:
 
 
 async def test_aborting_without_a_connection_does_nothing() -> None:
-    MeteredProtocol(Inner(), "192.0.2.1", lambda: None, 1.0).abort()
+    MeteredProtocol(Inner(), visit(), lambda: None, 1.0).abort()
+
+
+async def test_a_peer_that_looked_and_went_without_a_word_is_forgiven() -> None:
+    """What a client does that compares the certificate after the handshake."""
+    door = Door(9, 9, 1, 1)
+    for _ in range(100):
+        metered = MeteredProtocol(Inner(), visit(door), lambda: None, 60.0)
+        metered.connection_made(Wire())
+        metered.connection_lost(None)
+        metered.visit.leave()
+
+
+@pytest.mark.parametrize("word", [b"", b"G"])
+async def test_a_peer_that_was_cut_or_said_something_is_not(word: bytes) -> None:
+    door = Door(9, 9, 1, 1)
+    metered = MeteredProtocol(Inner(), visit(door), lambda: None, 60.0)
+    metered.connection_made(Wire())
+    if word:
+        metered.data_received(word)
+    else:
+        metered.abort()
+    metered.connection_lost(None)
+    assert door.enter("192.0.2.1", 0.0) is TurnedAway.OFTEN

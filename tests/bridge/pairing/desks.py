@@ -10,12 +10,15 @@ from typing import TypeVar
 from acl.permissions import PROFILES, Permissions
 from bridge.lan.events import Admitted, Filed, SessionEvent
 from bridge.log import silent_log
+from bridge.pairing.admissions import Admissions
 from bridge.pairing.codes import CodeStore
 from bridge.pairing.desk import PairingRequest
 from bridge.pairing.reception import Reception
 from bridge.pairing.records import NodeRecord
+from bridge.pairing.registrar import Registrar
 from bridge.pairing.setup_code import SetupCode
 from bridge.pairing.store import NodeStore
+from bridge.pairing.tombstones import TombstoneStore
 from certs.store import KeyFolder
 from tests.bridge.pairing.samples import draft, identity
 
@@ -49,9 +52,13 @@ class Front:
         self.reception = self.started()
 
     def started(self) -> Reception:
-        """Return a reception as the daemon makes it at its start."""
-        codes = CodeStore(self.home / "bridge.sqlite3")
-        return Reception(NodeStore(self.home), codes, KeyFolder(self.home / "keys"), silent_log())
+        """Return a reception as the daemon makes it at its start; `registrar` and `admissions` are made with it."""
+        database, log = self.home / "bridge.sqlite3", silent_log()
+        self.tombstones = TombstoneStore(database)
+        self.registrar = Registrar(NodeStore(self.home), self.tombstones, KeyFolder(self.home / "keys"), log)
+        reception = Reception(self.registrar, log)
+        self.admissions = Admissions(self.registrar, reception, CodeStore(database), log)
+        return reception
 
     def stored(self, number: int = 0) -> NodeRecord:
         """Return what is on disk of phone `number`."""
@@ -74,7 +81,7 @@ class Front:
         now = datetime.now(UTC)
         url, end = "wss://mac.local:18794", now + timedelta(minutes=5)
         made = SetupCode(name, f"token-of-{name}", url, "ab" * 32, permissions, end)
-        self.reception.codes.add(made, now)
+        self.admissions.codes.add(made, now)
         return made.token
 
 

@@ -15,6 +15,7 @@ from bridge.pairing.desk import (
     MAX_PENDING,
     SILENT_S,
     Busy,
+    CodeVerdict,
     Desk,
     Draft,
     Filed,
@@ -24,6 +25,8 @@ from bridge.pairing.desk import (
 )
 from bridge.pairing.reception import new_request_id
 from bridge.pairing.records import Surface
+from bridge.pairing.transcript import short_code
+from tests.bridge.pairing.native import NativePhone
 from tests.bridge.pairing.samples import NOON, VOICE_SCREEN, draft, labels
 
 HERE, THERE = "192.168.1.7", "192.168.1.8"
@@ -246,6 +249,24 @@ def fake(number: int, name: str = "Phone") -> Draft:
     return Draft(f"{number:064x}", "key", labels(name), Surface(), VOICE_SCREEN)
 
 
+class TestWhatTheDoorAsks:
+    def test_a_retry_is_the_same_draft_of_the_same_key_while_it_is_pending(self) -> None:
+        desk = new_desk()
+        request = filed(desk, draft()).request
+        assert desk.holds(draft())
+        assert not any(desk.holds(changed) for changed in CHANGES.values())
+        desk.take(request.id)
+        assert not desk.holds(draft())
+
+    def test_a_key_awaits_a_person_unless_it_is_a_paired_node_that_wants_more(self) -> None:
+        desk = new_desk()
+        filed(desk, draft())
+        assert desk.awaits(draft().node_id)
+        desk.drop_key(draft().node_id)
+        filed(desk, draft(why=Why.WIDER))
+        assert not desk.awaits(draft().node_id)
+
+
 def test_ids_of_the_bridge_are_what_clients_show_and_unlike_each_other() -> None:
     ids = [new_request_id() for _ in range(1000)]
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", each) for each in ids)
@@ -254,3 +275,75 @@ def test_ids_of_the_bridge_are_what_clients_show_and_unlike_each_other() -> None
 
 def test_a_request_says_when_it_ends() -> None:
     assert PairingRequest("r1", draft(), HERE, NOON, 5.0).expires == 5.0 + KEPT_S
+
+
+class TestCodes:
+    """Of native nodes: the digits are compared with the named request, three times at most."""
+
+    def filed(self, desk: Desk, number: int = 0, name: str = "c1") -> tuple[str, str]:
+        """File a native node's request; return its id and the code that the node shows."""
+        phone = NativePhone(number)
+        filed = desk.file(phone.revealed(name), f"10.0.0.{number}", 0.0, NOON, name)
+        assert isinstance(filed, Filed)
+        assert filed.request.id == name
+        return name, short_code(phone.transcript(phone.ceremony(name)))
+
+    def test_the_right_one_is_right(self) -> None:
+        desk = Desk(lambda: "x")
+        request_id, code = self.filed(desk)
+        assert desk.try_code(request_id, code) == CodeVerdict(right=True)
+
+    def test_the_third_wrong_one_ends_the_request(self) -> None:
+        desk = Desk(lambda: "x")
+        request_id, code = self.filed(desk)
+        wrong = f"{(int(code) + 1) % 1_000_000:06d}"
+        assert [desk.try_code(request_id, wrong).tries_left for _ in range(3)] == [2, 1, 0]
+        assert desk.get(request_id) is None
+        assert not desk.try_code(request_id, code).right
+
+    def test_the_code_of_another_request_is_a_wrong_one(self) -> None:
+        desk = Desk(lambda: "x")
+        (first, _), (_, other) = self.filed(desk), self.filed(desk, 1, "c2")
+        assert desk.try_code(first, other) == CodeVerdict(right=False, tries_left=2)
+
+    def test_without_a_code_nothing_is_counted_and_nothing_is_right(self) -> None:
+        desk = Desk(lambda: "x")
+        request_id, code = self.filed(desk)
+        assert not desk.try_code(request_id, None).right
+        assert not desk.try_code(request_id, None).asked
+        assert desk.try_code(request_id, code).right
+
+    def test_a_device_without_a_code_needs_none_and_takes_none(self) -> None:
+        desk = Desk(lambda: "x")
+        desk.file(draft(), "10.0.0.1", 0.0, NOON)
+        assert desk.try_code("x", None).right
+        assert not desk.try_code("x", "123456").right
+
+    @pytest.mark.parametrize("typed", ["", " ", "12345", "1234567", "\u0661\u0662\u0663\u0664\u0665\u0666", "abcdef"])
+    def test_what_is_no_code_is_wrong(self, typed: str) -> None:
+        desk = Desk(lambda: "x")
+        request_id, _ = self.filed(desk)
+        assert not desk.try_code(request_id, typed).right
+
+    def test_the_code_is_in_no_repr(self) -> None:
+        desk = Desk(lambda: "x")
+        _, code = self.filed(desk)
+        assert code not in repr(desk.pending())
+        assert repr(NativePhone().transcript(NativePhone().ceremony())) not in repr(desk.pending())
+
+
+class TestRoom:
+    def test_there_is_none_behind_a_rival_of_the_address(self) -> None:
+        desk = Desk(lambda: "x")
+        desk.file(draft(), "10.0.0.1", 0.0, NOON)
+        assert not desk.has_room("ff" * 32, "10.0.0.1", SILENT_S - 1)
+        assert desk.has_room("ff" * 32, "10.0.0.1", SILENT_S)
+        assert desk.has_room(draft().node_id, "10.0.0.1", 1.0), "its own request is replaced"
+
+    def test_there_is_none_on_a_full_desk(self) -> None:
+        ids = iter(range(1000))
+        desk = Desk(lambda: str(next(ids)))
+        for number in range(MAX_PENDING):
+            desk.file(draft(number), f"10.0.1.{number}", 0.0, NOON)
+        assert not desk.has_room("ff" * 32, "10.0.2.1", 0.0)
+        assert desk.has_room(draft(3).node_id, "10.0.2.1", 0.0)

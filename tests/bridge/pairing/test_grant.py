@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from acl.permissions import PROFILES
-from bridge.pairing.grant import paired_record, revoked_at
-from bridge.pairing.records import NodeRecord, Role, Security, UpstreamIdentity
+from bridge.pairing.desk import Why
+from bridge.pairing.grant import paired_record, revoked_at, tombstone
+from bridge.pairing.records import CertificateNote, NodeRecord, Role, Security, Surface, UpstreamIdentity
 from bridge.pairing.tokens import issue, mint
+from bridge.pairing.transcript import fetch_digest
+from tests.bridge.pairing.native import NativePhone
 from tests.bridge.pairing.samples import NOON, VOICE_SCREEN, draft, labels, record
 
 LATER = NOON + timedelta(days=1)
@@ -73,3 +77,43 @@ def test_nobody_is_as_little_revoked_as_a_paired_node() -> None:
     assert revoked_at(None) is None
     assert revoked_at(record()) is None
     assert revoked_at(record(revoked_at=NOON)) == NOON
+
+
+class TestNative:
+    """A native node proves itself by its certificate, and fetches that under the request it was approved by."""
+
+    def test_it_is_paired_for_mutual_tls_with_what_its_certificate_is_fetched_by(self) -> None:
+        phone = NativePhone()
+        made = paired_record(phone.revealed(), VOICE_SCREEN, None, None, FRESH, NOON, "c1")
+        assert made.security is Security.MTLS
+        assert made.enrolment is not None
+        assert made.enrolment.request_id == "c1"
+        assert made.enrolment.fetch_digest == fetch_digest(phone.transcript(phone.ceremony())).hex()
+
+    def test_a_key_that_had_tokens_has_none_any_more(self) -> None:
+        phone = NativePhone()
+        token = mint(b"t" * 32, NOON).entry
+        known = record(node_id=phone.node_id, node_tokens=(token,), operator_tokens=(token,), token_due=True)
+        made = paired_record(phone.revealed(), VOICE_SCREEN, None, known, FRESH, NOON, "c1")
+        assert (made.node_tokens, made.operator_tokens, made.token_due) == ((), (), False)
+
+    def test_what_it_offers_more_changes_nothing_else(self) -> None:
+        phone = NativePhone()
+        known = paired_record(phone.revealed(), VOICE_SCREEN, None, None, FRESH, NOON, "c1").model_copy(
+            update={"certificate": CertificateNote(serial="ab", not_after=NOON), "next_spki_told": "cd" * 32}
+        )
+        wider = replace(phone.draft(why=Why.WIDER), declared=Surface(commands=("screen.eval",)))
+        made = paired_record(wider, VOICE_SCREEN, None, known, FRESH, NOON)
+        assert made.security is Security.MTLS
+        assert (made.enrolment, made.certificate, made.next_spki_told) == (
+            known.enrolment,
+            known.certificate,
+            known.next_spki_told,
+        )
+
+    def test_a_tombstone_keeps_none_of_it(self) -> None:
+        phone = NativePhone()
+        known = paired_record(phone.revealed(), VOICE_SCREEN, None, None, FRESH, NOON, "c1")
+        ended = tombstone(known, NOON)
+        assert (ended.enrolment, ended.certificate, ended.revoked_at) == (None, None, NOON)
+        assert tombstone(ended, NOON + timedelta(hours=1)) == ended

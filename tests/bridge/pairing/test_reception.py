@@ -90,7 +90,7 @@ class TestFiling:
 
     async def test_what_a_paired_node_offers_more_is_filed_without_anyone_waiting(self, front: Front) -> None:
         await front.paired()
-        front.reception.file_wider(draft(why=Why.WIDER), "10.0.0.1")
+        front.reception.file_draft(draft(why=Why.WIDER), "10.0.0.1")
         assert [request.draft.why for request in front.reception.desk.pending()] == [Why.WIDER]
 
     async def test_requests_whose_clients_are_there_do_not_expire(self, front: Front) -> None:
@@ -106,7 +106,7 @@ class TestFiling:
         front.reception.desk.file(draft(), socket.address, now.mono - KEPT_S, now.wall)
         front.reception.expire()
         assert front.reception.desk.get(request.id) is None
-        assert socket.told[1:] == [Decided(Outcome.ELSEWHERE)]
+        assert socket.told[1:] == [Decided(Outcome.EXPIRED)]
 
 
 class TestApproval:
@@ -217,7 +217,7 @@ class TestApproval:
 class TestRevocation:
     async def test_it_leaves_a_tombstone_without_tokens(self, front: Front) -> None:
         before = await front.paired()
-        await front.reception.admit(Socket(), Admit(before.node_id, Role.NODE, None, frozenset(Role)))
+        await front.admissions.admit(Socket(), Admit(before.node_id, Role.NODE, None, frozenset(Role)))
         assert front.stored().node_tokens
         assert front.stored().operator_tokens
         record = await front.reception.revoke(before.node_id)
@@ -253,18 +253,25 @@ class TestRevocation:
             front.reception.approve(request, None, None),
             return_exceptions=True,
         )
-        assert isinstance(results[1], StoreError)
+        assert isinstance(results[1], AlreadyDecided)
+        assert front.stored().revoked_at is not None
+
+    async def test_neither_does_one_that_began_before(self, front: Front) -> None:
+        record = await front.paired()
+        front.reception.file(Socket(), draft(why=Why.REPAIR))
+        approval = front.reception.approve(front.reception.desk.pending()[0], None, None)
+        await asyncio.gather(approval, front.reception.revoke(record.node_id), return_exceptions=True)
         assert front.stored().revoked_at is not None
 
     async def test_who_was_told_is_remembered_by_role(self, front: Front) -> None:
         record = await front.reception.revoke((await front.paired()).node_id)
         for role in (Role.NODE, Role.OPERATOR, Role.NODE):
-            await front.reception.note_told(record.node_id, role)
+            await front.admissions.note_told(record.node_id, role)
         assert set(front.stored().revocation_told) == {Role.NODE, Role.OPERATOR}
         assert len(front.stored().revocation_told) == 2
 
     async def test_telling_an_unknown_key_is_no_accident(self, front: Front) -> None:
-        await front.reception.note_told("00" * 32, Role.NODE)
+        await front.admissions.note_told("00" * 32, Role.NODE)
         assert dict(front.reception.store.nodes) == {}
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acl.permissions import PROFILES
-from bridge.pairing.setup_code import CodeState, SetupCode, code_hash, is_spent_by, may_bind, setup_url
+from bridge.pairing.setup_code import CodeState, SetupCode, code_hash, is_spent_by, may_bind, may_finish, setup_url
 from tests.bridge.pairing.samples import NOON
 
 TOKEN = "k" * 43
@@ -112,7 +112,8 @@ class TestUrl:
 class TestRules:
     def state(self, **members: object) -> CodeState:
         given_members = {"bound_to": None, "revoked": False, **members}
-        return CodeState("c1", PROFILES["phone"], NOON, **given_members)  # type: ignore[arg-type]  # a dict of the two
+        made = NOON - timedelta(minutes=5)
+        return CodeState("c1", "ab" * 32, PROFILES["phone"], NOON, made, **given_members)  # type: ignore[arg-type]  # a dict of the two
 
     def test_an_unused_code_is_good_until_the_moment_it_ends(self) -> None:
         assert may_bind(self.state(), NOON - timedelta(microseconds=1))
@@ -127,6 +128,14 @@ class TestRules:
         assert is_spent_by(self.state(bound_to="aa"), "aa")
         assert not is_spent_by(self.state(bound_to="aa"), "bb")
         assert not is_spent_by(self.state(), "aa")
+        assert not is_spent_by(self.state(bound_to="aa", revoked=True), "aa")
+
+    def test_the_key_that_used_it_may_finish_while_it_is_valid(self) -> None:
+        before = NOON - timedelta(minutes=1)
+        assert may_finish(self.state(bound_to="aa"), "aa", before)
+        assert not may_finish(self.state(bound_to="aa"), "bb", before)
+        assert not may_finish(self.state(bound_to="aa"), "aa", NOON)
+        assert not may_finish(self.state(bound_to="aa", revoked=True), "aa", before)
 
     def test_the_stored_hash_has_its_own_label(self) -> None:
         assert code_hash(TOKEN) != code_hash(TOKEN + " ")

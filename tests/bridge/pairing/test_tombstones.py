@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.pairing.grant import tombstone
 from bridge.pairing.records import NodeRecord, Role
 from bridge.pairing.store import FILE_NAME, NodeStore, StoreError
 from bridge.pairing.tokens import issue, mint
-from bridge.pairing.tombstones import MAX_TOMBSTONES, TombstoneStore, bury_returned, entombed, reconcile
+from bridge.pairing.tombstones import MAX_TOMBSTONES, TombstoneStore, bury_returned, reconcile
 from tests.bridge.pairing.samples import NOON, identity, record
 
 HOUR = timedelta(hours=1)
@@ -97,15 +98,15 @@ class TestStore:
 
 class TestEntombed:
     def test_tokens_end_and_the_upstream_identity_is_to_be_removed(self) -> None:
-        dead = entombed(in_use(), NOON)
+        dead = tombstone(in_use(), NOON)
         assert dead.revoked_at == NOON
         assert (dead.node_tokens, dead.operator_tokens, dead.token_due, dead.wants) == ((), (), False, ())
         assert dead.stale_upstream == (in_use().upstream,)
         assert dead.labels == in_use().labels
 
     def test_a_second_revocation_changes_nothing(self) -> None:
-        dead = entombed(in_use(), NOON)
-        assert entombed(dead, NOON + HOUR) == dead
+        dead = tombstone(in_use(), NOON)
+        assert tombstone(dead, NOON + HOUR) == dead
 
 
 class TestBuryReturned:
@@ -127,7 +128,7 @@ class TestBuryReturned:
         assert (records[0].node_tokens == ()) is buried
 
     def test_tombstones_of_the_store_and_of_unknown_keys_are_left_alone(self) -> None:
-        old = entombed(in_use(1), NOON - HOUR)
+        old = tombstone(in_use(1), NOON - HOUR)
         assert bury_returned([old], {KEY: NOON, OTHER: NOON}) == ((old,), ())
 
     def test_nothing_is_lost_or_moved(self) -> None:
@@ -146,7 +147,7 @@ class TestReconcile:
             await store.put(in_use(number))
         shutil.copy2(home / FILE_NAME, home / "yesterday")
         TombstoneStore(file).bury(KEY, NOON + HOUR)
-        await store.put(entombed(in_use(1), NOON + HOUR))
+        await store.put(tombstone(in_use(1), NOON + HOUR))
 
         (home / "yesterday").replace(home / FILE_NAME)
         back = NodeStore(home)
@@ -159,7 +160,7 @@ class TestReconcile:
 
     async def test_a_tombstone_of_the_store_alone_is_written_beside_it(self, home: Path, file: Path) -> None:
         store = NodeStore(home)
-        await store.put(entombed(in_use(1), NOON))
+        await store.put(tombstone(in_use(1), NOON))
         assert await reconcile(store, TombstoneStore(file)) == ()
         assert TombstoneStore(file).all() == {KEY: NOON}
 

@@ -15,6 +15,7 @@ from bridge.lan.events import AdmissionFailed, Admit, CodeRefused, Decided, File
 from bridge.pairing.desk import Why
 from bridge.pairing.reception import Reception
 from bridge.pairing.records import NodeRecord, Role
+from bridge.pairing.setup_code import code_hash
 from bridge.pairing.tokens import find
 from tests.bridge.pairing.desks import Front, Socket, admitted
 from tests.bridge.pairing.samples import draft, identity
@@ -27,7 +28,7 @@ def front(tmp_path: Path) -> Front:
 
 async def redeemed(front: Front, token: str, number: int = 0, why: Why = Why.NEW) -> Socket:
     socket = Socket(f"192.168.3.{number}")
-    await front.reception.redeem(socket, Redeem(draft(number, why=why), token))
+    await front.admissions.redeem(socket, Redeem(draft(number, why=why), token))
     return socket
 
 
@@ -36,7 +37,7 @@ async def entered(
 ) -> Socket:
     entry = find(record.tokens(role), token) if token else None
     socket = Socket()
-    await front.reception.admit(socket, Admit(record.node_id, role, entry, frozenset(mint)))
+    await front.admissions.admit(socket, Admit(record.node_id, role, entry, frozenset(mint)))
     return socket
 
 
@@ -103,7 +104,28 @@ class TestCode:
         assert socket.only(Filed).request_id == front.reception.desk.pending()[0].id
         assert [request.draft.why for request in front.reception.desk.pending()] == [Why.RETURN]
         assert front.stored().revoked_at is not None
+        assert front.reception.desk.pending()[0].draft.permissions == PROFILES["phone"], (
+            "it asks for what the code grants"
+        )
         assert (await redeemed(front, token, 1)).told == [CodeRefused()], "it is spent all the same"
+
+    async def test_a_revoked_key_may_present_its_fresh_code_again_until_a_person_decides(self, front: Front) -> None:
+        await front.paired()
+        await front.reception.revoke(identity().device_id)
+        token = front.code()
+        first, again = [await redeemed(front, token, why=Why.RETURN) for _ in range(2)]
+        assert first.told[0] == again.only(Filed)
+        record = await front.reception.approve(front.reception.desk.pending()[0], None, None)
+        assert record.granted == PROFILES["phone"]
+        told = admitted(await redeemed(front, token, why=Why.REPAIR))
+        assert told.tokens.keys() == set(Role), "the app refuses to work without an operator token"
+
+    async def test_a_code_made_before_the_revocation_is_worth_nothing_to_the_revoked_key(self, front: Front) -> None:
+        await front.paired()
+        token = front.code()
+        await front.reception.revoke(identity().device_id)
+        assert (await redeemed(front, token, why=Why.RETURN)).told == [CodeRefused()]
+        assert admitted(await redeemed(front, token, 1)).record.granted == PROFILES["phone"]
 
     async def test_a_paired_key_with_a_fresh_code_is_paired_anew(self, front: Front) -> None:
         before = await front.paired(permissions=PROFILES["voice"])
@@ -122,7 +144,7 @@ class TestCode:
         self, front: Front
     ) -> None:
         token = front.code()
-        assert front.reception.codes.bind(token, identity().device_id, datetime.now(UTC)) is not None
+        assert front.admissions.codes.bind(code_hash(token), identity().device_id, datetime.now(UTC)) is not None
         front.reception = front.started()
         assert (await redeemed(front, token, 1)).told == [CodeRefused()]
         assert admitted(await redeemed(front, token)).record.granted == PROFILES["phone"]
@@ -150,16 +172,16 @@ class TestCode:
 
     async def test_a_revocation_at_the_same_moment_wins(self, front: Front) -> None:
         await front.paired()
-        token, reception = front.code(), front.reception
+        token, reception, admissions = front.code(), front.reception, front.admissions
 
-        class Slow(type(reception.codes)):  # type: ignore[misc]  # the class of an instance as a base
-            def bind(self, token: str, node_id: str, now: datetime) -> object:
-                bound = super().bind(token, node_id, now)
+        class Slow(type(admissions.codes)):  # type: ignore[misc]  # the class of an instance as a base
+            def bind(self, digest: str, node_id: str, now: datetime, made_after: datetime | None = None) -> object:
+                bound = super().bind(digest, node_id, now, made_after)
                 asyncio.run_coroutine_threadsafe(reception.revoke(node_id), loop).result(10)
                 return bound
 
         loop = asyncio.get_running_loop()
-        reception.codes = Slow(front.home / "bridge.sqlite3")
+        admissions.codes = Slow(front.home / "bridge.sqlite3")
         socket = await redeemed(front, token, why=Why.REPAIR)
         assert socket.only(Filed).request_id == front.reception.desk.pending()[0].id
         assert front.stored().revoked_at is not None
@@ -211,7 +233,7 @@ class TestAdmission:
 
     async def test_an_unknown_key_does_not_get_in(self, front: Front) -> None:
         socket = Socket()
-        await front.reception.admit(socket, Admit("00" * 32, Role.NODE, None, frozenset(Role)))
+        await front.admissions.admit(socket, Admit("00" * 32, Role.NODE, None, frozenset(Role)))
         assert socket.told == [AdmissionFailed()]
         assert dict(front.reception.store.nodes) == {}
 

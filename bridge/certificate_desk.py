@@ -1,0 +1,94 @@
+"""What a person at this machine can ask about the bridge's certificates: `control.operations.CertificateOperations`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from bridge.certificates import Certificates
+from bridge.control import documents
+from bridge.errors import RefusedError
+from bridge.pairing.records import NodeRecord, Security
+from bridge.pairing.store import NodeStore
+from certs.errors import IdentityError
+from certs.pins import spki_hash
+from certs.store import BridgeIdentity, KeyFolder
+
+
+class CertificateDesk:
+    """See the module's text.
+
+    Args:
+        certificates: what is in force.
+        keys: the keys folder.
+        store: the paired nodes.
+        host: the bridge's name on the LAN.
+        end_all: ends every socket, so that its peer comes again.
+    """
+
+    def __init__(
+        self,
+        certificates: Certificates,
+        keys: KeyFolder,
+        store: NodeStore,
+        *,
+        host: str,
+        end_all: Callable[[str], None],
+    ) -> None:
+        self._certificates = certificates
+        self._keys = keys
+        self._store = store
+        self._host = host
+        self._end_all = end_all
+
+    async def show(self) -> documents.Certificates:
+        """What is in force, and what native nodes hold."""
+        current, authority = self._certificates.identity, self._certificates.authority.certificate
+        paired = [record for record in self._store.nodes.values() if record.revoked_at is None]
+        native = [record for record in paired if record.security is Security.MTLS]
+        return documents.Certificates(
+            pin=current.pin,
+            spki=current.spki,
+            host=self._host,
+            not_before=current.certificate.not_valid_before_utc,
+            not_after=current.certificate.not_valid_after_utc,
+            authority=documents.AuthorityReport(
+                spki=spki_hash(authority.public_key()), not_after=authority.not_valid_after_utc
+            ),
+            next_spki=self._certificates.next_spki,
+            passphrase_place=self._keys.passphrase_place,
+            nodes=[self._row(record) for record in native],
+            apps=len(paired) - len(native),
+        )
+
+    def _row(self, record: NodeRecord) -> documents.NodeCertificateRow:
+        note, following = record.certificate, self._certificates.next_spki
+        return documents.NodeCertificateRow(
+            node_id=record.node_id,
+            display_name=record.labels.display_name,
+            serial=note.serial if note is not None else None,
+            not_after=note.not_after if note is not None else None,
+            knows_next=following is not None and record.next_spki_told == following,
+        )
+
+    async def renew(self) -> documents.Certificates:
+        """Makes a new certificate for the same key."""
+        return await self._changed(self._certificates.renew())
+
+    async def rotate(self, commit: bool) -> documents.Certificates:
+        """Prepares the next key, or puts the prepared one into force."""
+        if not commit:
+            return await self._changed(self._certificates.prepare_next())
+        report = await self._changed(self._certificates.rotate())
+        self._end_all("the bridge's key has changed")  # who was told of it comes back, and to nobody else's harm
+        return report
+
+    async def reload(self) -> documents.Certificates:
+        """Reads the files again."""
+        return await self._changed(self._certificates.reload())
+
+    async def _changed(self, change: Awaitable[BridgeIdentity | str]) -> documents.Certificates:
+        try:
+            await change
+        except IdentityError as exc:
+            raise RefusedError(f"The old certificate stays in force: {exc.what}: {exc.why}.", exc.mend) from exc
+        return await self.show()

@@ -1,0 +1,157 @@
+"""What a person at this machine can ask of the daemon about invitations: `control.operations.CodeOperations`, done."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeVar
+
+from bridge import invitations
+from bridge.certificates import Certificates
+from bridge.control import documents
+from bridge.control.operations import resolve_prefix
+from bridge.discovery import DiscoveryState, DiscoveryStatus
+from bridge.errors import BridgeError, UnknownId
+from bridge.lan.listener import Listener
+from bridge.pairing.codes import CodeStore
+from bridge.pairing.native_link import TOKEN_BYTES, NativeLink
+from bridge.pairing.reception import Reception
+from bridge.pairing.setup_code import CODE_BYTES, CodeState, SetupCode
+from bridge.pairing.store import StoreError
+from gateway_client.identity import encode_base64url
+
+ID_BYTES = 4  # random bytes of a code's id: a name for lists, no secret
+
+T = TypeVar("T")
+TokenState = Literal["unused", "used", "expired", "revoked"]
+
+
+class CodeDesk:
+    """See the module's text.
+
+    Args:
+        reception: whose window is opened.
+        codes: the codes that were made.
+        certificates: whose pin and key a code carries.
+        nodes: the port that a native link names.
+        apps: the port that a setup code names.
+        discovery: tells whether the bridge can be found by name.
+        host: that name.
+    """
+
+    def __init__(
+        self,
+        reception: Reception,
+        codes: CodeStore,
+        certificates: Certificates,
+        *,
+        nodes: Listener,
+        apps: Listener,
+        discovery: Callable[[], DiscoveryStatus],
+        host: str,
+    ) -> None:
+        self._reception = reception
+        self._codes = codes
+        self._certificates = certificates
+        self._nodes = nodes
+        self._apps = apps
+        self._discovery = discovery
+        self._host = host
+
+    async def open_window(self) -> documents.Window:
+        """A person invites devices."""
+        return documents.Window(open_until=self._reception.open_window())
+
+    def _name(self) -> str | None:
+        return self._host if self._discovery().state is DiscoveryState.ON else None
+
+    async def mint_setup_code(
+        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
+    ) -> documents.SetupCode:
+        """Makes a one-time code for an OpenClaw app; a person invites devices with it."""
+        now = datetime.now(UTC)
+        code = SetupCode(
+            secrets.token_hex(ID_BYTES),
+            encode_base64url(secrets.token_bytes(CODE_BYTES)),
+            invitations.url_for(self._apps.addresses, self._apps.port, self._name(), address),
+            self._certificates.identity.pin,
+            invitations.granted(permissions, profile),
+            now + timedelta(seconds=ttl_s),
+        )
+        await self._written(lambda: self._codes.add(code, now))
+        self._reception.open_window()
+        return documents.SetupCode(
+            id=code.id,
+            setup_code=code.text(),
+            link=code.link(),
+            url=code.url,
+            permissions=sorted(code.permissions),
+            expires_at=code.expires_at,
+            pin=code.pin,
+        )
+
+    async def mint_native_link(
+        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
+    ) -> documents.NativeInvitation:
+        """Makes a one-time link for a native node; a person invites devices with it."""
+        now = datetime.now(UTC)
+        granted = invitations.granted(permissions, profile)
+        host = invitations.host_for(self._nodes.addresses, self._name(), address)
+        identity = self._certificates.identity
+        expires = (now + timedelta(seconds=ttl_s)).replace(microsecond=0)
+        token = secrets.token_bytes(TOKEN_BYTES)
+        link = NativeLink(host, self._nodes.port, identity.spki, secrets.token_hex(ID_BYTES), token, expires)
+        await self._written(lambda: self._codes.add_link(link, granted, now))
+        self._reception.open_window()
+        return documents.NativeInvitation(
+            id=link.token_id,
+            link=link.text(),
+            url=invitations.url_of(host, link.port),
+            permissions=sorted(granted),
+            expires_at=link.expires_at,
+            pin=identity.pin,
+            spki=identity.spki,
+        )
+
+    async def tokens(self) -> list[documents.TokenRow]:
+        """The codes that are remembered, newest first."""
+        now = datetime.now(UTC)
+        return [_row(code, now) for code in await self._written(self._codes.listed)]
+
+    async def revoke_token(self, id: str) -> documents.TokenRow:
+        """Takes a code back."""
+        known = await self._written(self._codes.listed)
+        whole = resolve_prefix(id, [code.id for code in known])
+        revoked = await self._written(lambda: self._codes.revoke(whole))
+        if revoked is None:
+            raise UnknownId("This code is not remembered any more.", "See what there is: clawdis-bridge tokens")
+        return _row(revoked, datetime.now(UTC))
+
+    @staticmethod
+    async def _written(work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(work)
+        except StoreError as exc:
+            raise BridgeError("STORE", f"The codes cannot be read or written: {exc}") from exc
+
+
+def _row(code: CodeState, now: datetime) -> documents.TokenRow:
+    return documents.TokenRow(
+        id=code.id,
+        kind=code.kind.value,
+        state=_state(code, now),
+        permissions=sorted(code.permissions),
+        created_at=code.created_at,
+        expires_at=code.expires_at,
+        used_by=code.bound_to,
+    )
+
+
+def _state(code: CodeState, now: datetime) -> TokenState:
+    if code.revoked:
+        return "revoked"
+    if code.bound_to is not None:
+        return "used"
+    return "expired" if now >= code.expires_at else "unused"

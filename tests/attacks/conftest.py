@@ -1,0 +1,41 @@
+"""One fortress for all attacks of a module, and two for all attacks on pairing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.attacks.fortress import Fortress, fortress
+from tests.attacks.strangers import open_anew
+from tests.support.bridge_process import WIDE_LIMITS
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def castle() -> AsyncIterator[Fortress]:
+    """A bridge with wide limits: what is attacked here is not how often one may try."""
+    async with fortress() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def shared_gate() -> AsyncIterator[Fortress]:
+    """A bridge that begins as many ceremonies as its settings allow, for hundreds of sockets at once."""
+    limits = {**WIDE_LIMITS, "sockets_per_address": 256, "sockets_unauthenticated": 1024}
+    async with fortress(limits=limits, pairing={"ceremonies_per_window": "100"}) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def gate(shared_gate: Fortress) -> Fortress:
+    """The same with an empty desk, after a person has invited devices."""
+    await open_anew(shared_gate)
+    return shared_gate
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def strict() -> AsyncIterator[Fortress]:
+    """A bridge that is closed unless a person opens it, has its own caps, and can be found by its name."""
+    limits = {**WIDE_LIMITS, "handshakes_per_minute": 6000}
+    async with fortress(discovery=True, limits=limits, pairing={"always_open": "false"}) as made:
+        yield made

@@ -1,0 +1,134 @@
+"""Attempts at the door: what cost the bridge something stays spent, everything else is given back."""
+
+from __future__ import annotations
+
+import ipaddress
+from ipaddress import IPv6Network
+
+from bridge.lan.budget import MAX_KEYS, WINDOW_S
+from bridge.lan.door import KNOWN_S, MAX_KNOWN, Door, TurnedAway
+from tests.bridge.lan.doors import HOME, MANY, T, enter, fail, ipv4
+from tests.support.scale import scale
+
+
+def attempts(handshakes: int = 20, pairings: int = 3, *, on_link: tuple[IPv6Network, ...] = ()) -> Door:
+    """A door that minds attempts only."""
+    return Door(MANY, MANY, handshakes, pairings, on_link)
+
+
+# Failures.
+
+
+def test_twenty_failures_in_a_minute_and_the_next_is_turned_away() -> None:
+    door = attempts()
+    assert [fail(door, "192.0.2.1", T + number) for number in range(30)] == [True] * 20 + [False] * 10
+    assert fail(door, "192.0.2.2", T + 30)
+    assert not fail(door, "192.0.2.1", T + WINDOW_S - 0.01)
+    assert fail(door, "192.0.2.1", T + WINDOW_S)
+
+
+def test_a_thousand_harmless_visits_are_never_turned_away() -> None:
+    """Red when nothing is given back."""
+    door = attempts()
+    for number in range(1_000):
+        visit = enter(door, "192.0.2.1", T + number / 1_000)
+        visit.forgive()
+        visit.forgive()
+        visit.leave()
+    assert [fail(door, "192.0.2.1", T + 1) for _ in range(21)] == [True] * 20 + [False]
+
+
+def test_being_let_in_is_no_failure() -> None:
+    door = attempts()
+    for _ in range(100):
+        enter(door, "192.0.2.1").admit(T)
+    assert door.count == 0
+
+
+def test_being_turned_away_costs_nothing() -> None:
+    door = Door(1, 64, 20, 3)
+    visit = enter(door, "192.0.2.1")
+    for _ in range(1_000):
+        assert door.enter("192.0.2.1", T) is TurnedAway.FULL
+    visit.leave()
+    assert sum(fail(door, "192.0.2.1") for _ in range(100)) == 19
+
+
+def test_a_known_address_has_attempts_of_its_own() -> None:
+    """Red when strangers and known addresses share a budget: a site's flood keeps its paired phone out."""
+    door = attempts()
+    phone = "2001:db8::7"
+    enter(door, phone).admit(T)
+    assert sum(fail(door, f"2001:db8::1:{number:x}") for number in range(100)) == 20
+    assert sum(fail(door, phone) for _ in range(100)) == 20
+
+
+def test_strangers_that_fill_the_table_keep_no_known_address_out() -> None:
+    """Red when known addresses stand in the strangers' table."""
+    door = attempts(handshakes=1)
+    door.remember("192.0.2.1", T)
+    for number in range(MAX_KEYS):
+        assert fail(door, f"2001:db8:{number:x}::1")
+    assert door.enter("192.0.2.2", T) is TurnedAway.OFTEN
+    enter(door, "192.0.2.1")
+
+
+def test_neighbours_together_fail_as_often_as_sixteen_of_them() -> None:
+    door = Door(8, 64, 20, 3, (HOME,))
+    failed = sum(fail(door, str(HOME[number])) for number in range(1, 10_000))
+    assert failed == 16 * 20
+    assert not fail(door, str(HOME[5]))
+    assert fail(door, "192.0.2.1")
+    assert sum(fail(door, str(HOME[5]), T + WINDOW_S) for _ in range(100)) == 20
+
+
+def test_a_million_addresses_of_one_site_are_one() -> None:
+    door = attempts()
+    network = ipaddress.ip_network("2001:db8::/64")
+    spent = sum(fail(door, str(network[number * 2**40])) for number in range(scale(1_000_000)))
+    assert spent == 20
+
+
+# Known addresses.
+
+
+def test_an_address_is_known_for_a_day() -> None:
+    door = attempts()
+    enter(door, "::ffff:192.0.2.1").admit(T)
+    assert door.knows("192.0.2.1", T + KNOWN_S - 1)
+    assert not door.knows("192.0.2.1", T + KNOWN_S)
+    assert not door.knows("192.0.2.2", T)
+
+
+def test_of_too_many_known_addresses_the_one_heard_of_longest_ago_is_forgotten() -> None:
+    door = attempts()
+    for number in range(MAX_KNOWN):
+        door.remember(ipv4(number), T)
+    door.remember(ipv4(0), T + 1)
+    for number in range(MAX_KNOWN, MAX_KNOWN + 100):
+        door.remember(ipv4(number), T + 2)
+    known = [door.knows(ipv4(number), T + 3) for number in range(MAX_KNOWN + 100)]
+    assert known == [True] + [False] * 100 + [True] * (MAX_KNOWN - 1)
+
+
+# Pairing.
+
+
+def test_an_address_may_ask_three_times_a_minute() -> None:
+    door = attempts()
+    visit = enter(door, "192.0.2.1")
+    assert [visit.ask(T + number) for number in range(4)] == [0.0, 0.0, 0.0, 57.0]
+    assert enter(door, "192.0.2.1").ask(T + 59.9) == 1.0
+    assert enter(door, "192.0.2.2").ask(T) == 0.0
+    assert visit.ask(T + WINDOW_S) == 0.0
+
+
+def test_who_had_to_ask_nobody_gets_the_attempt_back() -> None:
+    visit = enter(attempts(), "192.0.2.1")
+    for _ in range(100):
+        assert visit.ask(T) == 0.0
+        visit.unask()
+        visit.unask()
+    assert [visit.ask(T) == 0.0 for _ in range(4)] == [True] * 3 + [False]
+    visit.unask()
+    assert visit.ask(T) > 0.0, "there was nothing to give back: the last try got none"
