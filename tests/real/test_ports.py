@@ -7,6 +7,7 @@ import ipaddress
 import json
 import struct
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import ifaddr
 import pytest
@@ -86,6 +87,23 @@ async def test_on_loopback_nothing_is_open_to_the_network(unused_tcp_port: int) 
         assert {kind for kind, _, _ in found} == {"tcp"}
         status = await bridge.ask(bridge.client.status)
         assert status.discovery.state == "off"
+
+
+async def test_on_a_wildcard_a_code_names_an_address_that_a_phone_can_reach(unused_tcp_port: int) -> None:
+    lan = _lan_address()
+    async with BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None, hosts=["0.0.0.0"]) as bridge:
+        for asked in (None, lan, "127.0.0.1"):
+            url = urlsplit(await _code_url(bridge, asked))
+            assert url.hostname == asked if asked else not ipaddress.ip_address(str(url.hostname)).is_loopback
+            reader, writer = await asyncio.open_connection(url.hostname, url.port, ssl=pinned_context())
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 404")
+            writer.close()
+
+
+async def _code_url(bridge: BridgeProcess, address: str | None) -> str:
+    code = await bridge.ask(lambda: bridge.client.mint_setup_code(["chat"], None, 60, address))
+    return code.url
 
 
 async def test_a_stranger_writes_no_line_of_its_own_into_the_log(unused_tcp_port: int) -> None:
