@@ -42,6 +42,7 @@ class Tap:
         self._url = url
         self._server: Server
         self._count = 0
+        self._bridges: dict[int, ServerConnection] = {}
         self.seen: list[Seen] = []
 
     @property
@@ -52,6 +53,10 @@ class Tap:
     def sent_up(self, method: str | None = None) -> list[dict[str, Any]]:
         """Returns what the bridge sent, of one method or all."""
         return [one.frame for one in self.seen if one.up and (method is None or one.frame.get("method") == method)]
+
+    async def inject(self, connection: int, frame: dict[str, Any]) -> None:
+        """Sends the bridge a frame that the gateway could have sent on one of its connections."""
+        await self._bridges[connection].send(json.dumps(frame))
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
@@ -68,6 +73,7 @@ class Tap:
     async def _relay(self, bridge: ServerConnection) -> None:
         self._count += 1
         number = self._count
+        self._bridges[number] = bridge
         try:
             gateway = await connect(
                 self._url, compression=None, max_size=MAX_FRAME, proxy=None, ping_interval=None, user_agent_header=None
