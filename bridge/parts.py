@@ -36,13 +36,15 @@ from bridge.pairing.issuing import Issuing
 from bridge.pairing.reception import Reception
 from bridge.pairing.records import NodeRecord, Security
 from bridge.pairing.registrar import Registrar
-from bridge.pairing.store import NodeStore
+from bridge.pairing.store import FILE_NAME as STORE_NAME
+from bridge.pairing.store import open_store, start_empty
 from bridge.pairing.tombstones import TombstoneStore, reconcile
 from bridge.tasks import Tasks
 from bridge.upstream.operator_link import OperatorLink
 from bridge.upstream.secret import SecretReader, SecretSource
 from bridge.upstream.switchboard import Switchboard
 from certs.context import app_server_context, node_server_context
+from certs.errors import IdentityError
 from certs.store import BridgeIdentity, KeyFolder
 
 KEYS = "keys"
@@ -77,9 +79,16 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     """
     default = profile(config.pairing.default_profile)
     names = load_names(home, config.bridge.name)
-    store = NodeStore(home)
     keys = KeyFolder(home / KEYS)
-    certificates = _certificates(keys, names, store.nodes.values(), log)
+    store = open_store(home, was_used=any((home / KEYS).glob("node-*.pem")))
+    try:
+        certificates = _certificates(keys, names, store.nodes.values(), log)
+    except IdentityError as exc:
+        if not store.nodes:
+            raise
+        # Keys that somebody relies on are not made anew, so whoever has no backup needs a way to let go of them.
+        mend = f"{exc.mend}\nWith that, the paired nodes have to go as well:\n{start_empty(home / STORE_NAME)}"
+        raise IdentityError(exc.what, exc.why, mend) from exc
     codes = CodeStore(home / DATABASE_NAME)
     tombstones = TombstoneStore(home / DATABASE_NAME)
     for returned in await reconcile(store, tombstones):
