@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from acl.model import Policy
-from acl.permissions import profile
+from acl.permissions import PROFILES, Permissions
 from bridge import clock
 from bridge.addresses import machine_addresses, on_link_networks
 from bridge.certificates import Certificates
-from bridge.config import Config
+from bridge.config import Config, ConfigError, ConfigProblem
+from bridge.config_file import CONFIG_NAME
 from bridge.discovery_names import load_names
 from bridge.discovery_records import DiscoveryNames
 from bridge.hub import Hub
@@ -75,9 +76,10 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     """Builds everything.
 
     Raises:
+        ConfigError: a value makes no sense here.
         IdentityError, StoreError, PrivateFileError, OSError, ValueError: a file cannot be used; the message says which.
     """
-    default = profile(config.pairing.default_profile)
+    default = _default_profile(home, config)
     names = load_names(home, config.bridge.name)
     keys = KeyFolder(home / KEYS)
     store = open_store(home, was_used=any((home / KEYS).glob("node-*.pem")))
@@ -122,6 +124,16 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     pages = PairPages(enrolment, Issuing(reception, certificates, log), log)
     nodes, apps = _listeners(hub, config, certificates, pages, tasks, log)
     return Parts(names, certificates, keys, hub, nodes, apps)
+
+
+def _default_profile(home: Path, config: Config) -> Permissions:
+    name = config.pairing.default_profile
+    if name not in PROFILES:
+        problem = ConfigProblem(
+            "pairing.default_profile", f"{name!r} is no profile", f"There are: {', '.join(PROFILES)}."
+        )
+        raise ConfigError(str(home / CONFIG_NAME), [problem])
+    return PROFILES[name]
 
 
 def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[NodeRecord], log: Log) -> Certificates:

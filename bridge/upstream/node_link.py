@@ -10,7 +10,7 @@ from bridge.lan.events import FromGateway, LinkLost, SessionEvent
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
 from bridge.tasks import Tasks
-from bridge.upstream.channel import Channel, LinkDownError, keep_up, note_dropped
+from bridge.upstream.channel import Channel, LinkDownError, explain, keep_up, note_dropped
 from bridge.upstream.secret import SecretError, SecretSource
 from bridge.upstream.surface import SurfaceApproval, SurfaceError, SurfaceState
 from gateway_client.connection import GatewayConnection
@@ -181,11 +181,11 @@ class NodeLink(Channel):
                 finally:
                     settling.cancel()
         except ConnectRefusedError as exc:
-            return await self._refused(exc, planned)
+            return await self._refused(exc, planned, credentials.origin)
         except GatewayError as exc:
             gone = exc
         self._log.info("node-unlinked", reason=str(gone))
-        self.error = None if self._relink else str(gone)
+        self.error = None if self._relink else explain(gone, self._url, credentials.origin)
         return 0.0 if self._relink else wait_before_retry(gone, planned)
 
     def _closed(self) -> None:
@@ -196,7 +196,7 @@ class NodeLink(Channel):
         if was_open and self._peer is not None:
             self._peer.post(LinkLost())
 
-    async def _refused(self, exc: ConnectRefusedError, planned: float) -> float:
+    async def _refused(self, exc: ConnectRefusedError, planned: float, origin: str) -> float:
         if exc.detail_code == "PAIRING_REQUIRED":
             try:
                 if await self._approval.approve_device(self._identity):
@@ -205,7 +205,7 @@ class NodeLink(Channel):
                 self.error = f"the gateway has not approved it: {failed}"
                 self._log.warning("device-approval-failed", error=str(failed))
             return planned
-        self.error = f"the gateway refused it ({exc.detail_code}: {exc.error.message})"
+        self.error = explain(exc, self._url, origin)
         if self._told != exc.detail_code and needs_a_person(exc):
             self._told = exc.detail_code
             self._log.warning("node-link-refused", code=exc.detail_code, message=exc.error.message)

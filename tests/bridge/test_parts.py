@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config import Config
+from bridge.config import Config, ConfigError, PairingTable
 from bridge.log import make_log
 from bridge.pairing.records import NodeRecord, Security
 from bridge.pairing.store import FILE_NAME, NodeStore, StoreError
@@ -109,3 +109,11 @@ async def test_a_damaged_store_has_one_way_out_too(home: Path) -> None:
     follow(str(refused.value))
     await built(home)
     assert paired(home) == []
+
+
+async def test_a_default_profile_that_is_none_names_its_key(home: Path) -> None:
+    config = Config(pairing=PairingTable(default_profile="phon"))
+    log = make_log("debug", "json", io.StringIO())
+    async with Tasks(log) as tasks:
+        with pytest.raises(ConfigError, match=r"pairing\.default_profile: 'phon' is no profile\. There are: voice, "):
+            await build(home, config, tasks, log)
