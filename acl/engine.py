@@ -29,6 +29,7 @@ _AGENT_TURNS = frozenset(
         (Direction.FROM_NODE, "agent"),
         (Direction.NODE_EVENT, "voice.transcript"),
         (Direction.NODE_EVENT, "agent.request"),
+        (Direction.NODE_EVENT, "notifications.changed"),  # wakes the agent in the main session
     }
 )
 

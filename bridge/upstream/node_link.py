@@ -147,6 +147,18 @@ class NodeLink(Channel):
             self._relink = True
             self._tasks.spawn("relink", self._connection.close(1000, "relink"))
 
+    def rename(self, record: NodeRecord) -> None:
+        """The node has another name now: the gateway is told, and the connection stays."""
+        self.record = record
+        if self.surface is not None:
+            self._tasks.spawn("rename-upstream", self._rename())
+
+    async def _rename(self) -> None:
+        try:
+            await self._approval.rename(self.record.gateway_node_id, unique_name(self.record))
+        except (GatewayError, SurfaceError, SecretError, TimeoutError) as exc:
+            self._log.info("rename-failed", error=str(exc) or type(exc).__name__)  # the next connection tries again
+
     async def finish_reports(self) -> None:
         """Waits, briefly, until what was reported has been sent."""
         if self._reports:
@@ -236,6 +248,8 @@ class NodeLink(Channel):
             return
         self.surface, self.error = settled, None
         self.ready.set()
+        if settled.display_name not in ("", unique_name(self.record)):
+            self.rename(self.record)
         if settled.withheld:
             self._log.info("commands-withheld", commands=list(settled.withheld))
 

@@ -85,6 +85,10 @@ class Hello:
             CLIENT_HELLO, b"\x03\x03" + os.urandom(32) + b"\x00" + suites + b"\x01\x00" + lengthy(extensions)
         )
 
+    def as_record(self) -> bytes:
+        """Return it as it is sent."""
+        return record(HANDSHAKE, self.message())
+
 
 class Keys:
     """One direction's keys (section 7.3)."""
