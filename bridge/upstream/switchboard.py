@@ -140,6 +140,12 @@ class Switchboard:
                 return None
             self._opening[record.node_id] = peer
 
+    def rename(self, record: NodeRecord) -> None:
+        """Has the gateway call a linked node what it is called here; others are renamed when they are linked."""
+        link = self.link(record.node_id)
+        if link is not None and link.record.labels.display_name != record.labels.display_name:
+            link.rename(record)
+
     def link_error(self, node_id: str) -> str | None:
         """Returns why nothing stands for a connected node at the gateway, and what to do; None: nothing is wrong."""
         link, keyless = self.link(node_id), self._keyless.get(node_id)
