@@ -59,7 +59,7 @@ class TestA11StaleProofs:
 
     Guards in `prove_key` (bridge/lan/admission.py): the comparison of the nonce, and the signature over the bridge's
     own one; with the peer's in both places every old proof gets hello-ok. `MAX_SKEW_MS`: without it an hour's too.
-    The session takes one `connect` only (`Phase` in bridge/lan/session.py): after the first the socket is closed.
+    `_signature_holds`: without it the mixed, the moved and the second try do.
     """
 
     async def test_the_good_one_opens(self, castle: Fortress, phone: IPhone) -> None:
@@ -156,11 +156,11 @@ def altered(key: str) -> dict[str, str]:
 class TestA12BadKeys:
     """Keys and signatures in any form but the one are refused, before anything is looked up.
 
-    Guards: `_SMALL_ORDER` in `read_public_key` (gateway_client/identity.py): without it the signatures below, which
-    nobody's private key made, are good, and eight of these keys ask to be paired. `decode_base64url` (same file): with
-    `urlsafe_b64decode` in its place spare bits and spaces are let in. `device_id_of(...) != device.id`
-    (bridge/lan/admission.py): without it the other key comes in under a paired node's id. S + L is refused by OpenSSL;
-    with S reduced before it is asked, the paired phone's own signature comes in twice.
+    Guards: `_SMALL_ORDER` in `read_public_key` (gateway_client/identity.py): without it signatures that nobody's
+    private key made are good, and these keys wait for a person. `decode_base64url` (same file): with
+    `urlsafe_b64decode` in its place spare bits and spaces come in. `device_id_of(...) != device.id`
+    (bridge/lan/admission.py): without it another key comes in under the paired phone's id. S + L is refused by
+    OpenSSL; with S reduced before OpenSSL is asked, the altered signature of the paired phone comes in.
     """
 
     async def test_some_signatures_need_no_key(self) -> None:
@@ -228,7 +228,8 @@ def _can_be_forged(key: bytes) -> bool:
 class TestA13TwoNames:
     """A certificate and a `device` block must name one node.
 
-    Guard: `signed.node_id != certified` in `prove` (bridge/lan/admission.py); without it both get hello-ok.
+    Guard: `signed.node_id != certified` in `prove` (bridge/lan/admission.py); without it the block counts for nothing:
+    the other native node's gets hello-ok as the canary, the app's is asked to pair for its other platform.
     """
 
     async def test_the_block_of_an_app(self, castle: Fortress, phone: IPhone, tmp_path: Path) -> None:
