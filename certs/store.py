@@ -190,9 +190,9 @@ class KeyFolder:
         file = _node_file(name)
         where = self._vault.path / file
         data = self._vault.read(file)
-        mend = f"{from_backup(where)}, or revoke that node and pair it again"
         if data is None:
-            raise IdentityError(str(where), "the key is missing", mend)
+            raise IdentityError(str(where), "the key is missing", "Put it back from a backup")
+        mend = from_backup(where)
         if [label for label, _ in pem_blocks(data)] != [KEY_BLOCK]:
             raise IdentityError(str(where), "it holds no single encrypted private key", mend)
         key = self._vault.decrypted(file, data)

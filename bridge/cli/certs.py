@@ -100,9 +100,7 @@ def _confirm(losses: list[str], *, yes: bool) -> None:
     if yes or not losses:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        words = (
-            f"{'; '.join(losses)} would have to pair again, and there is no terminal to ask on."
-        )
+        words = f"{'; '.join(losses)} would have to pair again, and there is no terminal to ask on."
         raise UsageError(words, "Say so yourself: --yes")
     console = page()
     console.print(Text("This breaks pairings. These have to forget the bridge and pair again:", style="yellow"))

@@ -205,7 +205,8 @@ def _print_node(console: Console, node: NodeDetail, invocation: Invocation, now:
         ("  Usable", commands(node.effective_commands)),
     ]
     if node.link_error is not None:
-        rows.append(("  Not linked", safe(node.link_error, "red")))
+        first, *rest = node.link_error.splitlines() or [""]
+        rows += [("  Not linked", safe(first, "red")), *(("", safe(line)) for line in rest)]
     console.print(fields(rows))
     if node.state == "revoked":
         console.print("  It may do nothing: its pairing was ended. To let it ask again:")

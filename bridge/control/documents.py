@@ -273,3 +273,5 @@ class Explanation(Document):
     decision: Literal["allow", "deny"]
     rule: str
     reason: str
+    fix: str | None = None
+    """The command that would change the decision; None: there is none."""

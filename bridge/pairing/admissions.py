@@ -83,7 +83,7 @@ class Admissions:
         if permissions is None:
             self._log.info("setup-code-refused", address=peer.address)
             peer.post(CodeRefused())
-        elif self._store.get(draft.node_id) is not None and not self._is_paired(draft.node_id):
+        elif self._registrar.revoked_at(draft.node_id) is not None:
             # A revoked key: the code only lets it ask, for what the code grants.
             self._reception.file(peer, replace(draft, permissions=permissions))
         else:
@@ -91,10 +91,9 @@ class Admissions:
 
     def _consume(self, digest: str, node_id: str) -> Permissions | None:
         """What a code grants to a key; None: it is good for nothing."""
-        now, known = datetime.now(UTC), self._store.get(node_id)
-        made_after = known.revoked_at if known is not None else None
+        now, made_after = datetime.now(UTC), self._registrar.revoked_at(node_id)
         permissions = self.codes.bind(digest, node_id, now, made_after)
-        if permissions is None and (known is None or known.revoked_at is not None):
+        if permissions is None and not self._is_paired(node_id):
             return self.codes.unfinished(digest, node_id, now, made_after)
         return permissions
 

@@ -122,16 +122,26 @@ class Enrolment:
 
     def _draft(self, body: EnrolBody, csr: Csr) -> Draft:
         wanted = read_permissions(body.permissions) if body.permissions is not None else self._default
-        known = self._registrar.store.get(csr.node_id)
-        revoked_at = known.revoked_at if known is not None else None
-        why = Why.NEW if known is None else Why.RETURN if revoked_at is not None else Why.REPAIR
         public_key = encode_base64url(spki_der(csr.key))
-        return Draft(csr.node_id, public_key, body.device.labels(), body.surface(), wanted, why, revoked_at)
+        return self._as_stored(Draft(csr.node_id, public_key, body.device.labels(), body.surface(), wanted))
+
+    def _as_stored(self, draft: Draft) -> Draft:
+        """The draft with what is known of its key at this moment: a person has to read that, not what was before."""
+        known = self._registrar.store.get(draft.node_id)
+        ended = self._registrar.revoked_at(draft.node_id)
+        why = Why.RETURN if ended is not None else Why.NEW if known is None else Why.REPAIR
+        return replace(draft, why=why, revoked_at=ended)
 
     def _require_welcome(self, draft: Draft, address: str) -> None:
         now = clock.now()
         if not self._reception.is_open:
             raise answers.closed()
+        self._require_not_denied(draft)
+        if not self._reception.desk.has_room(draft.node_id, address, now.mono):
+            raise answers.busy(desk.BUSY_RETRY_MS)
+
+    def _require_not_denied(self, draft: Draft) -> None:
+        now = clock.now()
         left = self._reception.desk.silence_left(draft.node_id, now.mono)
         opened = self._reception.window_opened
         if draft.revoked_at is not None and not (opened is not None and opened > draft.revoked_at):
@@ -139,8 +149,6 @@ class Enrolment:
             left = max(left, DENIED_S - since)
         if left > 0:
             raise answers.denied(left)
-        if not self._reception.desk.has_room(draft.node_id, address, now.mono):
-            raise answers.busy(desk.BUSY_RETRY_MS)
 
     async def _link(self, token_id: str | None, node_id: str) -> CodeState | None:
         """What a link grants, if it is good for this key; whether the key holds its token is seen at the reveal."""
@@ -184,10 +192,14 @@ class Enrolment:
             self._log.info("enrolment-reveal-refused", request=ceremony_id, why=opened.value)
             raise answers.reveal_refused(opened)
         ceremony, transcript = opened
-        draft = replace(ceremony.draft, native=NativeProof(transcript))
+        # The key may have been paired or revoked since the ceremony began.
+        draft = self._as_stored(replace(ceremony.draft, native=NativeProof(transcript)))
+        self._require_not_denied(draft)
         if ceremony.token_id is not None:
             if await self._redeem(ceremony, draft, body.token_proof):
                 return
+            draft = self._as_stored(draft)
+            self._require_not_denied(draft)
         elif body.token_proof is not None:
             raise answers.token_refused()
         match self._reception.file_draft(draft, ceremony.address, ceremony.id):
@@ -205,7 +217,7 @@ class Enrolment:
             granted = await asyncio.to_thread(self._consume, code, draft.node_id)
             if granted is None or granted != draft.permissions:
                 raise self._token_refused(ceremony)
-            if draft.revoked_at is not None:
+            if self._registrar.revoked_at(draft.node_id) is not None:
                 return False
             record = await self._registrar.pair(draft, granted, None, request_id=ceremony.id)
         except (StoreError, IdentityError) as exc:
@@ -220,7 +232,7 @@ class Enrolment:
 
     def _consume(self, code: CodeState, node_id: str) -> Permissions | None:
         now, known = datetime.now(UTC), self._registrar.store.get(node_id)
-        made_after = known.revoked_at if known is not None else None
+        made_after = self._registrar.revoked_at(node_id)
         granted = self._codes.bind(code.digest, node_id, now, made_after)
         if granted is None and known is None:
             return self._codes.unfinished(code.digest, node_id, now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -145,6 +145,8 @@ class Reception:
             request_id: the id it has already; None: it gets one.
         """
         now = clock.now()
+        if draft.why is Why.NEW and (gone := self._registrar.revoked_at(draft.node_id)) is not None:
+            draft = replace(draft, why=Why.RETURN, revoked_at=gone)  # the person has to know
         filed = self.desk.file(draft, address, now.mono, now.wall, request_id)
         if isinstance(filed, desk.Filed):
             for ended in filed.ended:

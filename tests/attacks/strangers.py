@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge.control.documents import PendingRequest
 from bridge.errors import BridgeError
+from bridge.node.native_enrolment import DeviceFacts, NativeEnrolment, Wishes
 from bridge.pairing.native_link import NativeLink
 from bridge.pairing.transcript import Transcript, commitment, fetch_digest, short_code, token_key, token_proof
 from certs.csr import build_csr
@@ -194,6 +195,14 @@ class Stranger:
 def _p256(key: object) -> ec.EllipticCurvePublicKey:
     assert isinstance(key, ec.EllipticCurvePublicKey)
     return key
+
+
+def victim(port: int, **more: Any) -> tuple[NativeEnrolment, list[str]]:
+    """The product's own client, about to pair at a port, and where its codes go."""
+    codes: list[str] = []
+    key = ec.generate_private_key(ec.SECP256R1())
+    facts, wishes = DeviceFacts("Victim", "linux", "victim"), Wishes((), (), ("device",))
+    return NativeEnrolment(HOST, port, key, facts, wishes, codes.append, **more), codes
 
 
 def addresses(count: int) -> list[str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge.errors import WrongCode
-from bridge.node.native_enrolment import DeviceFacts, NativeEnrolment, Wishes
+from bridge.node.native_enrolment import NativeEnrolment
 from bridge.node.pairing_errors import BadAnswer, BridgeMismatch, EnrolmentError
 from bridge.pairing.ceremony import REVEAL_S, Ceremonies, Fault
 from bridge.pairing.transcript import commitment
@@ -22,22 +21,12 @@ from certs.store import KeyFolder
 from gateway_client.identity import encode_base64url
 from tests.attacks.fortress import Fortress
 from tests.attacks.middle import NONCE, Middle, middle
-from tests.attacks.strangers import Stranger, approve, ask, open_anew, pending
+from tests.attacks.strangers import Stranger, approve, ask, open_anew, pending, victim
 from tests.bridge.pairing.native import NONCE_BRIDGE, NativePhone
 from tests.doubles.pairing_bridge import PairingBridge, pairing_bridge
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-FACTS = DeviceFacts("Victim", "linux", "victim")
-WISHES = Wishes((), (), ("device",))
-
-
-def victim(port: int, **more: Any) -> tuple[NativeEnrolment, list[str]]:
-    """Return an honest node that pairs at a port, and where its codes go."""
-    codes: list[str] = []
-    key = ec.generate_private_key(ec.SECP256R1())
-    return NativeEnrolment("127.0.0.1", port, key, FACTS, WISHES, codes.append, **more), codes
 
 
 @pytest_asyncio.fixture(loop_scope="package")

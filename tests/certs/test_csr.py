@@ -18,8 +18,8 @@ from tests.support.der import (
     ECDSA_SHA1,
     ECDSA_SHA256,
     ED25519,
-    INTEGER,
     P256,
+    P256_EXPLICIT,
     SET,
     bit_string,
     element,
@@ -34,26 +34,6 @@ GOOD = build_csr(KEY)
 both = pytest.mark.parametrize("key", [KEY, ED_KEY], ids=["P-256", "Ed25519"])
 
 OtherKey = ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey | rsa.RSAPrivateKey
-
-# SpecifiedECDomain of P-256 (SEC 1 appendix C.2): prime field, curve, base point, order, cofactor.
-P256_PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
-P256_EXPLICIT = sequence(
-    element(INTEGER, b"\1"),
-    sequence(bytes.fromhex("06072a8648ce3d0101"), element(INTEGER, b"\0", P256_PRIME.to_bytes(32, "big"))),
-    sequence(
-        element(0x04, (P256_PRIME - 3).to_bytes(32, "big")),
-        element(0x04, bytes.fromhex("5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b")),
-    ),
-    element(
-        0x04,
-        bytes.fromhex(
-            "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
-            "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
-        ),
-    ),
-    element(INTEGER, bytes.fromhex("00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")),
-    element(INTEGER, b"\1"),
-)
 
 
 def refusal(der: bytes) -> str:

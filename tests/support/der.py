@@ -44,3 +44,24 @@ def request_info(spki: bytes, *, subject: bytes = b"0\0", version: int = 0, attr
 def signed(info: bytes, algorithm: bytes, signature: bytes) -> bytes:
     """Return a request or certificate: what was signed, the algorithm's identifier, the signature."""
     return sequence(info, sequence(algorithm), bit_string(signature))
+
+
+# SpecifiedECDomain of P-256 (SEC 1 appendix C.2): prime field, curve, base point, order, cofactor.
+P256_PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
+P256_EXPLICIT = sequence(
+    element(INTEGER, b"\1"),
+    sequence(bytes.fromhex("06072a8648ce3d0101"), element(INTEGER, b"\0", P256_PRIME.to_bytes(32, "big"))),
+    sequence(
+        element(0x04, (P256_PRIME - 3).to_bytes(32, "big")),
+        element(0x04, bytes.fromhex("5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b")),
+    ),
+    element(
+        0x04,
+        bytes.fromhex(
+            "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+            "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+        ),
+    ),
+    element(INTEGER, bytes.fromhex("00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")),
+    element(INTEGER, b"\1"),
+)

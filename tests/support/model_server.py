@@ -90,11 +90,16 @@ def text_of(message: Json) -> str:
 
 
 class ModelServer:
-    """The endpoint as an async context manager. `script` may be replaced at any time; `requests` holds all bodies."""
+    """The endpoint as an async context manager. `script` may be replaced at any time; `requests` holds all bodies.
+
+    While `may_answer` is clear, requests wait.
+    """
 
     def __init__(self, script: Script | None = None) -> None:
         self.script: Script = script or say("Done.")
         self.requests: list[Json] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -122,6 +127,7 @@ class ModelServer:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body: Json = await request.json()
         self.requests.append(body)
+        await self.may_answer.wait()
         reply = self.script(body["messages"])
         if not body.get("stream"):
             return web.json_response(_completion(body, reply))

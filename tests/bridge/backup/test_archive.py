@@ -71,7 +71,7 @@ class TestRoundTrip:
         )
         assert unpack(ours, PHRASE) == archive_of(MEMBERS)
 
-    @settings(max_examples=scale.scale(300))  # each derives two keys
+    @settings(max_examples=scale.scale(100))  # each derives two keys
     @given(
         st.dictionaries(st.from_regex(r"(keys/)?[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True), st.binary(max_size=200))
     )

@@ -8,7 +8,7 @@ import pytest
 
 from acl.model import Subject
 from acl.permissions import COMMANDS, Permission, Permissions
-from bridge.lan.events import Answered, Ended, Fault, FromGateway, Link, Lost, Oversized, Report, Unanswered
+from bridge.lan.events import Answered, Ended, Fault, FromGateway, Link, LinkLost, Lost, Oversized, Report, Unanswered
 from bridge.lan.node_traffic import NodeTraffic
 from bridge.upstream.outcomes import InFlight
 from gateway_client.frames import ErrorShape, Event
@@ -257,3 +257,23 @@ def test_the_policy_is_asked_although_a_command_was_offered() -> None:
     payload: Json = {"id": "i1", "nodeId": GATEWAY, "command": "screen.show"}
     (_, report) = traffic.on_event(FromGateway(Event("node.invoke.request", payload)), START)
     assert report == Report("i1", ErrorShape("FORBIDDEN", "screen.show is not granted to this node"))
+
+
+# When the gateway goes.
+
+
+def test_what_a_lost_link_has_ended_has_no_other_end() -> None:
+    talk = invoked(invoked(node_in(IPHONE)), "device.info", "i2").gets(LinkLost()).does()
+    assert [note.fields for note in talk.notes if note.event == "invokes-lost"] == [{"count": 2}]
+    late = {"ok": True, "ignored": True}
+    answered(talk).sends(ok(late))
+    talk.asks("node.invoke.progress", {"invokeId": "i2", "nodeId": LAN, "seq": 0, "chunk": "x"}).sends(ok(late))
+    assert talk.after(29.0).reports == []
+    assert talk.after(29.0).reports == []
+    assert talk.gets(Lost()).reports == []
+
+
+def test_an_id_may_come_again_over_the_next_link() -> None:
+    talk = invoked(node_in(IPHONE)).gets(LinkLost())
+    assert invoked(talk).sent[0]["event"] == "node.invoke.request"
+    assert answered(talk).forward.params["id"] == "i1"

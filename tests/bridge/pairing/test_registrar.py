@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from acl.permissions import PROFILES
+from bridge.lan.events import Filed, Redeem
 from bridge.pairing.desk import Why
 from bridge.pairing.records import NodeRecord, Security
 from bridge.pairing.store import NodeStore, StoreError
-from tests.bridge.pairing.desks import Front
+from tests.bridge.pairing.desks import Front, Socket
 from tests.bridge.pairing.native import NativePhone
 from tests.bridge.pairing.samples import draft, identity
 
@@ -101,3 +102,38 @@ async def test_of_a_pairing_and_a_revocation_at_once_the_revocation_stays(front:
         assert front.stored().revoked_at is not None
         assert front.tombstones.get(KEY) is not None
         await front.registrar.pair(draft(why=Why.RETURN), PROFILES["voice"], None)
+
+
+class TestForgotten:
+    """A store from before a key was paired, and a database that remembers how it was revoked."""
+
+    async def forgotten(self, front: Front) -> None:
+        before = (
+            (front.home / "paired-nodes.json").read_bytes() if (front.home / "paired-nodes.json").exists() else None
+        )
+        await front.paired()
+        await front.registrar.revoke(KEY)
+        (front.home / "paired-nodes.json").unlink()
+        if before is not None:
+            (front.home / "paired-nodes.json").write_bytes(before)
+        front.reception = front.started()
+        assert dict(front.reception.store.nodes) == {}
+
+    async def test_it_asks_as_one_that_was_revoked(self, front: Front) -> None:
+        await self.forgotten(front)
+        request = front.filed()
+        assert request.draft.why is Why.RETURN
+        assert request.draft.revoked_at is not None
+
+    async def test_a_code_only_lets_it_ask(self, front: Front) -> None:
+        await self.forgotten(front)
+        socket = Socket()
+        await front.admissions.redeem(socket, Redeem(draft(), front.code()))
+        assert socket.only(Filed).request_id == front.reception.desk.pending()[0].id
+        assert dict(front.reception.store.nodes) == {}
+
+    async def test_a_person_who_lets_it_in_ends_that(self, front: Front) -> None:
+        await self.forgotten(front)
+        await front.reception.approve(front.filed(), None, None)
+        assert front.registrar.revoked_at(KEY) is None
+        assert front.tombstones.get(KEY) is None
