@@ -96,7 +96,10 @@ class Simulation:
         return lambda sent, nonce: (sent, nonce), lambda opened: replace(self._claim(opened), id="his")
 
     def _wider(self) -> tuple[Up, Down]:
-        up: Up = lambda sent, nonce: (replace(sent, permissions=("device", "screen", "system")), nonce)  # noqa: E731
+        def up(sent: Sent, nonce: bytes) -> tuple[Sent, bytes]:
+            """Ask for more than the node does."""
+            return replace(sent, permissions=(*WANTED, "system")), nonce
+
         return up, lambda opened: replace(self._claim(opened), permissions=WANTED)
 
     def _his_commitment(self) -> tuple[Up, Down]:
