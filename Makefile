@@ -52,7 +52,7 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	@$(PY) -m tests.gateway.install
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	@echo 'format ...'; $(VENV)/bin/ruff format --quiet --check .

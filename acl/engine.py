@@ -10,6 +10,7 @@ import re
 import unicodedata
 
 from acl.model import MAIN_SESSION, Allow, Call, Decision, Deny, Direction, Policy, Reason, Subject
+from acl.permissions import Permissions
 from acl.rules import RULES, SCOPES_ELSEWHERE, Rule
 
 _BY_NAME: dict[tuple[Direction, str], Rule] = {}
@@ -28,6 +29,7 @@ _AGENT_TURNS = frozenset(
         (Direction.FROM_NODE, "agent"),
         (Direction.NODE_EVENT, "voice.transcript"),
         (Direction.NODE_EVENT, "agent.request"),
+        (Direction.NODE_EVENT, "notifications.changed"),  # wakes the agent in the main session
     }
 )
 
@@ -116,6 +118,12 @@ def reads_as_command(text: str) -> bool:
         if char not in _UNSEEN_LETTERS and unicodedata.category(char) not in _UNSEEN_CATEGORIES:
             return unicodedata.normalize("NFKC", char).startswith(("/", "!"))
     return False
+
+
+def needed(direction: Direction, name: str) -> Permissions:
+    """Returns the permissions of which a call needs one; empty when it needs none, or no rule knows it."""
+    rule = _BY_NAME.get((direction, name))
+    return rule.any_of if rule is not None else frozenset()
 
 
 def allowed_names(policy: Policy, subject: Subject, direction: Direction) -> list[str]:

@@ -43,10 +43,10 @@ _COMMANDS_OF: dict[Permission, str] = {
     _P.VOICE: "talk.ptt.start talk.ptt.stop talk.ptt.cancel talk.ptt.once",
     _P.CAMERA: "camera.list camera.snap camera.clip camera.ptz.control camera.ptz.status screen.record",
     _P.LOCATION: "location.get",
-    _P.NOTIFY: "system.notify chat.push watch.notify notifications.list notifications.actions",
+    _P.NOTIFY: "system.notify chat.push watch.notify",
     _P.DEVICE: "device.info device.status device.permissions device.health watch.status",
     _P.PERSONAL: """contacts.search contacts.add calendar.events calendar.add reminders.list reminders.add photos.latest
-        motion.activity motion.pedometer health.summary callLog.search sms.search sms.send device.apps""",
+        motion.activity motion.pedometer health.summary""",
     _P.SYSTEM: """system.run system.run.prepare system.which system.execApprovals.get system.execApprovals.set
         fs.listDir dir.fetch dir.list file.create file.fetch file.stat file.write browser.proxy browser.proxy.upload.v1
         desktop.stream computer.act mobile.ui.observe mobile.ui.act mcp.tools.call.v1 ollama.chat ollama.models
@@ -54,7 +54,11 @@ _COMMANDS_OF: dict[Permission, str] = {
 }
 
 COMMANDS: dict[str, Permission] = {name: grant for grant, names in _COMMANDS_OF.items() for name in names.split()}
-"""Every command that may reach a node, with the permission it needs."""
+"""Every command that may reach a node, with the permission it needs.
+
+Reading and answering what other apps notify, the call log, text messages and the list of apps are in nobody's table:
+no permission is said to grant them.
+"""
 
 CAPABILITIES: dict[str, Permission] = {
     "screen": _P.SCREEN,
@@ -73,8 +77,6 @@ CAPABILITIES: dict[str, Permission] = {
     "reminders": _P.PERSONAL,
     "motion": _P.PERSONAL,
     "health": _P.PERSONAL,
-    "callLog": _P.PERSONAL,
-    "sms": _P.PERSONAL,
     "system": _P.SYSTEM,
     "file": _P.SYSTEM,
     "browser": _P.SYSTEM,

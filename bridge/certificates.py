@@ -75,7 +75,7 @@ class Certificates:
             IdentityError: none is prepared, or it cannot be written; the old one stays in force.
         """
         async with self._changing:
-            identity = await asyncio.to_thread(self._keys.rotate, now=datetime.now(UTC))
+            identity = await asyncio.to_thread(self._keys.rotate, now=datetime.now(UTC), to=self._next)
             self._next = None
             return self._take(identity)
 

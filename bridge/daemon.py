@@ -23,6 +23,7 @@ from bridge.discovery_records import build_records
 from bridge.errors import BridgeError
 from bridge.hub import Hub
 from bridge.log import Log, make_log
+from bridge.notices import Notices
 from bridge.operations import BridgeOperations
 from bridge.pairing.approvers.choice import choose_approvers
 from bridge.pairing.approvers.panel import Panel
@@ -132,6 +133,9 @@ class Daemon:
         chosen = choose_approvers(self._config.pairing.prompt)
         if chosen.problem is not None:
             self._log.warning("no-prompts", why=chosen.problem)
+        if chosen.notifiers:
+            notices = Notices(chosen.notifiers, tasks, self._log)
+            parts.hub.reception.on_change(notices.on_desk)
         if chosen.approvers:
             panel, rules = Panel(chosen.approvers, self._log), PromptRules(self._config.pairing.prompt_timeout_s)
             prompting = Prompting(parts.hub.reception, parts.certificates, panel, rules, self._log)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from acl.engine import decide
+from acl.engine import DEFAULT_DENY, decide, needed
 from acl.model import Allow, Call, Deny, Direction, Policy, Reason, Subject
-from acl.permissions import COMMANDS
+from acl.permissions import COMMANDS, Permission
 from bridge.control.documents import Explanation
+
+SHORT_ID = 12  # characters of a node's id in a command, as everywhere on the command line
 
 _WORDS = {
     Reason.UNLISTED: "no rule lists it",
@@ -26,12 +28,29 @@ def explain_call(policy: Policy, subject: Subject, method: str, command: str | N
     call, who = _call(subject, method, command)
     outcome = decide(policy, subject, call)
     if isinstance(outcome, Deny) and outcome.reason is Reason.UNLISTED and call.direction is Direction.FROM_NODE:
-        as_operator = decide(policy, subject, Call(Direction.FROM_OPERATOR, method))
-        if isinstance(as_operator, Allow):
-            outcome, who = as_operator, "the phone's operator socket may call it"
+        as_operator = Call(Direction.FROM_OPERATOR, method)
+        found = decide(policy, subject, as_operator)
+        if found.rule != DEFAULT_DENY:
+            call, outcome, who = as_operator, found, "the phone's operator socket may call it"
     if isinstance(outcome, Allow):
         return Explanation(decision="allow", rule=outcome.rule, reason=who)
-    return Explanation(decision="deny", rule=outcome.rule, reason=_WORDS[outcome.reason])
+    lacking = _lacking(subject, call, outcome)
+    if not lacking:
+        return Explanation(decision="deny", rule=outcome.rule, reason=_WORDS[outcome.reason])
+    reason = "needs " + " or ".join(f"`{permission}`" for permission in lacking)
+    wanted = ",".join(each for each in Permission if each in subject.permissions or each is lacking[0])
+    fix = f"clawdis-bridge nodes permissions {subject.node_id[:SHORT_ID]} {wanted}"
+    return Explanation(decision="deny", rule=outcome.rule, reason=reason, fix=fix)
+
+
+def _lacking(subject: Subject, call: Call, outcome: Deny) -> list[Permission]:
+    """The permissions of which one would change the outcome, in the table's order."""
+    if outcome.reason not in (Reason.NOT_PERMITTED, Reason.MISSING_SCOPE):
+        return []
+    wanted = needed(call.direction, call.name)
+    if wanted & subject.permissions:  # the permission is there, and the operator socket has its scopes by `chat`
+        wanted = frozenset({Permission.CHAT}) - subject.permissions
+    return [each for each in Permission if each in wanted]
 
 
 def _call(subject: Subject, method: str, command: str | None) -> tuple[Call, str]:

@@ -20,6 +20,7 @@ from bridge.lan.events import (
     FilingFailed,
     Forward,
     FromGateway,
+    Gap,
     Join,
     LinkLost,
     NoteRevocationTold,
@@ -92,6 +93,7 @@ class Hub:
         reception.store.on_change(self._on_record)
         switchboard.operator.on_event(self._on_operator_event)
         switchboard.operator.on_change(self._on_gateway_change)
+        switchboard.operator.on_gap(self._on_gap)
 
     # What a session may look up.
 
@@ -261,6 +263,10 @@ class Hub:
     def _on_operator_event(self, event: Event) -> None:
         for relay in list(self.roster.operators()):
             relay.post(FromGateway(event))
+
+    def _on_gap(self) -> None:
+        for relay in list(self.roster.operators()):
+            relay.post(Gap())
 
     def _on_gateway_change(self, is_open: bool) -> None:
         if not is_open:

@@ -25,7 +25,7 @@ def granted(permissions: Sequence[str] | None, name: str | None) -> Permissions:
     try:
         return profile(name if name is not None else SETUP_PROFILE)
     except UnknownProfileError as exc:
-        raise UsageError(str(exc), f"Profiles: {', '.join(sorted(PROFILES))}") from exc
+        raise UsageError(f"{name!r} is no profile.", f"Profiles: {', '.join(PROFILES)}") from exc
 
 
 def url_for(addresses: Sequence[str], port: int, host_name: str | None, address: str | None) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Literal
+from datetime import UTC, datetime
 
 from acl.model import Subject
 from acl.permissions import read_permissions
@@ -17,21 +16,24 @@ from bridge.code_desk import CodeDesk
 from bridge.config import Config
 from bridge.control import documents
 from bridge.control.advice import allow_line
-from bridge.control.operations import resolve_prefix, select_nodes
+from bridge.control.not_granted import not_granted
+from bridge.control.operations import require_paired, resolve_prefix, select_nodes
 from bridge.control.requests import RevokeBody
+from bridge.decisions import RecentDecisions
 from bridge.discovery import DiscoveryStatus
 from bridge.errors import AlreadyDecided, BridgeError, NotAllowed
 from bridge.explanations import explain_call
 from bridge.hub import Hub
 from bridge.lan.events import Instant
 from bridge.lan.listener import Listener
-from bridge.pairing.desk import KEPT_S, PairingRequest
-from bridge.pairing.records import NodeRecord, clean_label, key_fingerprint
+from bridge.pairing.desk import PairingRequest
+from bridge.pairing.records import NodeRecord, clean_label
 from bridge.pairing.store import StoreError
+from bridge.reports import NodeState, Presence, node_detail, node_row, pending_row
 from bridge.upstream.node_link import NodeLink
 from certs.errors import IdentityError
 
-NodeState = Literal["connected", "background", "offline", "revoked"]
+_SEE_PENDING = "See what waits: clawdis-bridge pending"
 SURFACE_WAIT_S = 12.0  # seconds that `approve` waits to be able to say what the gateway withholds
 
 
@@ -66,6 +68,8 @@ class BridgeOperations:
         self.codes = codes
         self.certs = certs
         self._started = started
+        self._decisions = RecentDecisions()
+        hub.reception.on_change(self._decisions.note)
 
     async def status(self) -> documents.Status:
         """The state of the daemon."""
@@ -99,32 +103,23 @@ class BridgeOperations:
 
     def _pending_row(self, request: PairingRequest) -> documents.PendingRequest:
         now = clock.now()
-        draft = request.draft
-        return documents.PendingRequest(
-            id=request.id,
-            kind="openclaw" if draft.native is None else "native",
-            display_name=draft.labels.display_name,
-            platform=draft.labels.platform,
-            device_family=draft.labels.device_family,
-            address=request.address,
-            permissions=sorted(draft.permissions),
-            commands=list(draft.declared.commands),
-            key_fingerprint=key_fingerprint(draft.node_id),
-            pin=self._certificates.identity.pin,
-            created_at=request.created_at,
-            expires_at=now.wall
-            + timedelta(seconds=KEPT_S if request.lasting else max(0.0, request.expires - now.mono)),
-            previously_revoked=draft.revoked_at is not None,
-        )
+        known = self._hub.reception.store.get(request.draft.node_id)
+        return pending_row(request, known, self._certificates.identity.pin, now.mono, now.wall)
 
     def _request(self, request_id: str) -> PairingRequest:
         desk = self._hub.reception.desk
-        request = desk.get(resolve_prefix(request_id, [request.id for request in desk.pending()]))
+        waiting = [request.id for request in desk.pending()]
+        if not any(each.startswith(request_id) for each in waiting):
+            ended = resolve_prefix(request_id, self._decisions.ids)
+            raise AlreadyDecided(f"The request {ended} {self._decisions.said(ended)}.", _SEE_PENDING)
+        request = desk.get(resolve_prefix(request_id, waiting))
         if request is None:
-            raise AlreadyDecided(
-                "This request has been decided or has expired.", "See what waits: clawdis-bridge pending"
-            )
+            raise AlreadyDecided("This request has been decided or has expired.", _SEE_PENDING)
         return request
+
+    async def request(self, id: str) -> documents.PendingRequest:
+        """One pairing request that waits."""
+        return self._pending_row(self._request(id))
 
     async def approve(
         self, id: str, permissions: list[str] | None, name: str | None, code: str | None = None
@@ -145,6 +140,7 @@ class BridgeOperations:
             security=record.security.value,
             withheld=withheld,
             allow_line=await self._allow_line(withheld),
+            not_granted=not_granted(record.declared.commands, record.permissions),
         )
 
     async def _withheld_soon(self, node_id: str, before: NodeLink | None) -> list[str]:
@@ -184,22 +180,18 @@ class BridgeOperations:
         return [self._row(record) for record in self._hub.reception.store.nodes.values()]
 
     def _row(self, record: NodeRecord) -> documents.NodeRow:
-        link = self._hub.switchboard.link(record.node_id)
-        surface = link.surface if link is not None else None
-        state = self._state(record)
-        is_in = state in {"connected", "background"}
-        return documents.NodeRow(
-            node_id=record.node_id,
-            display_name=record.labels.display_name,
-            platform=record.labels.platform,
-            security=record.security.value,
-            permissions=sorted(record.permissions),
-            state=state,
-            connected_at=self._hub.connected_at.get(record.node_id) if is_in else None,
-            last_seen_at=record.last_seen_at,
-            gateway_node_id=record.gateway_node_id,
-            withheld=list(surface.withheld) if surface is not None else [],
-            wants=list(record.wants),
+        return node_row(record, self._presence(record))
+
+    def _presence(self, record: NodeRecord) -> Presence:
+        node_id, switchboard = record.node_id, self._hub.switchboard
+        link, state = switchboard.link(node_id), self._state(record)
+        asks = (request.id for request in self._hub.reception.desk.pending() if request.draft.node_id == node_id)
+        return Presence(
+            state,
+            self._hub.connected_at.get(node_id) if state in {"connected", "background"} else None,
+            link.surface if link is not None else None,
+            switchboard.link_error(node_id) if state != "revoked" else None,
+            next(asks, None),
         )
 
     def _state(self, record: NodeRecord) -> NodeState:
@@ -213,15 +205,10 @@ class BridgeOperations:
     async def node(self, id: str) -> documents.NodeDetail:
         """Everything about one node."""
         record = self._record(id)
-        link = self._hub.switchboard.link(record.node_id)
-        surface = link.surface if link is not None else None
-        return documents.NodeDetail(
-            **dict(self._row(record)),
-            declared_commands=list(record.declared.commands),
-            effective_commands=sorted(surface.effective) if surface is not None else [],
-            tokens=documents.TokenCounts(node=len(record.node_tokens), operator=len(record.operator_tokens)),
-            allow_line=await self._allow_line(list(surface.withheld) if surface is not None else []),
-        )
+        presence = self._presence(record)
+        surface = presence.surface
+        line = await self._allow_line(list(surface.withheld) if surface is not None else [])
+        return node_detail(record, presence, line)
 
     async def _allow_line(self, withheld: list[str]) -> str | None:
         if not withheld:
@@ -259,6 +246,9 @@ class BridgeOperations:
 
     async def revoke(self, which: RevokeBody) -> list[documents.Revocation]:
         """Ends the pairing of some nodes."""
+        if which.ids is not None:
+            known = self._hub.reception.store.nodes
+            require_paired(which.ids, {node_id: record.revoked_at is None for node_id, record in known.items()})
         revocations: list[documents.Revocation] = []
         for node_id in select_nodes(which, [record.node_id for record in self._paired()]):
             try:

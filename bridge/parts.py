@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from bridge.pairing.database import FILE_NAME as DATABASE_NAME
 from bridge.pairing.enrolment import Enrolment
 from bridge.pairing.issuing import Issuing
 from bridge.pairing.reception import Reception
+from bridge.pairing.records import NodeRecord, Security
 from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import NodeStore
 from bridge.pairing.tombstones import TombstoneStore, reconcile
@@ -77,7 +79,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     names = load_names(home, config.bridge.name)
     store = NodeStore(home)
     keys = KeyFolder(home / KEYS)
-    certificates = _certificates(keys, names, log, paired=bool(store.nodes))
+    certificates = _certificates(keys, names, store.nodes.values(), log)
     codes = CodeStore(home / DATABASE_NAME)
     tombstones = TombstoneStore(home / DATABASE_NAME)
     for returned in await reconcile(store, tombstones):
@@ -113,14 +115,17 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     return Parts(names, certificates, keys, hub, nodes, apps)
 
 
-def _certificates(keys: KeyFolder, names: DiscoveryNames, log: Log, *, paired: bool) -> Certificates:
+def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[NodeRecord], log: Log) -> Certificates:
     if keys.note is not None:
         log.warning("keys-folder", note=keys.note)
     now = datetime.now(UTC)
-    identity = keys.load() if paired else keys.load_or_create(names.host, now=now)
+    # What somebody relies on is never made anew: apps pin the identity, native nodes hold the authority's certificates.
+    identity = keys.load() if nodes else keys.load_or_create(names.host, now=now)
+    native = any(node.security is Security.MTLS and node.revoked_at is None for node in nodes)
+    authority = keys.load_client_authority() if native else keys.client_authority(now=now)
     if identity.created:
         log.info("identity-created", pin=identity.pin)
-    return Certificates(keys, identity, keys.client_authority(now=now), names.host, log)
+    return Certificates(keys, identity, authority, names.host, log)
 
 
 def _switchboard(config: Config, keys: KeyFolder, tasks: Tasks, log: Log) -> Switchboard:

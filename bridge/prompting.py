@@ -14,7 +14,7 @@ from bridge.pairing.desk import PairingRequest
 from bridge.pairing.prompt_rules import Ending, PromptRules
 from bridge.pairing.prompter import NotDone, Outcome, Prompter, Settled
 from bridge.pairing.prompter import WrongCode as TryAgain
-from bridge.pairing.reception import Asked, DeskChange, Reception, WindowOpened
+from bridge.pairing.reception import Asked, DeskChange, PairedByCode, Reception, WindowOpened
 from bridge.pairing.reception import Settled as DeskSettled
 from bridge.pairing.store import StoreError
 from certs.errors import IdentityError
@@ -62,6 +62,8 @@ class Prompting:
                 self._prompter.end(request.id, _ENDINGS[outcome])
             case WindowOpened():
                 self._prompter.open_window()
+            case PairedByCode():
+                pass
             case _:
                 assert_never(change)
 

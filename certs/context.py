@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.client_files import ClientFiles
+from certs.frugal import FrugalContext
 from certs.identity import BridgeIdentity
 from certs.pins import normalise_pin, pin_of_der, same_pin
 from certs.spki_pin import PinnedContext, SpkiMismatch, SpkiPin
@@ -136,7 +137,7 @@ def require_pin(ssl_object: ssl.SSLObject | ssl.SSLSocket, pin: str) -> None:
 
 def _server_context(identity: BridgeIdentity) -> ssl.SSLContext:
     """What both server sides share."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = FrugalContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context)
     context.load_cert_chain(identity.file, password=identity.passphrase)
     context.verify_mode = ssl.CERT_NONE

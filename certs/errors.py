@@ -52,6 +52,6 @@ def lost_authority(folder: Path, file: Path) -> str:
     """The advice when the client authority cannot be had without a backup."""
     both = " ".join(shlex.quote(str(folder / name)) for name in ("client-ca.pem", "client-ca.pin"))
     return (
-        f"Put {shlex.quote(str(file))} back from a backup; if there is none, let the bridge make a new one with: "
-        f"rm -f {both} (the certificates of all native nodes are then void: they must pair again)"
+        f"Put {shlex.quote(str(file))} back from a backup; if there is none, revoke every native node "
+        f"(clawdis-bridge nodes revoke ID), let the bridge make a new one with: rm -f {both}, and pair them again"
     )

@@ -19,7 +19,8 @@ from certs.pair_file import Pair, PairFile
 from certs.pins import spki_hash
 from certs.vault import Vault
 
-IDENTITY = "bridge"
+IDENTITY = "bridge"  # what its files are called
+IDENTITY_FILE = f"{IDENTITY}.pem"
 NEXT = "bridge-next"
 
 
@@ -108,7 +109,7 @@ class IdentityFiles:
         """The next key with the certificate that it will show."""
         file = str(self._next.file)
         if prepared is None:
-            mend = "Let the bridge make one and tell the phones first: clawdis-bridge run"
+            mend = "Make one first, and let the phones hear of it: clawdis-bridge certs rotate"
             raise IdentityError(file, "there is no next key that the phones could know", mend)
         if prepared.spki != wanted:
             mend = "See which one it is: clawdis-bridge certs show"

@@ -3,15 +3,27 @@
 import re
 import secrets
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from certs.errors import IdentityError, as_identity_error, from_backup
-from certs.private_files import read_private, write_private
+from certs.private_files import read_private, remove_private, write_private
 
 PASSPHRASE_FILE = "passphrase"  # noqa: S105 - a file name
 MAX_BYTES = 256  # more than any passphrase that this module writes
 
+Place: TypeAlias = Literal["keyring", "file"]
+
 _PASSPHRASE = re.compile(rb"[A-Za-z0-9_-]{43}")  # 32 random bytes in base64url
+
+
+def new_passphrase() -> bytes:
+    """A random passphrase: 32 bytes from the system, in base64url."""
+    return secrets.token_urlsafe(32).encode("ascii")
+
+
+def is_passphrase(data: bytes) -> bool:
+    """Whether `data` has the form of what `new_passphrase` makes."""
+    return _PASSPHRASE.fullmatch(data) is not None
 
 
 class PassphraseSource(Protocol):
@@ -20,6 +32,10 @@ class PassphraseSource(Protocol):
     @property
     def where(self) -> str:
         """The place, as an error message names it."""
+
+    @property
+    def place(self) -> Place:
+        """What kind of place it is."""
 
     def load(self) -> bytes | None:
         """The passphrase, or None when none was ever made.
@@ -51,6 +67,11 @@ class FilePassphrase:
         """The path of the file."""
         return str(self._file)
 
+    @property
+    def place(self) -> Place:
+        """A file."""
+        return "file"
+
     def load(self) -> bytes | None:
         """The passphrase, or None when there is no file; IdentityError when the file cannot be trusted."""
         with as_identity_error():
@@ -58,7 +79,7 @@ class FilePassphrase:
                 data = read_private(self._file, MAX_BYTES)
             except FileNotFoundError:
                 return None
-        if not _PASSPHRASE.fullmatch(data):
+        if not is_passphrase(data):
             raise IdentityError(self.where, "it holds no passphrase of this bridge", from_backup(self._file))
         return data
 
@@ -66,7 +87,12 @@ class FilePassphrase:
         """Make, keep and return a passphrase of 32 random bytes; IdentityError when there is one already."""
         if self.load() is not None:
             raise IdentityError(self.where, "there is a passphrase already", from_backup(self._file))
-        passphrase = secrets.token_urlsafe(32).encode("ascii")
+        passphrase = new_passphrase()
         with as_identity_error():
             write_private(self._file, passphrase)
         return passphrase
+
+    def remove(self) -> None:
+        """Remove the file, for another place keeps the passphrase now; IdentityError when it cannot be removed."""
+        with as_identity_error():
+            remove_private(self._file)

@@ -15,13 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from certs.authority import ClientAuthority, build_authority_certificate
 from certs.errors import IdentityError, from_backup, lost_authority
-from certs.identity import BridgeIdentity, IdentityFiles
+from certs.identity import IDENTITY_FILE, BridgeIdentity, IdentityFiles
 from certs.issue import new_bridge_key
 from certs.pair_file import PairFile
-from certs.passphrase import FilePassphrase, PassphraseSource
-from certs.vault import KEY_BLOCK, Vault, pem_blocks
+from certs.passphrase import PassphraseSource, Place
+from certs.passphrase_choice import ChosenPassphrase
+from certs.vault import KEY_BLOCK, MAX_FILE_BYTES, Vault, pem_blocks
 
-__all__ = ["BridgeIdentity", "KeyFolder"]
+__all__ = ["IDENTITY_FILE", "MAX_FILE_BYTES", "BridgeIdentity", "KeyFolder"]
 
 AUTHORITY = "client-ca"
 
@@ -36,12 +37,13 @@ class KeyFolder:
 
         Args:
             path: the keys folder.
-            passphrases: where the passphrase lives; None: a file in this folder.
+            passphrases: where the passphrase lives; None: the keychain if it works when the first key is made, else a
+                file in this folder.
 
         Raises:
             IdentityError: the folder is a link, someone else's, or others could write in it.
         """
-        self._vault = Vault(path, passphrases if passphrases is not None else FilePassphrase(path))
+        self._vault = Vault(path, passphrases if passphrases is not None else ChosenPassphrase(path))
         self._identities = IdentityFiles(self._vault)
         mend = partial(lost_authority, path)
         self._authority = PairFile(self._vault, AUTHORITY, what="the key of the client authority", mend=mend)
@@ -50,6 +52,15 @@ class KeyFolder:
     def note(self) -> str | None:
         """A sentence for the log when the folder's mode had to be repaired, else None."""
         return self._vault.note
+
+    @property
+    def passphrase_place(self) -> Place:
+        """Where the passphrase lives; while there is none yet: a file.
+
+        Raises:
+            IdentityError: the record of the choice cannot be read.
+        """
+        return self._vault.passphrases.place
 
     def load_or_create(self, host: str, *, now: datetime) -> BridgeIdentity:
         """The bridge's identity, made on the very first call and never again.
@@ -179,9 +190,9 @@ class KeyFolder:
         file = _node_file(name)
         where = self._vault.path / file
         data = self._vault.read(file)
-        mend = f"{from_backup(where)}, or revoke that node and pair it again"
         if data is None:
-            raise IdentityError(str(where), "the key is missing", mend)
+            raise IdentityError(str(where), "the key is missing", "Put it back from a backup")
+        mend = from_backup(where)
         if [label for label, _ in pem_blocks(data)] != [KEY_BLOCK]:
             raise IdentityError(str(where), "it holds no single encrypted private key", mend)
         key = self._vault.decrypted(file, data)

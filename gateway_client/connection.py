@@ -29,15 +29,18 @@ from gateway_client.errors import (
     RequestTimeoutError,
     RequestTooLargeError,
     TooManyRequestsError,
+    UnreadableAnswerError,
 )
 from gateway_client.frames import Event, JsonObject, Response
 from gateway_client.identity import DeviceIdentity
 from gateway_client.protocol import (
+    MAX_PAYLOAD,
     Answered,
     Arrived,
     ClientProtocol,
     ConnectProfile,
     Credentials,
+    Dropped,
     Fail,
     Opened,
     Output,
@@ -49,6 +52,11 @@ from gateway_client.protocol import (
 OPEN_S = 10.0  # seconds for TCP, TLS and the upgrade
 REQUEST_S = 30.0  # seconds: the protocol's default for a request (gateway-protocol §1.4)
 CLOSE_S = 2.0  # seconds to wait for the peer's half of a close
+
+# Bytes of the longest message that does not end the connection. What the protocol cannot use costs only that message,
+# so this has to be more than the gateway can be made to send: a result of `MAX_PAYLOAD` as text, and the same parsed
+# and written anew, where `1e20,` becomes 22 bytes instead of 5. 1 + 22/5 = 5.4, so 6 x 25 MiB.
+MAX_MESSAGE = 6 * MAX_PAYLOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,7 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
         self._socket: ClientConnection
         self._protocol: ClientProtocol
         self._on_event: Callable[[Event], None]
+        self._on_dropped: Callable[[Dropped], None]
         self.hello: JsonObject = {}
         """The payload of hello-ok."""
 
@@ -164,7 +173,7 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
                 compression=None,
                 user_agent_header=None,
                 proxy=None,
-                max_size=26_214_400,
+                max_size=MAX_MESSAGE,
                 max_queue=16,
                 open_timeout=OPEN_S,
                 close_timeout=CLOSE_S,
@@ -182,13 +191,20 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def run(self, on_event: Callable[[Event], None]) -> GatewayGoneError:
+    async def run(
+        self, on_event: Callable[[Event], None], on_dropped: Callable[[Dropped], None] = lambda _: None
+    ) -> GatewayGoneError:
         """Pumps messages until the connection ends; returns how. Events that came with hello-ok are delivered first.
 
+        Args:
+            on_event: called with each event.
+            on_dropped: called for each message that could not be taken.
+
         Raises:
-            ProtocolViolationError: the peer broke the protocol or went silent.
+            ProtocolViolationError: the peer went silent.
         """
         self._on_event = on_event  # hello-ok was the last message read, so nothing arrived before this
+        self._on_dropped = on_dropped
         while True:
             try:
                 await self._step()
@@ -223,6 +239,9 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
                 self._on_event(event)
             case Answered(response=response, final=final):
                 self._settle(response, final)
+            case Dropped(fault=fault, request_id=request_id):
+                self._spoil(request_id, UnreadableAnswerError(fault))
+                self._on_dropped(output)
             case Fail(code=code, reason=reason):
                 self._fail_waiting(GatewayGoneError(code, reason))
                 await self._socket.close(code, reason[:120])
@@ -238,6 +257,11 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
             future.set_result(response)
         elif on_interim is not None:
             on_interim(response)
+
+    def _spoil(self, request_id: str | None, exc: UnreadableAnswerError) -> None:
+        future, _ = self._waiting.get(request_id or "", (None, None))
+        if future is not None and not future.done():
+            future.set_exception(exc)
 
     def _fail_waiting(self, exc: GatewayGoneError) -> None:
         for future, _ in self._waiting.values():
@@ -272,6 +296,7 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
         Raises:
             GatewayGoneError: the connection ended first.
             RequestTimeoutError: no answer within `wait_s`.
+            UnreadableAnswerError: the answer breaks a bound.
             RequestTooLargeError: longer than the gateway takes; nothing was sent.
             TooManyRequestsError: too many are unanswered; nothing was sent.
         """

@@ -7,13 +7,14 @@ GatewayError
     ConnectRefusedError         `connect` was answered with an error (carries it)
     GatewayGoneError            the connection ended (carries code and reason)
     RequestTimeoutError         no answer in time
+    UnreadableAnswerError       the answer came, and cannot be taken (carries why)
     RequestTooLargeError        more than the gateway takes; nothing was sent
     TooManyRequestsError        too many are unanswered; nothing was sent
 """
 
 from __future__ import annotations
 
-from gateway_client.frames import ErrorShape
+from gateway_client.frames import ErrorShape, FrameFault
 
 
 class GatewayError(Exception):
@@ -66,6 +67,18 @@ class GatewayGoneError(GatewayError):
 
 class RequestTimeoutError(GatewayError):
     """The gateway did not answer a request in time."""
+
+
+class UnreadableAnswerError(GatewayError):
+    """The gateway answered with a frame that breaks a bound.
+
+    Attributes:
+        fault: which one.
+    """
+
+    def __init__(self, fault: FrameFault) -> None:
+        super().__init__(f"the gateway's answer cannot be read: {fault}")
+        self.fault = fault
 
 
 class RequestTooLargeError(GatewayError):

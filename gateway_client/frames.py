@@ -5,7 +5,7 @@ Everything that comes from outside goes through `parse_frame`. The rules, in the
 - size before anything else;
 - nesting depth and the number of members and elements, counted before a single object is built;
 - UTF-8 without a byte order mark, so neither UTF-16 nor UTF-32 is ever guessed;
-- JSON as RFC 8259 has it: no NaN, Infinity or overflowing number, no lone surrogate, no trailing data;
+- JSON as RFC 8259 has it: no NaN, Infinity, overflowing number or trailing data, no lone surrogate (but see `Bounds`);
 - integers that every JavaScript peer reads the same way (|n| < 2**53, no negative zero), unless the bounds waive it;
 - no duplicate member names: two parsers could disagree on which one counts;
 - the three frame shapes, with no unknown top-level member in a request.
@@ -24,6 +24,8 @@ from enum import StrEnum
 from typing import TypeGuard, assert_never
 
 import orjson
+
+from gateway_client.salvage import without_lone_surrogates
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 JsonObject = dict[str, Json]
@@ -53,6 +55,8 @@ class Bounds:
     bytes of objects each, so some 3 MiB for a frame at the worst."""
     safe_integers: bool = True
     """Refuse integers that JavaScript would round. The gateway itself reports such figures, so its link waives it."""
+    lone_surrogates: bool = False
+    """Read half of a surrogate pair as U+FFFD: the gateway passes on what its model wrote."""
 
 
 class FrameFault(StrEnum):
@@ -151,7 +155,7 @@ def parse_json(data: bytes, bounds: Bounds) -> Json:
     if len(data) > bounds.max_bytes:
         raise FrameError(FrameFault.TOO_LARGE, f"{len(data)} bytes, at most {bounds.max_bytes}")
     skeleton = _skeleton(data, bounds)
-    value = _loads(data)
+    value = _loads(data, bounds)
     if bounds.safe_integers:
         _check_numbers(skeleton)
     if _count_members(value) != skeleton.count(b":"):
@@ -159,10 +163,12 @@ def parse_json(data: bytes, bounds: Bounds) -> Json:
     return value
 
 
-def _loads(data: bytes) -> Json:
+def _loads(data: bytes, bounds: Bounds) -> Json:
     try:
         value: Json = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
+        if bounds.lone_surrogates and (mended := without_lone_surrogates(data)) != data:
+            return _loads(mended, bounds)
         try:
             data.decode("utf-8")
         except UnicodeDecodeError:

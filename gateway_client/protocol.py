@@ -17,6 +17,7 @@ from gateway_client.frames import (
     Event,
     Frame,
     FrameError,
+    FrameFault,
     JsonObject,
     Request,
     Response,
@@ -26,15 +27,21 @@ from gateway_client.frames import (
     parse_frame,
 )
 from gateway_client.identity import DeviceIdentity, SignedFields
+from gateway_client.salvage import Head, head_of
 
 PROTOCOL = 4  # the protocol of gateway 2026.9.x (gateway-protocol §9)
 HANDSHAKE_S = 15.0  # seconds from the upgrade to hello-ok: the gateway's own limit (§1.4)
 DEFAULT_TICK_MS = 30_000  # what a client assumes when the policy has no tick interval (§1.5)
 MAX_IN_FLIGHT = 512  # requests; the gateway refuses work beyond 128 (§1.4), so this only stops a runaway owner
 
-# The gateway's largest frame (25 MiB). It lists several hundred methods in hello-ok and health snapshots hold thousands
-# of members, hence the larger item count: 200,000 x ~200 bytes is some 40 MiB at the very worst, from our own machine.
-GATEWAY_BOUNDS = Bounds(max_bytes=26_214_400, max_depth=64, max_items=200_000, safe_integers=False)
+MAX_PAYLOAD = 26_214_400  # bytes of the longest frame that the gateway takes (§1.4): 25 MiB
+MAX_ANSWER = 2 * MAX_PAYLOAD + 65_536  # bytes: it sends an invoke's result twice, as text and parsed (§5.3), and a head
+
+# The gateway lists several hundred methods in hello-ok and health snapshots hold thousands of members, hence the larger
+# item count: 200,000 x ~200 bytes is some 40 MiB at the very worst, from our own machine.
+GATEWAY_BOUNDS = Bounds(
+    max_bytes=MAX_ANSWER, max_depth=64, max_items=200_000, safe_integers=False, lone_surrogates=True
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +129,31 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A frame of the open connection cannot be taken: it is lost, and nothing but what it was about.
+
+    Attributes:
+        fault: which bound it breaks.
+        size: its bytes.
+        head: what it says of itself, as far as that can be read.
+        request_id: the request that it answered and that has no answer now; None: none of ours.
+    """
+
+    fault: FrameFault
+    size: int
+    head: Head
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
-    """Close the connection: the peer broke the protocol or went silent."""
+    """Close the connection: the peer broke the protocol before hello-ok, or went silent."""
 
     code: int
     reason: str
 
 
-Output = Transmit | Opened | Refused | Arrived | Answered | Fail
+Output = Transmit | Opened | Refused | Arrived | Answered | Dropped | Fail
 
 
 def is_interim(method: str, response: Response) -> bool:
@@ -171,7 +195,7 @@ class ClientProtocol:
         self._in_flight: dict[str, str] = {}
         self._deadline: float | None = now + HANDSHAKE_S
         self._silence_s = 2 * DEFAULT_TICK_MS / 1000
-        self.max_payload = bounds.max_bytes
+        self.max_payload = MAX_PAYLOAD
         """Bytes of the longest message that the peer takes, once hello-ok said so."""
 
     def receive(self, data: bytes, now: float) -> list[Output]:
@@ -181,7 +205,7 @@ class ClientProtocol:
         try:
             frame = parse_frame(data, self._bounds)
         except FrameError as exc:
-            return self._fail(1002, f"bad frame: {exc}")
+            return self._on_bad_frame(data, exc, now)
         match self.state:
             case State.AWAIT_CHALLENGE:
                 return self._on_challenge(frame)
@@ -190,6 +214,15 @@ class ClientProtocol:
             case _:
                 self._deadline = now + self._silence_s
                 return self._on_traffic(frame)
+
+    def _on_bad_frame(self, data: bytes, error: FrameError, now: float) -> list[Output]:
+        """Before hello-ok the peer is not who it should be; after it, other people's calls wait on this connection."""
+        if self.state is not State.OPEN:
+            return self._fail(1002, f"bad frame: {error}")
+        self._deadline = now + self._silence_s
+        head = head_of(data)
+        ours = head.kind == "res" and self._in_flight.pop(head.id, None) is not None
+        return [Dropped(error.fault, len(data), head, head.id if ours else None)]
 
     def _on_challenge(self, frame: Frame) -> list[Output]:
         if not isinstance(frame, Event) or frame.event != "connect.challenge":

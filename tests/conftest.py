@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "clawdis", max_examples=examples, deadline=None, print_blob=True, derandomize=False, suppress_health_check=quiet
     )
     hypothesis.settings.load_profile("clawdis")
+    os.environ["CLAWDIS_TEST_SEED"] = str(scale.seed())  # one for all processes of the run
     if not config.getoption("hypothesis_seed", None):
         config.option.hypothesis_seed = str(scale.seed())
 

@@ -16,11 +16,13 @@ from bridge.backup.database_copy import database_copy
 from bridge.backup.errors import BackupError
 from bridge.pairing.records import NodeRecord
 from bridge.pairing.store import NodeStore
+from certs.passphrase_choice import PLACE_FILE, ChosenPassphrase
+from certs.passphrase_keyring import Keychain
 from certs.private_files import read_private
 from certs.store import BridgeIdentity, KeyFolder
 
 MAX_READINGS = 10  # a busy daemon changes a key or its store a few times a minute; a reading takes milliseconds
-PASSPHRASE_PLACE = f"{KEYS}/passphrase-place"
+PASSPHRASE_PLACE = f"{KEYS}/{PLACE_FILE}"
 """Says where this machine keeps the passphrase. The backup brings the passphrase itself, so it does not go in."""
 
 _KEY_FILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
@@ -43,11 +45,12 @@ class Collected:
     notes: tuple[str, ...]
 
 
-def collect(home: Path) -> Collected:
+def collect(home: Path, keychain: Keychain | None = None) -> Collected:
     """Reads everything that a backup holds.
 
     Args:
         home: the bridge's folder.
+        keychain: None: the one that `keyring` finds. It may ask a person, and wait.
 
     Raises:
         BackupError: there is no bridge in it, or it does not hold still.
@@ -58,7 +61,7 @@ def collect(home: Path) -> Collected:
         raise BackupError(
             f"There is no bridge in {home}, so there is nothing to back up.", "Start it: clawdis-bridge run"
         )
-    identity = KeyFolder(home / KEYS).load()
+    identity = KeyFolder(home / KEYS, ChosenPassphrase(home / KEYS, keychain)).load()
     members = still(lambda: _read(home), home)
     members.pop(PASSPHRASE_PLACE, None)
     members[PASSPHRASE] = identity.passphrase

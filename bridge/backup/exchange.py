@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from bridge.backup.errors import BackupError
@@ -19,19 +20,26 @@ _RENAME_EXCHANGE = 2  # <linux/fs.h>: 1 << 1
 _RENAME_SWAP = 2  # <sys/stdio.h> of macOS
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
 
+Call = Callable[[bytes, bytes], int]
+
 
 class ExchangeUnsupported(Exception):
     """This file system, or this C library, cannot swap two folders."""
 
 
-def exchange(one: Path, other: Path) -> None:
+def exchange(one: Path, other: Path, call: Call | None = None) -> None:
     """Swaps two folders of one parent, durably.
+
+    Args:
+        one: a folder.
+        other: the other.
+        call: asks the system; returns 0 or the number of the error. None: as this system does it.
 
     Raises:
         ExchangeUnsupported: it cannot be done here; nothing has changed.
         BackupError: the system refused; nothing has changed.
     """
-    number = _exchange(os.fsencode(one), os.fsencode(other))
+    number = (call or _exchange)(os.fsencode(one), os.fsencode(other))
     if number in _UNSUPPORTED:
         raise ExchangeUnsupported
     if number:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from bridge.control.documents import Document, Instant
 
 
@@ -35,6 +37,8 @@ class RestoreReport(Document):
     nodes: NodeCount
     revoked_since: tuple[str, ...] = ()
     """Nodes that the backup held in force and that were revoked since; they stay out."""
+    passphrase_place: Literal["keyring", "file"]
+    """Where this machine keeps the passphrase of the keys."""
     kept_aside: str | None = None
     """Where the former home is now."""
     notes: tuple[str, ...] = ()

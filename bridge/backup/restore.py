@@ -18,6 +18,7 @@ from bridge.backup.exchange import ExchangeUnsupported, exchange, flush_folder
 from bridge.backup.graves import remembered
 from bridge.backup.staging import Staged, left_over, stage_home, staging_folder
 from bridge.daemon_lock import LOCK_FILE, AlreadyRunningError, daemon_lock
+from certs.passphrase_keyring import Keychain
 from certs.private_files import private_folder
 
 Exchange = Callable[[Path, Path], None]
@@ -38,7 +39,15 @@ class Restored:
     left_over: tuple[Path, ...] = ()
 
 
-def restore(home: Path, archive: Archive, *, replace: bool, now: datetime, swap: Exchange = exchange) -> Restored:
+def restore(
+    home: Path,
+    archive: Archive,
+    *,
+    replace: bool,
+    now: datetime,
+    swap: Exchange = exchange,
+    keychain: Keychain | None = None,
+) -> Restored:
     """Puts the content of a backup in the place of `home`.
 
     Until the last step, which swaps two folders at once, the present home is not touched.
@@ -49,6 +58,7 @@ def restore(home: Path, archive: Archive, *, replace: bool, now: datetime, swap:
         replace: whether an identity that is there may be put aside.
         now: aware UTC time, for the name of the folder that is put aside.
         swap: swaps two folders.
+        keychain: takes the passphrase of the keys if it can; None: the one that `keyring` finds.
 
     Raises:
         BackupError: a daemon runs there, there is an identity already, the backup does not load, or the disk refused;
@@ -64,7 +74,7 @@ def restore(home: Path, archive: Archive, *, replace: bool, now: datetime, swap:
             former = tuple(left_over(home))
             memory = remembered(home)
             with staging_folder(home) as stage:
-                staged = stage_home(stage, archive.members, memory)
+                staged = stage_home(stage, archive.members, memory, keychain)
                 _put_in_place(stage, home, swap)
             return Restored(staged, _put_aside(stage, home, now), former)
     except AlreadyRunningError as exc:

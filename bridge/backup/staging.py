@@ -19,8 +19,11 @@ from bridge.pairing.records import NodeRecord, StoreFile
 from bridge.pairing.store import FILE_NAME, NodeStore, StoreError
 from bridge.pairing.tombstones import TombstoneStore, bury_returned
 from certs.errors import IdentityError
+from certs.passphrase import FilePassphrase, Place
+from certs.passphrase_choice import ChosenPassphrase
+from certs.passphrase_keyring import Keychain
 from certs.private_files import PrivateFileError, private_folder, write_private
-from certs.store import BridgeIdentity, KeyFolder
+from certs.store import AUTHORITY, BridgeIdentity, KeyFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,14 @@ class Staged:
         nodes: the records of its store.
         returned: those that the backup held in force and that were revoked since.
         notes: what the owner should know, a sentence each.
+        passphrase_place: where this machine keeps the passphrase of the keys.
     """
 
     identity: BridgeIdentity
     nodes: tuple[NodeRecord, ...]
     returned: tuple[NodeRecord, ...]
     notes: tuple[str, ...]
+    passphrase_place: Place
 
 
 @contextmanager
@@ -69,13 +74,14 @@ def _beginning(home: Path) -> str:
     return f".{home.name}.restore-"
 
 
-def stage_home(stage: Path, members: Mapping[str, bytes], memory: Memory) -> Staged:
+def stage_home(stage: Path, members: Mapping[str, bytes], memory: Memory, keychain: Keychain | None = None) -> Staged:
     """Writes the members into `stage` and makes a home of them.
 
     Args:
         stage: an empty private folder.
         members: the content of a backup, names and sizes checked.
         memory: what the present home remembers.
+        keychain: takes the passphrase of the keys if it can; None: the one that `keyring` finds.
 
     Raises:
         BackupError: it cannot be written, or what the backup holds is no home of a bridge.
@@ -90,14 +96,25 @@ def stage_home(stage: Path, members: Mapping[str, bytes], memory: Memory) -> Sta
             f"Make room: df -h '{stage.parent}'",
         ) from exc
     try:
-        identity = KeyFolder(stage / KEYS).load()
         load_names(stage, "")
         nodes, returned = _bury(stage, memory)
+        identity, place = _settle_keys(stage / KEYS, members, keychain)
     except (IdentityError, StoreError, PrivateFileError) as exc:
         raise BackupError(
             f"What the backup holds does not load: {exc}", "Nothing has changed. Use another backup."
         ) from exc
-    return Staged(identity, nodes, returned, (*memory.unread, *_about_configuration(stage)))
+    return Staged(identity, nodes, returned, (*memory.unread, *_about_configuration(stage)), place)
+
+
+def _settle_keys(folder: Path, members: Mapping[str, bytes], keychain: Keychain | None) -> tuple[BridgeIdentity, Place]:
+    """The identity and the place of the passphrase, once every key that a start would need is seen to load."""
+    keys = KeyFolder(folder, FilePassphrase(folder))  # the keychain is given nothing for keys that are worth nothing
+    keys.load()
+    if any(name.startswith(f"{KEYS}/{AUTHORITY}.") for name in members):
+        keys.load_client_authority()
+    _ = keys.next_spki  # raises when there is a next key and it cannot be used
+    place = ChosenPassphrase(folder, keychain).settle()
+    return KeyFolder(folder, ChosenPassphrase(folder, keychain)).load(), place
 
 
 def _bury(stage: Path, memory: Memory) -> tuple[tuple[NodeRecord, ...], tuple[NodeRecord, ...]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.invocation import AsJson, invocation_of
-from bridge.cli.output import fields, page, print_json, safe
+from bridge.cli.output import advise, fields, page, print_json, safe
 
 app = typer.Typer(help="What the access policy says.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def explain(
     ctx: typer.Context,
     node: Annotated[str, typer.Argument(metavar="NODE", help="Id of the node, or its beginning.")],
     method: Annotated[str, typer.Argument(metavar="METHOD", help="For example node.invoke or screen.navigate.")],
-    command: Annotated[str | None, typer.Argument(metavar="[COMMAND]", help="Of node.invoke: the command.")] = None,
+    command: Annotated[str | None, typer.Argument(metavar="COMMAND", help="Of node.invoke: the command.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the decision about a call, and the rule that makes it."""
@@ -31,7 +31,8 @@ def explain(
         print_json(answer)
         return
     colour = "green" if answer.decision == "allow" else "red"
-    page().print(
+    console = page()
+    console.print(
         fields(
             [
                 ("Decision", safe(answer.decision, f"bold {colour}")),
@@ -40,3 +41,6 @@ def explain(
             ]
         )
     )
+    if answer.fix is not None:
+        console.print("To grant it:")
+        advise(console, answer.fix)

@@ -17,7 +17,7 @@ from bridge.cli.invocation import PROGRAM, Invocation
 from bridge.cli.output import json_text
 from bridge.cli.terminal import terminal_safe
 from bridge.config_file import HOME_VARIABLE, home_folder
-from bridge.errors import BridgeError, error_document, exit_status
+from bridge.errors import EXIT_FAILED, EXIT_OK, BridgeError, UsageError, error_document, exit_status
 
 _OUR_PACKAGES = frozenset({"acl", "bridge", "certs", "gateway_client", "launchd"})
 
@@ -73,14 +73,27 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 gets escapes, not a traceback
+    as_json = "--json" in given
     try:
-        app(args=home_first(given), prog_name=PROGRAM)
+        status = app(args=home_first(given), prog_name=PROGRAM, standalone_mode=not as_json)
     except SystemExit as done:
-        return done.code if isinstance(done.code, int) else 0
+        return done.code if isinstance(done.code, int) else EXIT_OK
+    except typer.Abort:
+        return EXIT_FAILED
     except Exception as error:  # the last place where a failure can become a sentence
-        _report(error, as_json="--json" in given)
-        return exit_status(error)
-    return 0
+        known = _misuse(error) or error
+        _report(known, as_json=as_json)
+        return exit_status(known)
+    return status if isinstance(status, int) else EXIT_OK
+
+
+def _misuse(error: Exception) -> UsageError | None:
+    """What the parser has to say, for those who asked for a document; None: it is none of the parser's errors."""
+    told = getattr(error, "format_message", None)
+    if not callable(told):
+        return None
+    context = getattr(error, "ctx", None)
+    return UsageError(str(told()), f"Run: {context.command_path if context is not None else PROGRAM} --help")
 
 
 def home_first(arguments: Sequence[str]) -> list[str]:

@@ -138,6 +138,7 @@ def _put_back(home: Path, archive: Archive, replace: bool) -> RestoreReport:
         spki=done.staged.identity.spki,
         nodes=_count(done.staged.nodes),
         revoked_since=tuple(record.node_id for record in done.staged.returned),
+        passphrase_place=done.staged.passphrase_place,
         kept_aside=None if done.kept_aside is None else str(done.kept_aside),
         notes=(*done.staged.notes, *left),
     )
@@ -184,6 +185,8 @@ def _print_restore(report: RestoreReport, invocation: Invocation) -> None:
     made = clock(report.created_at, datetime.now(UTC))
     console.print(safe(f"Restored: {report.home}, from the backup of {made}"))
     rows: list[tuple[str, Text | str]] = [("Nodes", _nodes(report.nodes)), ("Pin", safe(report.pin))]
+    places = {"keyring": "the keychain", "file": "a file beside them (no keychain kept it)"}
+    rows.append(("Keys", f"their passphrase is in {places[report.passphrase_place]}"))
     if report.kept_aside is not None:
         rows.append(("Put aside", safe(report.kept_aside)))
     console.print(fields(rows))

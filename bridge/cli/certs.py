@@ -41,7 +41,7 @@ def renew(ctx: typer.Context, yes: Yes = False, as_json: AsJson = False) -> None
     invocation = invocation_of(ctx)
     client = invocation.client()
     before = client.certs()
-    _confirm(_breaks(f"{before.apps} OpenClaw client(s) must forget the bridge and pair again"), yes=yes)
+    _confirm(_lost_apps(before), yes=yes)
     _print_change(client.renew_certificate(), invocation, as_json=as_json)
 
 
@@ -63,11 +63,8 @@ def rotate(
         before = client.certs()
         if before.next_spki is None:
             raise RefusedError("No next key is prepared.", f"Run first: {invocation.command('certs', 'rotate')}")
-        unaware = [row.display_name for row in before.nodes if not row.knows_next]
-        words = f"{before.apps} OpenClaw client(s) must forget the bridge and pair again"
-        if unaware:
-            words += f"; so must these nodes, which were not told of the next key: {', '.join(unaware)}"
-        _confirm(_breaks(words), yes=yes)
+        unaware = [f"{row.display_name}, which was not told of it" for row in before.nodes if not row.knows_next]
+        _confirm([*_lost_apps(before), *unaware], yes=yes)
     report = client.rotate_key(commit=commit)
     if commit or as_json:
         _print_change(report, invocation, as_json=as_json)
@@ -89,16 +86,27 @@ def reload(ctx: typer.Context, as_json: AsJson = False) -> None:
     _print_change(invocation.client().reload_certificates(), invocation, as_json=as_json)
 
 
-def _breaks(words: str) -> str:
-    return f"This breaks pairings: {words}. Go on?"
+def _lost_apps(before: Certificates) -> list[str]:
+    return [f"{before.apps} OpenClaw client{'' if before.apps == 1 else 's'}"] if before.apps else []
 
 
-def _confirm(question: str, *, yes: bool) -> None:
-    if yes:
+def _confirm(losses: list[str], *, yes: bool) -> None:
+    """Says who loses the bridge and asks; nothing is asked when nobody does.
+
+    Raises:
+        RefusedError: not confirmed.
+        UsageError: there is no terminal, so nobody could have seen the question.
+    """
+    if yes or not losses:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("This breaks pairings, and there is no terminal to ask on.", "Say so yourself: --yes")
-    if not typer.confirm(safe(question).plain, default=False):
+        words = f"{'; '.join(losses)} would have to pair again, and there is no terminal to ask on."
+        raise UsageError(words, "Say so yourself: --yes")
+    console = page()
+    console.print(Text("This breaks pairings. These have to forget the bridge and pair again:", style="yellow"))
+    for each in losses:
+        console.print(safe(f"  {each}"))
+    if not typer.confirm("Go on?", default=False):
         raise RefusedError("Nothing was changed.")
 
 

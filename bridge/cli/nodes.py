@@ -13,10 +13,10 @@ from rich.text import Text
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
 from bridge.cli.moments import ago
 from bridge.cli.output import SHORT_ID, advise, commands, fields, page, permission_lines, print_json, safe, table
-from bridge.cli.pairing import print_withheld
-from bridge.cli.values import parse_permissions
+from bridge.cli.pairing import print_not_granted, print_withheld
+from bridge.cli.values import PERMISSIONS_HELP, parse_name, parse_permissions
 from bridge.control.documents import NodeDetail, NodeRow
-from bridge.control.operations import select_nodes
+from bridge.control.operations import require_paired, select_nodes
 from bridge.control.requests import RevokeBody, require_id
 from bridge.errors import RefusedError, UsageError
 
@@ -56,9 +56,14 @@ def show(ctx: typer.Context, id: NodeId, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def rename(ctx: typer.Context, id: NodeId, name: Annotated[str, typer.Argument()], as_json: AsJson = False) -> None:
+def rename(
+    ctx: typer.Context,
+    id: NodeId,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
+    as_json: AsJson = False,
+) -> None:
     """Give a node another name."""
-    row = invocation_of(ctx).client().rename(id, name)
+    row = invocation_of(ctx).client().rename(id, parse_name(name))
     if as_json:
         print_json(row)
     else:
@@ -70,7 +75,8 @@ def permissions(
     ctx: typer.Context,
     id: NodeId,
     wanted: Annotated[
-        str | None, typer.Argument(metavar="[LIST]", help="The new ones, comma-separated, or none; else: show.")
+        str | None,
+        typer.Argument(metavar="LIST", help=f"The new ones, comma-separated, or none; else: show. {PERMISSIONS_HELP}"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -88,7 +94,7 @@ def permissions(
 @app.command()
 def revoke(
     ctx: typer.Context,
-    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Id of the node, or its beginning.")] = None,
+    id: Annotated[str | None, typer.Argument(metavar="ID", help="Id of the node, or its beginning.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Every node.")] = False,
     others: Annotated[str | None, typer.Option(metavar="ID", help="Every node except this one.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -121,19 +127,22 @@ def _which(id: str | None, everyone: bool, others: str | None) -> RevokeBody:
 
 
 def _confirm(which: RevokeBody, rows: list[NodeRow], invocation: Invocation) -> None:
-    """Asks on a terminal; elsewhere nobody could have seen the question.
+    """Asks on a terminal.
 
     Raises:
         RefusedError: not confirmed.
+        UsageError: there is no terminal, so nobody could have seen the question.
+        AlreadyDecided: the node that was named is revoked already.
     """
+    if which.ids is not None:
+        require_paired(which.ids, {each.node_id: each.state != "revoked" for each in rows})
     paired = {each.node_id: each for each in rows if each.state != "revoked"}
     chosen = [paired[each] for each in select_nodes(which, paired)]
     if not chosen:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise RefusedError(
-            f"Not revoked: {len(chosen)} node(s) would be, and there is no terminal to ask on.", "Add --yes to mean it."
-        )
+        count = "1 node" if len(chosen) == 1 else f"{len(chosen)} nodes"
+        raise UsageError(f"Not revoked: {count} would be, and there is no terminal to ask on.", "Add --yes to mean it.")
     console = page()
     for each in chosen:
         console.print(safe(f"  {each.node_id[:SHORT_ID]}  {each.display_name}"))
@@ -195,10 +204,28 @@ def _print_node(console: Console, node: NodeDetail, invocation: Invocation, now:
         ("  Offers", commands(node.declared_commands)),
         ("  Usable", commands(node.effective_commands)),
     ]
+    if node.link_error is not None:
+        first, *rest = node.link_error.splitlines() or [""]
+        rows += [("  Not linked", safe(first, "red")), *(("", safe(line)) for line in rest)]
     console.print(fields(rows))
+    if node.state == "revoked":
+        console.print("  It may do nothing: its pairing was ended. To let it ask again:")
+        advise(console, "  " + invocation.command("pair"))
+        return
     console.print("  It may:")
     console.print(permission_lines(node.permissions))
+    print_not_granted(console, node, invocation)
     print_withheld(console, node.withheld, node.allow_line)
-    if node.wants:
-        console.print(Text.assemble(("It also wants: ", "yellow"), commands(node.wants)))
-        advise(console, invocation.command("pending"))
+    _print_wants(console, node, invocation)
+
+
+def _print_wants(console: Console, node: NodeDetail, invocation: Invocation) -> None:
+    if not node.wants:
+        return
+    console.print(Text.assemble(("It also wants to offer: ", "yellow"), commands(node.wants)))
+    if node.request is not None:
+        advise(console, invocation.command("approve", node.request[:SHORT_ID]))
+        advise(console, invocation.command("deny", node.request[:SHORT_ID]))
+    else:
+        console.print("Nothing is asked at the moment. To let it ask again when it connects:")
+        advise(console, invocation.command("pair"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +16,7 @@ from bridge.control.documents import Document
 from bridge.control.plain_words import in_plain_words
 
 _PIPE_WIDTH = 200  # columns when nobody looks: long ids and addresses stay on one line
+_SHOWN_COMMANDS = 4  # of those that one permission would grant
 SHORT_ID = 12  # characters of an id on a page: 48 bits, unique on any LAN, and any prefix of 4 is accepted
 
 
@@ -77,6 +78,17 @@ def permission_lines(permissions: Iterable[str]) -> Table:
     if not rows:
         return fields([("  nothing", "it may connect and report its state")])
     return fields((f"  {terminal_safe(name)}", words) for name, words in rows)
+
+
+def not_granted_rows(lacking: Mapping[str, Sequence[str]]) -> list[tuple[str, Text]]:
+    """Commands that are offered and not permitted, for `fields`: a line for each permission that would grant some."""
+    rows: list[tuple[str, Text]] = []
+    for permission, names in lacking.items():
+        left = len(names) - _SHOWN_COMMANDS
+        more = f" and {left} more" if left > 0 else ""
+        text = safe(f"{', '.join(names[:_SHOWN_COMMANDS])}{more} (needs `{permission}`)", "yellow")
+        rows.append(("" if rows else "  Not granted", text))
+    return rows
 
 
 def advise(console: Console, line: str) -> None:

@@ -15,8 +15,8 @@ from bridge.cli.invocation import AsJson, Invocation, invocation_of
 from bridge.cli.moments import until
 from bridge.cli.output import advise, fields, page, permission_lines, print_json, safe
 from bridge.cli.qr import qr_lines
-from bridge.cli.qr_file import write_qr
-from bridge.cli.values import parse_duration, parse_permissions
+from bridge.cli.qr_file import require_writable, write_qr
+from bridge.cli.values import PERMISSIONS_HELP, PROFILES_HELP, parse_address, parse_permissions, parse_ttl
 from bridge.control.documents import NativeInvitation, SetupCode
 from bridge.errors import UsageError
 
@@ -28,9 +28,12 @@ def pair(
         bool, typer.Option("--native", help="Make the code for a native node, not for the OpenClaw app.")
     ] = False,
     permissions: Annotated[
-        str | None, typer.Option(metavar="LIST", help="What it grants, comma-separated: screen,voice")
+        str | None,
+        typer.Option(metavar="LIST", help=f"What it grants, comma-separated: screen,voice. {PERMISSIONS_HELP}"),
     ] = None,
-    profile: Annotated[str | None, typer.Option(metavar="NAME", help="A profile to grant, instead of a list.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"A profile to grant, instead of a list. {PROFILES_HELP}")
+    ] = None,
     ttl: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long it is valid: 90s, 5m, 1h.  [default: 5m]")
     ] = None,
@@ -56,9 +59,13 @@ def pair(
     if permissions is not None and profile is not None:
         raise UsageError("--permissions and --profile exclude each other.", "Give one of them.")
     granted = None if permissions is None else parse_permissions(permissions)
-    client, seconds = invocation.client(), parse_duration(ttl or "5m")
+    seconds = parse_ttl(ttl if ttl is not None else "5m")
+    host = None if address is None else parse_address(address)
+    if out is not None:
+        require_writable(out)  # before the code is made: it would be valid, and nobody could see it
+    client = invocation.client()
     mint = client.mint_native_link if native else client.mint_setup_code
-    code = mint(granted, profile, seconds, address)
+    code = mint(granted, profile, seconds, host)
     if out is not None:
         write_qr(code.link, out)
     if as_json:
@@ -117,6 +124,9 @@ def print_page(
     if isinstance(code, SetupCode):
         console.print("A computer becomes a node with this line, the first time and every time after:")
         advise(console, f"openclaw node run --pair-if-needed {code.link}")
+        if "system" not in code.permissions:
+            console.print("Your agent can run commands on it only with the permission system. For a code with it:")
+            advise(console, invocation.command("pair", "--qr", "--permissions", "system"))
     console.print("Afterwards, see whether it came:")
     advise(console, invocation.command("nodes"))
 

@@ -12,15 +12,33 @@ from rich.text import Text
 
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
 from bridge.cli.moments import ago, until
-from bridge.cli.output import SHORT_ID, advise, commands, fields, page, permission_lines, print_json, safe
-from bridge.cli.values import parse_code, parse_permissions
-from bridge.control.documents import Approval, PendingRequest
-from bridge.control.operations import resolve_prefix
-from bridge.errors import RefusedError
+from bridge.cli.output import (
+    SHORT_ID,
+    advise,
+    commands,
+    fields,
+    not_granted_rows,
+    page,
+    permission_lines,
+    print_json,
+    safe,
+)
+from bridge.cli.values import PERMISSIONS_HELP, parse_code, parse_name, parse_permissions
+from bridge.control.client import ControlClient
+from bridge.control.documents import Approval, NodeDetail, PendingRequest
+from bridge.control.not_granted import not_granted
+from bridge.errors import AlreadyDecided, RefusedError, UnknownId, UsageError, WrongCode
 
 _PIN_QUESTION = "Did the phone show this pin when you tapped Trust, and shall it be let in?"
-
+_WIDER_QUESTION = "Shall it offer these as well?"
 _CODE_QUESTION = "The six digits that the device shows"
+_NOTES = {
+    "new": "",
+    "repair": "It is paired already, and has lost its token.",
+    "changed": "It is paired already, and was another kind of device until now.",
+    "return": "This device was paired before, and was revoked.",
+    "wider": "It is paired already, and offers more than you approved.",
+}
 
 RequestId = Annotated[str, typer.Argument(metavar="ID", help="Id of the request, or its beginning.")]
 
@@ -38,7 +56,7 @@ def pending(ctx: typer.Context, as_json: AsJson = False) -> None:
     for each in requests:
         print_request(console, each, datetime.now(UTC))
         console.print()
-        code = ["--code", "123456"] if each.kind == "native" else []
+        code = ["--code", "123456"] if _shows_code(each) else []
         advise(console, invocation.command("approve", each.id[:SHORT_ID], *code))
         advise(console, invocation.command("deny", each.id[:SHORT_ID]))
         console.print()
@@ -48,26 +66,35 @@ def approve(
     ctx: typer.Context,
     id: RequestId,
     permissions: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Grant these instead, comma-separated: screen,voice")
+        str | None,
+        typer.Option(metavar="LIST", help=f"Grant these instead, comma-separated: screen,voice. {PERMISSIONS_HELP}"),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call the node.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="What to call the node.")] = None,
     code: Annotated[
         str | None, typer.Option(metavar="DIGITS", help="The six digits that the device shows, if it shows any.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether the pin is right.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="The phone showed the bridge's pin: do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Let one device in.
 
-    On a terminal the device is shown first. If it shows six digits, they are asked for; if not, the pin has to be
-    confirmed.
+    The device is shown first. If it shows six digits, they are asked for; if not, the pin has to be confirmed. Where
+    there is no terminal to ask on, and with --json, give --code or --yes.
     """
     invocation = invocation_of(ctx)
     granted = None if permissions is None else parse_permissions(permissions)
     digits = None if code is None else parse_code(code)
-    if not (yes or as_json) and digits is None and sys.stdin.isatty() and sys.stdout.isatty():
-        id, digits = _confirmed(invocation, id, granted)
-    approval = invocation.client().approve(id, granted, name, digits)
+    name = None if name is None else parse_name(name)
+    client = invocation.client()
+    if yes or digits is not None:
+        approval = client.approve(id, granted, name, digits)
+    else:
+        request = client.request(id)  # by its whole id from here on: what was shown is what is approved
+        if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            _require_no_question(request, invocation)
+            approval = client.approve(request.id, granted, name)
+        else:
+            approval = _approve_asking(client, request, granted, name, invocation)
     if as_json:
         print_json(approval)
     else:
@@ -88,39 +115,96 @@ def print_request(console: Console, request: PendingRequest, now: datetime) -> N
     device = " ".join(each for each in (request.platform, request.device_family) if each)
     console.print(safe(request.display_name, "bold"))
     if request.previously_revoked:
-        console.print(Text("  This device was paired before, and was revoked.", style="bold red"))
+        console.print(Text(f"  {_NOTES['return']}", style="bold red"))
+    elif _NOTES[request.reason]:
+        console.print(Text(f"  {_NOTES[request.reason]}", style="yellow"))
     rows = [
         ("  Id", safe(request.id)),
         ("  Device", safe(f"{device} at {request.address}")),
-        ("  Asked", safe(f"{ago(request.created_at, now)}; expires {until(request.expires_at, now)}")),
+        ("  Asked", safe(_asked(request, now))),
         ("  Key", safe(request.key_fingerprint)),
         ("  Offers", commands(request.commands)),
     ]
-    if request.kind == "openclaw":
+    if request.adds:
+        rows.append(("  New", commands(request.adds)))
+    if _shows_code(request):
+        rows.append(("  Code", safe("six digits, shown on the device: type them to approve", "dim")))
+    elif request.reason != "wider":
         rows.append(("  Pin", safe(request.pin)))
         rows.append(("", safe("the phone must have shown this pin when you tapped Trust", "dim")))
-    else:
-        rows.append(("  Code", safe("six digits, shown on the device: type them to approve", "dim")))
-    console.print(fields(rows))
-    console.print("  If you approve, it gets:")
+    console.print(fields([*rows, *not_granted_rows(request.not_granted)]))
+    console.print("  If you approve, it gets:" if request.reason != "wider" else "  It may already, and keeps:")
     console.print(permission_lines(request.permissions))
 
 
-def _confirmed(invocation: Invocation, prefix: str, granted: list[str] | None) -> tuple[str, str | None]:
-    """Shows a request on the terminal and asks.
+def _asked(request: PendingRequest, now: datetime) -> str:
+    asked = ago(request.created_at, now)
+    return asked if request.reason == "wider" else f"{asked}; expires {until(request.expires_at, now)}"
 
-    Returns its whole id, so that what was shown is what is approved, and the digits that were typed.
+
+def _shows_code(request: PendingRequest) -> bool:
+    return request.kind == "native" and request.reason != "wider"
+
+
+def _require_no_question(request: PendingRequest, invocation: Invocation) -> None:
+    """Lets through what may be approved without a word.
+
+    Raises:
+        UsageError: a person would have been asked something.
     """
-    requests = {each.id: each for each in invocation.client().pending()}
-    request = requests[resolve_prefix(prefix, requests)]
+    name, short = request.display_name, request.id[:SHORT_ID]
+    if _shows_code(request):
+        line = invocation.command("approve", short, "--code", "123456")
+        raise UsageError(f"{name} shows six digits, which are needed to approve it.", f"Run: {line}")
+    if request.reason != "wider":
+        raise UsageError(
+            f"Not approved: {name} must have shown this pin when you tapped Trust: {request.pin}.",
+            f"If it did, run: {invocation.command('approve', short, '--yes')}",
+        )
+
+
+def _approve_asking(
+    client: ControlClient, request: PendingRequest, granted: list[str] | None, name: str | None, invocation: Invocation
+) -> Approval:
+    """Shows a request on the terminal, asks, and approves it."""
     if granted is not None:
-        request = request.model_copy(update={"permissions": granted})
+        lacking = not_granted(request.commands, granted)
+        request = request.model_copy(update={"permissions": granted, "not_granted": lacking})
     print_request(page(), request, datetime.now(UTC))
-    if request.kind == "native":
-        return request.id, parse_code(typer.prompt(_CODE_QUESTION))
-    if not typer.confirm(_PIN_QUESTION, default=False):
+    if _shows_code(request):
+        return _approve_by_code(client, request, granted, name)
+    if not typer.confirm(_WIDER_QUESTION if request.reason == "wider" else _PIN_QUESTION, default=False):
         raise RefusedError("Not approved.", f"Refuse it for good: {invocation.command('deny', request.id[:SHORT_ID])}")
-    return request.id, None
+    return client.approve(request.id, granted, name)
+
+
+def _approve_by_code(
+    client: ControlClient, request: PendingRequest, granted: list[str] | None, name: str | None
+) -> Approval:
+    """Asks for the digits until they are right or the request has ended."""
+    while True:
+        digits = typer.prompt(_CODE_QUESTION, value_proc=_typed)
+        try:
+            return client.approve(request.id, granted, name, digits)
+        except WrongCode as wrong:
+            if not _still_waits(client, request.id):
+                raise
+            typer.echo(f"{wrong.message} {wrong.fix or ''}".rstrip(), err=True)
+
+
+def _typed(text: str) -> str:
+    try:
+        return parse_code(text)
+    except UsageError as error:
+        raise typer.BadParameter(error.message) from error
+
+
+def _still_waits(client: ControlClient, request_id: str) -> bool:
+    try:
+        client.request(request_id)
+    except (AlreadyDecided, UnknownId):
+        return False
+    return True
 
 
 def _print_approval(console: Console, approval: Approval, invocation: Invocation) -> None:
@@ -128,9 +212,21 @@ def _print_approval(console: Console, approval: Approval, invocation: Invocation
     console.print(fields([("  Node", safe(approval.node_id)), ("  Secured by", _security(approval.security))]))
     console.print("  It may now:")
     console.print(permission_lines(approval.permissions))
+    print_not_granted(console, approval, invocation)
     print_withheld(console, approval.withheld, approval.allow_line)
     console.print("To take it back:")
     advise(console, invocation.command("nodes", "revoke", approval.node_id[:SHORT_ID]))
+
+
+def print_not_granted(console: Console, node: Approval | NodeDetail, invocation: Invocation) -> None:
+    """Which commands a node offers that its permissions do not cover, and how they are granted."""
+    if not node.not_granted:
+        return
+    console.print(fields(not_granted_rows(node.not_granted)))
+    lacking = list(node.not_granted)
+    wanted = ",".join([*node.permissions, *lacking]) if len(lacking) == 1 else "LIST"
+    console.print("  To grant that as well:" if len(lacking) == 1 else "  To change what it may:")
+    advise(console, "  " + invocation.command("nodes", "permissions", node.node_id[:SHORT_ID], wanted))
 
 
 def print_withheld(console: Console, withheld: list[str], allow_line: str | None) -> None:

@@ -12,7 +12,22 @@ from bridge.cli.qr import QUIET_ZONE
 from bridge.errors import RefusedError, UsageError
 
 FORMATS = {".png": "png", ".svg": "svg"}
+_OTHER_FOLDER = "Name a file in a folder of yours."
 SCALE = 8  # pixels of a module: a code of 60 modules is some 540 pixels wide, which phones read from a screen
+
+
+def require_writable(file: Path) -> None:
+    """Refuses what `write_qr` would refuse, as far as that can be known before.
+
+    Raises:
+        UsageError: another ending.
+        RefusedError: there is such a file already, or its folder takes none.
+    """
+    _format_of(file)
+    if os.path.lexists(file):
+        raise _taken(file)
+    if not file.parent.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
+        raise RefusedError(f"{file} cannot be written: its folder takes no file.", _OTHER_FOLDER)
 
 
 def write_qr(text: str, file: Path) -> None:
@@ -26,17 +41,26 @@ def write_qr(text: str, file: Path) -> None:
         UsageError: another ending.
         RefusedError: there is such a file already, or it cannot be written.
     """
-    kind = FORMATS.get(file.suffix.lower())
-    if kind is None:
-        raise UsageError(f"{file} is no picture that can be written.", "Name a .png or .svg file.")
+    kind = _format_of(file)
     picture = io.BytesIO()
     segno.make(text, error="m", micro=False).save(picture, kind=kind, scale=SCALE, border=QUIET_ZONE)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(file, flags, 0o600)
     except FileExistsError:
-        raise RefusedError(f"{file} is there already, and is not replaced.", "Name another file.") from None
+        raise _taken(file) from None
     except OSError as exc:
-        raise RefusedError(f"{file} cannot be written: {exc.strerror}.", "Name a file in a folder of yours.") from exc
+        raise RefusedError(f"{file} cannot be written: {exc.strerror}.", _OTHER_FOLDER) from exc
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(picture.getvalue())
+
+
+def _format_of(file: Path) -> str:
+    kind = FORMATS.get(file.suffix.lower())
+    if kind is None:
+        raise UsageError(f"{file} is no picture that can be written.", "Name a .png or .svg file.")
+    return kind
+
+
+def _taken(file: Path) -> RefusedError:
+    return RefusedError(f"{file} is there already, and is not replaced.", "Name another file.")

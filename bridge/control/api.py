@@ -96,6 +96,7 @@ def _explain(operations: Operations, _id: str, body: ExplainBody) -> Awaitable[D
 ROUTES: tuple[Route[Any], ...] = (
     Route("GET", "/v1/status", None, lambda operations, _id, _body: operations.status()),
     Route("GET", "/v1/pending", None, lambda operations, _id, _body: operations.pending()),
+    Route("GET", "/v1/pending/{id}", None, lambda operations, id, _body: operations.request(id)),
     Route("POST", "/v1/pending/{id}/approve", ApproveBody, _approve),
     Route("POST", "/v1/pending/{id}/deny", NoBody, lambda operations, id, _body: operations.deny(id)),
     Route("GET", "/v1/nodes", None, lambda operations, _id, _body: operations.nodes()),

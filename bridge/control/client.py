@@ -83,6 +83,10 @@ class ControlClient:
         """The pairing requests that wait for a decision."""
         return self._ask(list[PendingRequest], "GET", "/v1/pending")
 
+    def request(self, id: str) -> PendingRequest:
+        """One pairing request that waits."""
+        return self._ask(PendingRequest, "GET", f"/v1/pending/{_segment(id)}")
+
     def approve(
         self, id: str, permissions: list[str] | None = None, name: str | None = None, code: str | None = None
     ) -> Approval:
@@ -178,7 +182,7 @@ class ControlClient:
     def _exchange(self, method: str, path: str, body: Body | None) -> tuple[int, bytes]:
         """One request and its answer, with every failure of the socket in our words."""
         require_short(self._path)
-        payload = None if body is None else body.model_dump_json(by_alias=True, exclude_none=True)
+        payload = None if body is None else body.model_dump_json(by_alias=True, exclude_none=True).encode("utf-8")
         headers = {} if payload is None else {"Content-Type": "application/json"}
         connection = _UnixConnection(self._path, self._timeout_s)
         try:

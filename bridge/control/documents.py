@@ -107,6 +107,13 @@ class PendingRequest(Document):
     created_at: Instant
     expires_at: Instant
     previously_revoked: bool = False
+    reason: Literal["new", "repair", "changed", "return", "wider"] = "new"
+    """`new`: a key that was never seen; `repair`: a paired one that lost its token; `changed`: a paired one whose
+    platform changed; `return`: a revoked one; `wider`: a paired node that offers more than it did."""
+    adds: list[str] = Field(default_factory=list)
+    """Commands that an approval adds to those the node has; of `wider` and `changed` requests."""
+    not_granted: dict[str, list[str]] = Field(default_factory=dict)
+    """Commands it offers that the permissions do not cover, by the permission they need."""
 
 
 class Approval(Document):
@@ -120,6 +127,8 @@ class Approval(Document):
     """Granted commands that the gateway does not let through."""
     allow_line: str | None = None
     """The command that makes the gateway let them through; None when nothing is withheld."""
+    not_granted: dict[str, list[str]] = Field(default_factory=dict)
+    """Commands it offers that the permissions do not cover, by the permission they need."""
 
 
 class Denial(Document):
@@ -161,6 +170,12 @@ class NodeDetail(NodeRow):
     tokens: TokenCounts
     allow_line: str | None = None
     """The command that makes the gateway let the withheld commands through; None when nothing is withheld."""
+    not_granted: dict[str, list[str]] = Field(default_factory=dict)
+    """Commands it offers that the permissions do not cover, by the permission they need."""
+    request: str | None = None
+    """Its pairing request that waits for a decision."""
+    link_error: str | None = None
+    """Why the bridge cannot stand for it at the gateway at the moment, and what to do."""
 
 
 class Revocation(Document):
@@ -258,3 +273,5 @@ class Explanation(Document):
     decision: Literal["allow", "deny"]
     rule: str
     reason: str
+    fix: str | None = None
+    """The command that would change the decision; None: there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from bridge.control.documents import (
@@ -21,7 +21,7 @@ from bridge.control.documents import (
     Window,
 )
 from bridge.control.requests import SEE_IDS, RevokeBody
-from bridge.errors import AmbiguousId, UnknownId
+from bridge.errors import AlreadyDecided, AmbiguousId, UnknownId
 
 MIN_PREFIX = 4  # characters: 16 bits of a hexadecimal id, so that one typing slip rarely names another node
 _SHOWN = 12  # characters of an id in a message
@@ -97,6 +97,9 @@ class Operations(Protocol):
     async def pending(self) -> list[PendingRequest]:
         """The pairing requests that wait for a decision, oldest first."""
 
+    async def request(self, id: str) -> PendingRequest:
+        """One pairing request that waits; raises `UnknownId`, `AmbiguousId` or `AlreadyDecided`."""
+
     async def approve(
         self, id: str, permissions: list[str] | None, name: str | None, code: str | None = None
     ) -> Approval:
@@ -132,7 +135,13 @@ class Operations(Protocol):
         """Replaces what a node may do; an empty list takes everything. Raises `UnknownId` or `AmbiguousId`."""
 
     async def revoke(self, which: RevokeBody) -> list[Revocation]:
-        """Ends the pairing of some nodes; see `select_nodes`. All or none: an unknown id revokes nothing."""
+        """Ends the pairing of some nodes; see `select_nodes`. All or none: an unknown id revokes nothing.
+
+        Raises:
+            UnknownId: an id fits no node.
+            AmbiguousId: an id fits several.
+            AlreadyDecided: a node that was named is revoked already.
+        """
 
     async def explain(self, node: str, method: str, command: str | None) -> Explanation:
         """What the access policy decides about a call of a node, and which rule; raises as `node` does."""
@@ -185,6 +194,22 @@ def select_nodes(which: RevokeBody, node_ids: Iterable[str]) -> list[str]:
         kept = resolve_prefix(which.others, known)
         return [each for each in known if each != kept]
     return known
+
+
+def require_paired(ids: Iterable[str], paired: Mapping[str, bool]) -> None:
+    """Refuses ids of nodes that are revoked already, in words that tell them from ids that nobody has.
+
+    Args:
+        ids: as they were given.
+        paired: every known node, and whether it is paired.
+
+    Raises:
+        AlreadyDecided: one of them is revoked already.
+    """
+    in_force = [each for each, is_paired in paired.items() if is_paired]
+    for id in ids:
+        if not any(each.startswith(id) for each in in_force) and (whole := resolve_prefix(id, paired)):
+            raise AlreadyDecided(f"The node {whole[:_SHOWN]} is revoked already.", "See: clawdis-bridge nodes")
 
 
 def _listed(ids: list[str], prefix: str) -> str:

@@ -7,17 +7,20 @@ from collections.abc import Iterable
 from acl.permissions import Permission
 
 PLAIN_WORDS: dict[Permission, str] = {
-    Permission.SCREEN: "your agent may show things on its screen, and see what it shows",
-    Permission.VOICE: "may give orders to your agent, by voice",
-    Permission.CAMERA: "your agent may take pictures and videos with it, and record its screen",
+    Permission.SCREEN: "your agent may show pages on its screen, run scripts in them, and see what they show",
+    Permission.VOICE: "may give orders to your agent, by voice; your agent may turn its microphone on to listen",
+    Permission.CAMERA: "your agent may take pictures and videos with it, turn its camera, and record its screen",
     Permission.LOCATION: "your agent may ask where it is",
-    Permission.NOTIFY: "your agent may send it notifications",
-    Permission.DEVICE: "your agent may read its model, battery and storage",
-    Permission.PERSONAL: "your agent may read its contacts, calendar, reminders, photos, messages, motion and health,"
-    " and add to some of them",
-    Permission.CHAT: "may read and write your chats with the agent",
+    Permission.NOTIFY: "your agent may send it notifications; what other apps notify on it may reach your agent and"
+    " set it to work",
+    Permission.DEVICE: "your agent may read its model, battery, storage and state, and what its apps are allowed",
+    Permission.PERSONAL: "your agent may read its contacts, calendar, reminders, latest photos, motion and health,"
+    " and add contacts, calendar entries and reminders",
+    Permission.CHAT: "may read and write your chats with the agent, give it orders there, and read the gateway's"
+    " settings",
     Permission.NODES: "may see your other nodes and use the ones the policy names",
-    Permission.SYSTEM: "your agent may run commands and read and write files on it",
+    Permission.SYSTEM: "your agent may run commands on it, read and write its files, and see and operate its screen,"
+    " browser and tools",
 }
 """What each permission means, with the device as the subject or as "it"."""
 

@@ -29,6 +29,7 @@ SEE_IDS = "See what there is: clawdis-bridge pending, clawdis-bridge nodes"
 MIN_TTL_S = 30  # shorter than it takes to point a camera
 MAX_TTL_S = 3600  # a valid code is an approval without a prompt: it must not lie about for days
 DEFAULT_TTL_S = 300
+MAX_NAME_CHARS = 64  # what a name keeps after it was cleaned (bridge.pairing.records)
 _MAX_LIST = 256  # entries of a list: 20 times the permissions, 4 times the nodes of a large household
 
 
@@ -46,7 +47,7 @@ def _ip_address(text: str) -> str:
 
 Identifier = Annotated[str, StringConstraints(pattern=f"^{ID_PATTERN}$")]
 PermissionList = Annotated[list[str], Field(max_length=_MAX_LIST), AfterValidator(_known_permissions)]
-DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME_CHARS)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Address = Annotated[str, AfterValidator(_ip_address)]
 

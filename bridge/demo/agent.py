@@ -42,8 +42,8 @@ class ScriptedAgent:
         self.heard.append(text)
         for command, params in self.plans.get(text, []):
             call = await self._call(command, params, invoke)
-            self.calls.append(call)
             await self.on_call(call)
+            self.calls.append(call)  # last: whoever waits for a call finds it told already
             if call.error is not None:
                 return f"I could not do that: {call.error.message}"
         return "Done."

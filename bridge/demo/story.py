@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
+import sys
 import tempfile
 import uuid
 from contextlib import AsyncExitStack
@@ -17,6 +19,7 @@ from bridge.demo.agent import Call, ScriptedAgent
 from bridge.demo.gateway import EmbeddedGateway, GatewaySetup
 from bridge.demo.stage import BridgeProcess, StageError, tell_agent
 from bridge.demo.view import Stopwatch, View
+from bridge.demo.words import refusal, refused_by, short, told
 from bridge.errors import BridgeError
 from bridge.node.phone import Phone
 from bridge.node.phone_probe import ingress, read_pin
@@ -24,11 +27,11 @@ from bridge.node.phone_state import SCREEN_COMMANDS, PhoneSetup
 from gateway_client.errors import GatewayError
 from gateway_client.frames import Json, JsonObject, object_of
 
+EXIT_STOPPED = 130  # as shells say it of a program that Ctrl-C ended
 LIMIT_S = 60.0  # seconds for the whole story, whatever happens
 HOST = "127.0.0.1"
 DASHBOARD = "https://home.example/dashboard"
 WEATHER = "https://weather.example/berlin"
-SHOWN_CHARS = 90  # of a value in a line
 _FAILURES = (StageError, BridgeError, GatewayError, TimeoutError, OSError, ExceptionGroup)
 
 
@@ -45,20 +48,21 @@ class UnexpectedError(Exception):
 
 
 def play(console: Console | None = None) -> int:
-    """Plays the whole story; returns the exit status."""
+    """Plays the whole story; returns the exit status: 0, 1 when a step failed, `EXIT_STOPPED`."""
     view = View(console or Console(highlight=False, markup=False, emoji=False))
     home = Path(tempfile.mkdtemp(prefix="clawdis-demo-"))
     watch = Stopwatch()
     try:
         asyncio.run(_play(view, home))
-    except KeyboardInterrupt:
-        view.failure("to be let finish", "it was interrupted", home)
-        return 1
+    except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):  # SystemExit: nobody reads what is printed
+        shutil.rmtree(home, ignore_errors=True)
+        sys.stderr.write("The demo was stopped. Nothing is left behind.\n")
+        return EXIT_STOPPED
     except UnexpectedError as exc:
         view.failure(exc.expected, str(exc), home)
         return 1
     except _FAILURES as exc:
-        view.failure("the step to get through", _told(exc), home)
+        view.failure("the step to get through", told(exc), home)
         return 1
     shutil.rmtree(home, ignore_errors=True)
     view.summary(watch.seconds)
@@ -66,6 +70,9 @@ def play(console: Console | None = None) -> int:
 
 
 async def _play(view: View, home: Path) -> None:
+    playing = asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as after Ctrl-C: everything is taken down first
+        asyncio.get_running_loop().add_signal_handler(number, playing.cancel if playing is not None else int)
     async with asyncio.timeout(LIMIT_S), AsyncExitStack() as stack:
         story = Story(view, home, stack)
         await view.opening()
@@ -97,7 +104,7 @@ class Story:
         self._stack = stack
         self._bridge = BridgeProcess(home)
         self._agent = ScriptedAgent(self._show_call)
-        self._setup = GatewaySetup(token=uuid.uuid4().hex, commands_allow=SCREEN_COMMANDS)
+        self._setup = GatewaySetup(token=uuid.uuid4().hex, commands_allow=(*SCREEN_COMMANDS, "camera.snap"))
         self._gateway = EmbeddedGateway(self._setup, self._agent.turn)
         self._phone_setup = PhoneSetup(HOST, 0, "")
         self._phone: Phone
@@ -151,8 +158,9 @@ class Story:
                 raise UnexpectedError("a pairing request", "none within 5 s")
             _require(not self._phone.connected, "the phone held outside", "it was let in")
             await self._view.hears("phone", "bridge", f"held; request {request.id} waits for you")
-            await self._view.types(f"clawdis-bridge approve {request.id}")
-            approval = object_of(json.loads(await self._bridge.command("approve", request.id, "--json")))
+            await self._view.says("you", "phone", "compare the pins, and tap Trust")
+            await self._view.types(f"clawdis-bridge approve {request.id} --yes")
+            approval = object_of(json.loads(await self._bridge.command("approve", request.id, *_YES, "--json")))
             await self._phone.wait_connected()
             _require(not self._phone.refusals, "hello-ok on the held socket", "it was refused before")
             granted = ", ".join(map(str, _list(approval.get("permissions"))))
@@ -178,10 +186,13 @@ class Story:
     async def forbidden_is_refused(self) -> None:
         """What was not granted is refused, in both directions."""
         async with self._view.step("What was not granted is refused"):
+            await self._view.says("phone", "bridge", "can do camera.snap as well, which you did not grant")
+            await self._view.says("bridge", "gateway", "never offered it, although this gateway would allow it")
             await self._tell("Take a photo.")
             _require(self._agent.calls[-1].error is not None, "camera.snap refused", "it ran")
             reached = [item for item in self._phone.commands if item.get("command") == "camera.snap"]
             _require(not reached, "nothing at the phone", "camera.snap reached it")
+            await self._explain("camera.snap")
             await self._view.says("phone", "bridge", "config.set {...}   (a method of the gateway's owner)")
             answer = await self._phone.node_request("config.set", {"raw": "{}"})
             error = answer.error
@@ -189,6 +200,14 @@ class Story:
             text = error.message if error else ""
             await self._view.hears("phone", "bridge", f"refused: {text}")
             await self._view.proves("an ungranted command never reached the phone, nor an owner's call the gateway")
+
+    async def _explain(self, command: str) -> None:
+        """Asks the bridge which rule withholds a command."""
+        node = self._phone.identity.device_id[:12]
+        await self._view.types(f"clawdis-bridge acl explain {node} {command}")
+        verdict = object_of(json.loads(await self._bridge.command("acl", "explain", node, command, "--json")))
+        _require(verdict.get("decision") == "deny", f"{command} denied by the policy", str(verdict))
+        await self._view.hears("you", "bridge", f"deny, by the rule {verdict['rule']}: {verdict['reason']}")
 
     async def stranger_gets_nothing(self) -> None:
         """Another device with a copied token stays outside."""
@@ -251,10 +270,10 @@ class Story:
     async def revoke_ends_it_at_once(self) -> None:
         """Revoking closes the phone's socket."""
         async with self._view.step("You revoke the phone"):
-            short = self._phone.identity.device_id[:12]
-            await self._view.types(f"clawdis-bridge nodes revoke {short}")
+            node = self._phone.identity.device_id[:12]
+            await self._view.types(f"clawdis-bridge nodes revoke {node} --yes")
             revoking = asyncio.get_running_loop().time()
-            await self._bridge.command("nodes", "revoke", short, *_YES)
+            await self._bridge.command("nodes", "revoke", node, *_YES)
             end = await self._phone.wait_closed()
             took = asyncio.get_running_loop().time() - revoking
             await self._view.hears(
@@ -275,10 +294,9 @@ class Story:
         await tell_agent(self._gateway.url, self._setup, text, uuid.uuid4().hex)
 
     async def _show_call(self, call: Call) -> None:
-        refused_by = _refused_by(call)
-        await self._view.says("agent", refused_by or "phone", f"{call.command} {_short(call.params)}")
-        answer = f"refused: {call.error.message}" if call.error else _short(call.result)
-        await self._view.hears("agent", refused_by or "phone", answer)
+        answered_by = refused_by(call) or "phone"
+        await self._view.says("agent", answered_by, f"{call.command} {short(call.params)}")
+        await self._view.hears("agent", answered_by, refusal(call.error) if call.error else short(call.result))
 
     def _gateway_row(self) -> JsonObject | None:
         core = self._gateway.core
@@ -300,28 +318,3 @@ def _require(holds: bool, expected: str, observed: str) -> None:
 
 def _list(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
-
-
-def _refused_by(call: Call) -> str | None:
-    """Returns who refused a call before the phone saw it, None when the phone had its say."""
-    if call.error is None:
-        return None
-    if call.error.detail("reason") is not None:
-        return "gateway"
-    code = object_of(call.error.detail("nodeError")).get("code")
-    return "bridge" if code == "NODE_BACKGROUND_UNAVAILABLE" else None
-
-
-def _short(value: Json) -> str:
-    """Returns a value as one short line; pictures by their size."""
-    if isinstance(value, dict) and isinstance(value.get("base64"), str):
-        size = len(str(value["base64"])) * 3 // 4
-        return f"{value.get('format')}, {value.get('width')} x {value.get('height')}, {size} bytes"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "..."
-
-
-def _told(exc: BaseException) -> str:
-    if isinstance(exc, ExceptionGroup):
-        return "; ".join(_told(item) for item in exc.exceptions)
-    return str(exc) or type(exc).__name__

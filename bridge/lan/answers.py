@@ -56,6 +56,10 @@ def fault(kind: Fault) -> ErrorShape:
         )
     if kind is Fault.TOO_LARGE:
         return ErrorShape("PAYLOAD_TOO_LARGE", "larger than the gateway takes")
+    if kind is Fault.ANSWER_TOO_LARGE:
+        return ErrorShape("PAYLOAD_TOO_LARGE", "the answer is larger than the bridge passes on")
+    if kind is Fault.UNREADABLE:
+        return ErrorShape("UNAVAILABLE", "the gateway's answer cannot be passed on", {"reason": "unreadable"})
     if kind is Fault.BUSY:
         return busy("too many calls wait for the gateway")
     words = "the gateway is not connected" if kind is Fault.DOWN else "the gateway went away before it answered"

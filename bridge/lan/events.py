@@ -138,8 +138,12 @@ class Fault(StrEnum):
     """The link ended before the answer."""
     TIMEOUT = "timeout"
     TOO_LARGE = "too-large"
+    """Longer than the gateway takes: nothing was sent."""
     BUSY = "busy"
     """Too much is unanswered already: nothing was sent."""
+    UNREADABLE = "unreadable"
+    """The answer came, and breaks a bound."""
+    ANSWER_TOO_LARGE = "answer-too-large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,11 @@ class Unanswered:
 @dataclass(frozen=True, slots=True)
 class LinkLost:
     """A link to the gateway ended: what it was streaming has a gap now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """An event of the gateway could not be read: what it was streaming has a gap now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +201,7 @@ SessionEvent = (
     | Answered
     | Unanswered
     | LinkLost
+    | Gap
     | Ended
     | Oversized
 )
@@ -286,6 +296,7 @@ class Forward:
         allow: the decision that permits it.
         wait_s: seconds to wait for the answer; None: as long as the link lives.
         delay_s: seconds to wait before sending.
+        owed: whether it ends what the gateway has begun; such a request takes no place of the node's own calls.
     """
 
     link: Link
@@ -295,6 +306,7 @@ class Forward:
     allow: Allow
     wait_s: float | None = 30.0
     delay_s: float = 0.0
+    owed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import WSMsgType, hdrs, web
 
@@ -21,10 +21,12 @@ from bridge import clock
 from bridge.addresses import ListenAddress
 from bridge.lan.budget import Budget
 from bridge.lan.door import Door, TurnedAway, Visit
+from bridge.lan.frame_gate import cut
+from bridge.lan.frame_rules import Breach
 from bridge.lan.guest import Guest
 from bridge.lan.handshake import read_failure
 from bridge.lan.metered import MeteredProtocol
-from bridge.lan.quiet import QuietServer, empty_answer
+from bridge.lan.quiet import QuietHandler, QuietServer, empty_answer, no_access
 from bridge.log import Log
 from bridge.tasks import Tasks
 
@@ -250,7 +252,7 @@ class Listener:
         guest = self._guest(request, metered.visit.address)
         if guest.refused is not None:
             self._log.info("certificate-refused", address=guest.address, why=guest.refused)
-            return empty_answer(403)
+            return no_access()
         if self._node_port is not None and request.rel_url.raw_path.startswith(PAIR):
             return empty_answer(403) if hdrs.ORIGIN in request.headers else await self._page(request, guest, metered)
         if not _is_upgrade(request):
@@ -260,7 +262,7 @@ class Listener:
         if hdrs.ORIGIN in request.headers:
             return empty_answer(403)
         if self._node_port is not None and guest.node_id is None:
-            return empty_answer(401)
+            return no_access()
         return await self._upgrade(request, metered, guest)
 
     def _guest(self, request: web.BaseRequest, address: str) -> Guest:
@@ -276,15 +278,21 @@ class Listener:
             return empty_answer(404)
         return await self._node_port.pages(request, guest, metered)
 
+    def _cut(self, socket_: web.WebSocketResponse, metered: MeteredProtocol, breach: Breach) -> None:
+        self._log.info("frames-refused", address=metered.visit.address, why=breach.reason)
+        self._tasks.spawn("cut", cut(socket_, breach, metered.abort, self._deadlines.shutdown_s))
+
     async def _upgrade(self, request: web.BaseRequest, metered: MeteredProtocol, guest: Guest) -> web.StreamResponse:
         socket_ = web.WebSocketResponse(
             compress=False,
-            max_msg_size=self._frame_max_bytes,
+            max_msg_size=self._frame_max_bytes + 1,  # aiohttp refuses what is as long as this, not only what is longer
             heartbeat=self._deadlines.ping_s,
             decode_text=False,
             timeout=self._deadlines.shutdown_s,
         )
         socket_.headers[hdrs.SERVER] = ""
+        handler = cast("QuietHandler", request.protocol)  # `QuietServer` makes no other
+        handler.on_breach = lambda breach: self._cut(socket_, metered, breach)
         try:
             await socket_.prepare(request)
         except web.HTTPException as refused:

@@ -1,7 +1,8 @@
 """Pure: what becomes of a node's `node.event` (gateway-protocol §6, design §9).
 
-Events that start an agent's turn are rebuilt from known members; the others pass with their payload text untouched. An
-event without permission is answered, never refused: an app sends some of them without being asked.
+Events that start an agent's turn are rebuilt from known members; the others pass with their payload text untouched. A
+notification of the phone is one of the former: the gateway tells the agent of it at once. An event without permission
+is answered, never refused: an app sends some of them without being asked.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ TURN_BOUNDS = Bounds(max_bytes=10 * 1024 * 1024, max_depth=8, max_items=1_024)  
 _TRANSCRIPT_IDS = ("eventId", "providerEventId", "transcriptId", "callId")
 _TRANSCRIPT_COUNTS = ("sequence", "timestamp")
 _TURNS = {"voice.transcript": "text", "agent.request": "message"}
+NOTIFICATION = "notifications.changed"
+# Characters of each text of a notification; the gateway shows 120 of title and text, and key and package as they are.
+_NOTIFICATION_CHARS = {"key": 256, "packageName": 128, "title": 256, "text": 1_024}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ def read_event(params: Json, subject: Subject, policy: Policy) -> Reading:
     name = text_of(fields, "event")
     if name is None or len(name) > 128:
         return Bad("invalid node.event params")
+    if name == NOTIFICATION:
+        return _notification(fields, subject, policy)
     if name in _TURNS:
         return _turn(name, fields, subject, policy)
     decision = decide(policy, subject, Call(Direction.NODE_EVENT, name))
@@ -140,6 +146,31 @@ def _turn(name: str, fields: JsonObject, subject: Subject, policy: Policy) -> Re
         members = _transcript(members, payload)
     text = orjson.dumps(members).decode("utf-8")
     return Pass({"event": name, "payloadJSON": text}, decision)
+
+
+def _notification(fields: JsonObject, subject: Subject, policy: Policy) -> Reading:
+    """A notification goes to the main session, whatever session the phone names: no app of the phone chooses one."""
+    decision = decide(policy, subject, Call(Direction.NODE_EVENT, NOTIFICATION))
+    if not isinstance(decision, Allow):
+        return Answer(handled(NOTIFICATION, "not_permitted"))
+    try:
+        payload = object_of(_payload(fields, Bounds(max_bytes=MAX_PAYLOAD_BYTES)))
+    except FrameError:
+        return Answer(handled(NOTIFICATION, "invalid_payload"))
+    members: JsonObject = {
+        name: one_line(text)[:limit]
+        for name, limit in _NOTIFICATION_CHARS.items()
+        if (text := text_of(payload, name)) is not None
+    }
+    if payload.get("change") not in ("posted", "removed") or not members.get("key"):
+        return Answer(handled(NOTIFICATION, "invalid_payload"))
+    text = orjson.dumps({"change": payload["change"], **members}).decode("utf-8")
+    return Pass({"event": NOTIFICATION, "payloadJSON": text}, decision, on_fault=lambda _: _unhandled(NOTIFICATION))
+
+
+def one_line(text: str) -> str:
+    """Returns a text without what could end its line or hide in it: another app of the phone has written it."""
+    return "".join(char if char.isprintable() else " " for char in text).strip()
 
 
 def _transcript(members: JsonObject, payload: JsonObject) -> JsonObject:

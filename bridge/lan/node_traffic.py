@@ -18,7 +18,6 @@ from bridge.lan.event_payloads import rebuilt
 from bridge.lan.events import (
     Answered,
     Command,
-    Fault,
     Forward,
     FromGateway,
     Instant,
@@ -31,14 +30,12 @@ from bridge.lan.events import (
     SessionEvent,
     Unanswered,
 )
+from bridge.lan.results import Results
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from bridge.pairing.records import NodeRecord
 from bridge.upstream.outcomes import InFlight, Invoke, read_invoke
 from gateway_client.frames import ErrorShape, Event, Json, JsonObject, Request, Response, object_of, text_of
 
-RESULT_TRIES = 3  # times a refused result is sent again (design §11)
-RESULT_RETRY_S = 0.25  # seconds between them
-RESULT_WAIT_S = 15.0  # seconds for the gateway to take a result
 _PUBLISHING = frozenset({"node.pluginTools.update", "node.skills.update", "node.runnerInventory.update"})
 
 
@@ -60,8 +57,9 @@ class NodeTraffic:
     background: bool = False
     _forwarding: Forwarding = field(default_factory=Forwarding)
     _in_flight: InFlight = field(default_factory=InFlight)
-    _results: dict[str, tuple[Forward, Request, int, float]] = field(default_factory=dict)
+    _results: Results = field(default_factory=Results)
     _refused_actions: list[str] = field(default_factory=list)
+    _acknowledging: str | None = None
 
     # Requests of the node.
 
@@ -93,8 +91,6 @@ class NodeTraffic:
             result = node_calls.read_result(request.params, self.subject.node_id)
         except node_calls.ParamsError as exc:
             return refused(request, answers.invalid(str(exc)))
-        if len(self._results) >= InFlight.LIMIT:
-            return refused(request, answers.busy("too many unanswered results"), counts=False)
         invoke = self._in_flight.settle(result.id)
         if invoke is None:
             late: JsonObject = {"ok": True, "ignored": True}
@@ -102,8 +98,7 @@ class NodeTraffic:
         if result.ok and node_calls.needs_foreground(invoke.command):
             self.background = False
         params = result.upstream(self.record.gateway_node_id)
-        forward = Forward(Link.NODE, f"r{self._forwarding.next_key()}", request.method, params, allow, RESULT_WAIT_S)
-        self._results[forward.key] = (forward, request, RESULT_TRIES, invoke.deadline)
+        forward = self._results.send(f"r{self._forwarding.next_key()}", request, invoke, params, allow)
         return [forward, Note("invoke", {"command": invoke.command, "ok": result.ok})]
 
     def _progress(self, request: Request, allow: Allow, _now: Instant) -> Result:
@@ -149,7 +144,8 @@ class NodeTraffic:
         kept: list[Json] = [node_calls.own_action(action) for action in actions if self._may_do(action)]
         refused_ids = [text_of(action, "id") for action in actions if not self._may_do(action)]
         room = node_calls.MAX_PENDING_IDS - len(self._refused_actions)
-        self._refused_actions += [name for name in refused_ids if name][:room]
+        fresh = [name for name in refused_ids if name and name not in self._refused_actions]
+        self._refused_actions += fresh[:room]
         return Response(response.id, True, {"nodeId": self.subject.node_id, "actions": kept})
 
     def _may_do(self, action: Json) -> bool:
@@ -211,9 +207,12 @@ class NodeTraffic:
         """Takes what the gateway's side has to say."""
         match event:
             case Answered(key=key) if key in self._results:
-                return self._result_answered(event, now)
-            case Unanswered(key=key, fault=fault) if key in self._results:
-                return self._result_lost(key, fault)
+                return self._results.answered(event, now)
+            case Unanswered(key=key) if key in self._results:
+                return self._results.lost(event, now)
+            case Answered(key=key) | Unanswered(key=key) if key == self._acknowledging:
+                self._acknowledging = None
+                return self._acknowledge_refused()
             case Answered():
                 return [*self._forwarding.answered(event), *self._acknowledge_refused()]
             case Unanswered():
@@ -226,28 +225,8 @@ class NodeTraffic:
             case _:
                 return []
 
-    def _result_lost(self, key: str, fault: Fault) -> list[Command]:
-        forward, request, *_ = self._results.pop(key)
-        if fault is not Fault.TOO_LARGE:
-            ignored: JsonObject = {"ok": True, "ignored": True}
-            return [Note("result-lost"), Send(answers.ok(request.id, ignored))]
-        error = answers.fault(fault)  # nothing was sent: the caller is told why instead of being left to wait
-        return [Report(str(forward.params["id"]), error), Send(answers.failure(request.id, error))]
-
-    def _result_answered(self, event: Answered, now: Instant) -> list[Command]:
-        forward, request, tries, deadline = self._results.pop(event.key)
-        error = event.response.error
-        changed = error is not None and error.detail("code") == "PAIRING_CHANGED"
-        if changed and tries > 0 and now.mono + RESULT_RETRY_S < deadline:
-            again = Forward(
-                forward.link, forward.key, forward.method, forward.params, forward.allow, RESULT_WAIT_S, RESULT_RETRY_S
-            )
-            self._results[again.key] = (again, request, tries - 1, deadline)
-            return [again]
-        return [Send(Response(request.id, event.response.ok, event.response.payload, error))]
-
     def _acknowledge_refused(self) -> list[Command]:
-        if not self._refused_actions:
+        if not self._refused_actions or self._acknowledging is not None:
             return []
         ids: list[Json] = list[Json](self._refused_actions)
         self._refused_actions.clear()
@@ -255,8 +234,8 @@ class NodeTraffic:
         if not isinstance(decision, Allow):
             return []
         noted = Note("pending-refused", {"count": len(ids)})
-        key = f"a{self._forwarding.next_key()}"
-        return [noted, Forward(Link.NODE, key, "node.pending.ack", {"ids": ids}, decision)]
+        self._acknowledging = f"a{self._forwarding.next_key()}"
+        return [noted, Forward(Link.NODE, self._acknowledging, "node.pending.ack", {"ids": ids}, decision, owed=True)]
 
     def _on_gateway_event(self, event: Event, now: Instant) -> list[Command]:
         if event.event == "node.invoke.request":
@@ -288,7 +267,7 @@ class NodeTraffic:
             return ErrorShape("FORBIDDEN", f"{invoke.command} is not granted to this node")
         if self.background and node_calls.needs_foreground(invoke.command):
             return answers.background(invoke.command)
-        if self._in_flight.full or self._in_flight.has(invoke.id):
+        if len(self._in_flight) + len(self._results) >= InFlight.LIMIT or self._in_flight.has(invoke.id):
             return ErrorShape("UNAVAILABLE", "the node has too many invokes at once")
         return None
 

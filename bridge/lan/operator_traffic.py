@@ -14,6 +14,7 @@ from bridge.lan.events import (
     Answered,
     Command,
     FromGateway,
+    Gap,
     Instant,
     Link,
     LinkLost,
@@ -71,7 +72,7 @@ class OperatorTraffic:
                 return self._forwarding.answered(event)
             case Unanswered():
                 return self._forwarding.unanswered(event)
-            case LinkLost():
+            case LinkLost() | Gap():
                 self._runs.gap()
                 return []
             case FromGateway(event=from_gateway):

@@ -1,14 +1,28 @@
-"""HTTP without words for strangers: no banner, no body, no reason why."""
+"""HTTP with few words for strangers: no banner, and no reason why; a node without access is told just that."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import cast
 
 from aiohttp import hdrs, web
+from aiohttp.http import WebSocketReader
+
+from bridge.lan.frame_gate import FrameGate
+from bridge.lan.frame_rules import Breach
 
 
 class QuietHandler(web.RequestHandler):
     """aiohttp's HTTP protocol without words for strangers: an error is an empty answer."""
+
+    on_breach: Callable[[Breach], None]
+    """Called when the frames of a WebSocket break the rules."""
+
+    def set_parser(self, parser: WebSocketReader, data_received_cb: Callable[[], None] | None = None) -> None:
+        """Puts the rules of frames before the reader of a WebSocket."""
+        gate = FrameGate(parser, self.on_breach)
+        super().set_parser(cast("WebSocketReader", gate), data_received_cb)  # aiohttp asks no more of it than `Reader`
 
     def handle_error(
         self,
@@ -28,6 +42,14 @@ class QuietServer(web.Server):
     def __call__(self) -> web.RequestHandler:
         """Returns the protocol of one connection."""
         return QuietHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
+
+
+def no_access() -> web.Response:
+    """Returns the answer to a node that is not paired, which its owner understands; it says nothing about why."""
+    response = empty_answer(403)
+    response.content_type = "application/json"
+    response.body = b'{"error":{"code":"NOT_PAIRED","message":"this node is not paired with this bridge"}}'
+    return response
 
 
 def empty_answer(status: int) -> web.Response:

@@ -83,7 +83,7 @@ class Admissions:
         if permissions is None:
             self._log.info("setup-code-refused", address=peer.address)
             peer.post(CodeRefused())
-        elif self._store.get(draft.node_id) is not None and not self._is_paired(draft.node_id):
+        elif self._registrar.revoked_at(draft.node_id) is not None:
             # A revoked key: the code only lets it ask, for what the code grants.
             self._reception.file(peer, replace(draft, permissions=permissions))
         else:
@@ -91,10 +91,9 @@ class Admissions:
 
     def _consume(self, digest: str, node_id: str) -> Permissions | None:
         """What a code grants to a key; None: it is good for nothing."""
-        now, known = datetime.now(UTC), self._store.get(node_id)
-        made_after = known.revoked_at if known is not None else None
+        now, made_after = datetime.now(UTC), self._registrar.revoked_at(node_id)
         permissions = self.codes.bind(digest, node_id, now, made_after)
-        if permissions is None and (known is None or known.revoked_at is not None):
+        if permissions is None and not self._is_paired(node_id):
             return self.codes.unfinished(digest, node_id, now, made_after)
         return permissions
 
@@ -105,10 +104,9 @@ class Admissions:
     async def _pair_by_code(self, peer: Waiting, draft: Draft, permissions: Permissions) -> None:
         minted = {role: _mint() for role in Role}
         write = self._registrar.pair(draft, permissions, None, minted=minted.items())
-        if not await self._let_in(peer, write, minted, gone=CodeRefused()):
-            return
-        self._log.info("paired-by-code", node=draft.node_id[:8], name=draft.labels.display_name)
-        self._reception.came_in_otherwise(draft.node_id)
+        record = await self._let_in(peer, write, minted, gone=CodeRefused())
+        if record is not None:
+            self._reception.came_in_by_code(record)
 
     async def _let_in(
         self,
@@ -117,18 +115,18 @@ class Admissions:
         minted: dict[Role, tokens.MintedToken],
         *,
         gone: CodeRefused | AdmissionFailed,
-    ) -> bool:
+    ) -> NodeRecord | None:
         try:
             record = await write
         except (StoreError, IdentityError) as exc:
             self._failed(peer, exc)
-            return False
+            return None
         except _GoneError:
             peer.post(gone)
-            return False
+            return None
         issued = int(datetime.now(UTC).timestamp() * 1000)
         peer.post(Admitted(record, {role: token.text for role, token in minted.items()}, issued))
-        return True
+        return record
 
     def _failed(self, peer: Waiting, exc: Exception) -> None:
         self._log.error("store-failed", error=str(exc))

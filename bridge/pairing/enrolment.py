@@ -25,7 +25,6 @@ from bridge.pairing.codes import CodeStore
 from bridge.pairing.desk import DENIED_S, Draft, NativeProof, Why
 from bridge.pairing.enrolment_answers import BridgeFacts, EnrolmentRefused
 from bridge.pairing.enrolment_bodies import EnrolBody, RevealBody
-from bridge.pairing.grant import revoked_at
 from bridge.pairing.reception import DeskChange, Reception, Settled, WindowOpened
 from bridge.pairing.registrar import Registrar
 from bridge.pairing.setup_code import CodeState, may_bind, may_finish
@@ -129,8 +128,8 @@ class Enrolment:
     def _as_stored(self, draft: Draft) -> Draft:
         """The draft with what is known of its key at this moment: a person has to read that, not what was before."""
         known = self._registrar.store.get(draft.node_id)
-        ended = revoked_at(known)
-        why = Why.NEW if known is None else Why.RETURN if ended is not None else Why.REPAIR
+        ended = self._registrar.revoked_at(draft.node_id)
+        why = Why.RETURN if ended is not None else Why.NEW if known is None else Why.REPAIR
         return replace(draft, why=why, revoked_at=ended)
 
     def _require_welcome(self, draft: Draft, address: str) -> None:
@@ -218,13 +217,12 @@ class Enrolment:
             granted = await asyncio.to_thread(self._consume, code, draft.node_id)
             if granted is None or granted != draft.permissions:
                 raise self._token_refused(ceremony)
-            if revoked_at(self._registrar.store.get(draft.node_id)) is not None:
+            if self._registrar.revoked_at(draft.node_id) is not None:
                 return False
             record = await self._registrar.pair(draft, granted, None, request_id=ceremony.id)
         except (StoreError, IdentityError) as exc:
             raise self._failed(exc) from exc
-        self._log.info("paired-by-code", node=record.node_id[:8], name=record.labels.display_name, code=code.id)
-        self._reception.came_in_otherwise(draft.node_id)
+        self._reception.came_in_by_code(record)
         self._tasks.spawn("ceremony-approved", self._give_back(ceremony.id))
         return True
 
@@ -234,7 +232,7 @@ class Enrolment:
 
     def _consume(self, code: CodeState, node_id: str) -> Permissions | None:
         now, known = datetime.now(UTC), self._registrar.store.get(node_id)
-        made_after = known.revoked_at if known is not None else None
+        made_after = self._registrar.revoked_at(node_id)
         granted = self._codes.bind(code.digest, node_id, now, made_after)
         if granted is None and known is None:
             return self._codes.unfinished(code.digest, node_id, now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -58,7 +58,14 @@ class WindowOpened:
     """A person invites devices."""
 
 
-DeskChange = Asked | Settled | WindowOpened
+@dataclass(frozen=True, slots=True)
+class PairedByCode:
+    """A one-time code let a device in: nobody was asked."""
+
+    record: NodeRecord
+
+
+DeskChange = Asked | Settled | WindowOpened | PairedByCode
 
 
 class Reception:
@@ -138,6 +145,8 @@ class Reception:
             request_id: the id it has already; None: it gets one.
         """
         now = clock.now()
+        if draft.why is Why.NEW and (gone := self._registrar.revoked_at(draft.node_id)) is not None:
+            draft = replace(draft, why=Why.RETURN, revoked_at=gone)  # the person has to know
         filed = self.desk.file(draft, address, now.mono, now.wall, request_id)
         if isinstance(filed, desk.Filed):
             for ended in filed.ended:
@@ -164,11 +173,13 @@ class Reception:
         if dropped is not None:
             self._settle(dropped, Outcome.ELSEWHERE)
 
-    def came_in_otherwise(self, node_id: str) -> None:
-        """A key is paired by a code: what it asked a person for is off the desk."""
-        dropped = self.desk.drop_key(node_id)
+    def came_in_by_code(self, record: NodeRecord) -> None:
+        """A key is paired by a code: what it asked a person for is off the desk, and a person is told."""
+        dropped = self.desk.drop_key(record.node_id)
         if dropped is not None:
             self._settle(dropped, Outcome.ELSEWHERE)
+        self._log.info("paired-by-code", node=record.node_id[:8], name=record.labels.display_name)
+        self._tell(PairedByCode(record))
 
     def expire(self) -> None:
         """Drops the requests whose clients have gone."""

@@ -36,6 +36,15 @@ class Registrar:
         self._keys = keys
         self._log = log
         self._unburied = False
+        self._forgotten = {node_id: at for node_id, at in tombstones.all().items() if store.get(node_id) is None}
+
+    def revoked_at(self, node_id: str) -> datetime | None:
+        """When a key was revoked that is not in force; also one that only the database remembers, not the store.
+
+        The store may be a copy from before the key was ever paired.
+        """
+        known = self.store.get(node_id)
+        return known.revoked_at if known is not None else self._forgotten.get(node_id)
 
     async def pair(
         self,
@@ -75,7 +84,7 @@ class Registrar:
             return record.model_copy(update={"token_due": token_due or record.token_due})
 
         record = await self.store.update(draft.node_id, change)
-        if seen is not None and seen.revoked_at is not None:
+        if (seen is not None and seen.revoked_at is not None) or self._forgotten.pop(draft.node_id, None) is not None:
             await self._lift_tombstone(draft.node_id)
         return record
 

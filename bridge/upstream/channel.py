@@ -6,8 +6,10 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+from bridge.log import Log
 from gateway_client.connection import GatewayConnection
 from gateway_client.frames import JsonObject, Response
+from gateway_client.protocol import Dropped
 from gateway_client.retry import backoff
 
 STABLE_S = 10.0  # seconds a connection has to live before the back-off starts anew
@@ -45,6 +47,12 @@ class Channel:
         if self._connection is None:
             raise LinkDownError
         return await self._connection.request(method, params, wait_s=wait_s, on_interim=on_interim)
+
+
+def note_dropped(log: Log, dropped: Dropped) -> None:
+    """Logs a frame of the gateway that could not be taken: what it was, never what it said."""
+    what = dropped.head.event or dropped.head.kind or "?"
+    log.info("frame-dropped", what=what, fault=dropped.fault.value, bytes=dropped.size)
 
 
 async def keep_up(once: Callable[[float], Awaitable[float]]) -> None:

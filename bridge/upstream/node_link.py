@@ -10,14 +10,14 @@ from bridge.lan.events import FromGateway, LinkLost, SessionEvent
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
 from bridge.tasks import Tasks
-from bridge.upstream.channel import Channel, LinkDownError, keep_up
+from bridge.upstream.channel import Channel, LinkDownError, keep_up, note_dropped
 from bridge.upstream.secret import SecretError, SecretSource
 from bridge.upstream.surface import SurfaceApproval, SurfaceError, SurfaceState
 from gateway_client.connection import GatewayConnection
 from gateway_client.errors import ConnectRefusedError, GatewayError
 from gateway_client.frames import ErrorShape, Event, JsonObject, text_of
 from gateway_client.identity import DeviceIdentity
-from gateway_client.protocol import ConnectProfile
+from gateway_client.protocol import ConnectProfile, Dropped
 from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
 
 _REPLAYED = frozenset({"voicewake.changed", "voicewake.routing.changed"})
@@ -79,6 +79,8 @@ class NodeLink(Channel):
         """Set while the gateway takes this node's calls: connected, and its surface settled."""
         self.coming = True
         """Whether `ready` is about to be set: the link is being made, and has not failed to be."""
+        self.error: str | None = None
+        """Why the gateway does not take this node's calls, and what to do; None: it does, or nothing is known."""
         self._url = url
         self._identity = identity
         self._secret = secret
@@ -154,9 +156,11 @@ class NodeLink(Channel):
         self._relink = False
         try:
             return await self._attempt(planned)
-        except SecretError:
+        except SecretError as exc:
+            self.error = str(exc)
             return REFUSED_S
         except Exception:  # whatever it was, the phone's link has to come back
+            self.error = "an unexpected fault; the log tells more"
             self._log.exception("node-link-failed")
             return planned
         finally:
@@ -169,10 +173,11 @@ class NodeLink(Channel):
         try:
             async with GatewayConnection(self._url, profile, credentials, self._identity) as connection:
                 self._connection = connection
+                self.error = None
                 self._log.info("node-linked", commands=len(self.offer.commands))
                 settling = self._tasks.spawn("settle-surface", self._settle())
                 try:
-                    gone: GatewayError = await connection.run(self._on_event)
+                    gone: GatewayError = await connection.run(self._on_event, self._dropped)
                 finally:
                     settling.cancel()
         except ConnectRefusedError as exc:
@@ -180,6 +185,7 @@ class NodeLink(Channel):
         except GatewayError as exc:
             gone = exc
         self._log.info("node-unlinked", reason=str(gone))
+        self.error = None if self._relink else str(gone)
         return 0.0 if self._relink else wait_before_retry(gone, planned)
 
     def _closed(self) -> None:
@@ -196,8 +202,10 @@ class NodeLink(Channel):
                 if await self._approval.approve_device(self._identity):
                     return planned
             except (GatewayError, SurfaceError, SecretError) as failed:
+                self.error = f"the gateway has not approved it: {failed}"
                 self._log.warning("device-approval-failed", error=str(failed))
             return planned
+        self.error = f"the gateway refused it ({exc.detail_code}: {exc.error.message})"
         if self._told != exc.detail_code and needs_a_person(exc):
             self._told = exc.detail_code
             self._log.warning("node-link-refused", code=exc.detail_code, message=exc.error.message)
@@ -210,6 +218,7 @@ class NodeLink(Channel):
             try:
                 settled = await self._approval.settle(self.record.gateway_node_id, self.offer)
             except (GatewayError, LinkDownError, SurfaceError, SecretError, TimeoutError) as exc:
+                self.error = f"the gateway has not approved what it offers: {str(exc) or type(exc).__name__}"
                 self._log.info("surface-not-settled", error=str(exc) or type(exc).__name__)
                 self.ready.set()  # whatever it takes without a settled surface, it takes now
                 await asyncio.sleep(next(waits))
@@ -225,10 +234,13 @@ class NodeLink(Channel):
             self._log.info("surface-approved", commands=sorted(settled.effective))
             self.relink()
             return
-        self.surface = settled
+        self.surface, self.error = settled, None
         self.ready.set()
         if settled.withheld:
             self._log.info("commands-withheld", commands=list(settled.withheld))
+
+    def _dropped(self, dropped: Dropped) -> None:
+        note_dropped(self._log, dropped)
 
     def _on_event(self, event: Event) -> None:
         if event.event in _REPLAYED:

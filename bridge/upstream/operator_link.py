@@ -7,12 +7,12 @@ from typing import Literal
 
 from bridge import __version__
 from bridge.log import Log
-from bridge.upstream.channel import Channel, keep_up
+from bridge.upstream.channel import Channel, keep_up, note_dropped
 from bridge.upstream.secret import SecretError, SecretSource
 from gateway_client.connection import GatewayConnection
 from gateway_client.errors import ConnectRefusedError, GatewayError, GatewayGoneError, GatewayUnreachableError
 from gateway_client.frames import Event, JsonObject, object_of
-from gateway_client.protocol import ConnectProfile
+from gateway_client.protocol import ConnectProfile, Dropped
 from gateway_client.retry import REFUSED_S, needs_a_person, wait_before_retry
 
 SCOPES = ("operator.read", "operator.write")
@@ -50,6 +50,7 @@ class OperatorLink(Channel):
         self._log = log.bind(link="operator")
         self._on_event: list[Callable[[Event], None]] = []
         self._on_change: list[Callable[[bool], None]] = []
+        self._on_gap: list[Callable[[], None]] = []
 
     @property
     def version(self) -> str | None:
@@ -65,6 +66,10 @@ class OperatorLink(Channel):
         """Calls `listener` with True when the link opens and False when it ends."""
         self._on_change.append(listener)
 
+    def on_gap(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` when an event was lost, so that what the gateway streams has a gap."""
+        self._on_gap.append(listener)
+
     async def run(self) -> None:
         """Keeps the link up until it is cancelled."""
         await keep_up(self._once)
@@ -75,7 +80,7 @@ class OperatorLink(Channel):
             credentials = await self._secret.read()
             async with GatewayConnection(self.url, operator_profile(SCOPES), credentials, None) as connection:
                 self._opened(connection)
-                gone = await connection.run(self._dispatch)
+                gone = await connection.run(self._dispatch, self._dropped)
         except SecretError as exc:
             self._failed("refused", str(exc))
             return REFUSED_S
@@ -112,6 +117,13 @@ class OperatorLink(Channel):
     def _dispatch(self, event: Event) -> None:
         for listener in self._on_event:
             listener(event)
+
+    def _dropped(self, dropped: Dropped) -> None:
+        note_dropped(self._log, dropped)
+        if dropped.head.kind == "res":
+            return
+        for listener in self._on_gap:
+            listener()
 
 
 def _explain(exc: GatewayError, url: str) -> str:

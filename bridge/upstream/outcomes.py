@@ -82,6 +82,9 @@ class InFlight:
 
     _open: dict[str, Invoke] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     @property
     def full(self) -> bool:
         """Whether another one has no place."""

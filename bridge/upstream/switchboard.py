@@ -5,27 +5,40 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from bridge.lan.events import Answered, Ended, Fault, Forward, Join, Link, Report, Unanswered
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bridge.lan.events import Answered, Fault, Forward, Join, Link, Report, Unanswered
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, UpstreamIdentity
 from bridge.tasks import Tasks
 from bridge.upstream.channel import LinkDownError
 from bridge.upstream.node_link import Attached, NodeLink
 from bridge.upstream.operator_link import OperatorLink
+from bridge.upstream.outcomes import InFlight
 from bridge.upstream.secret import SecretSource
 from bridge.upstream.surface import SurfaceApproval
 from certs.errors import IdentityError
 from certs.store import KeyFolder
-from gateway_client.errors import GatewayError, RequestTimeoutError, RequestTooLargeError, TooManyRequestsError
-from gateway_client.frames import Json, Response, object_of
+from gateway_client.errors import (
+    GatewayError,
+    RequestTimeoutError,
+    RequestTooLargeError,
+    TooManyRequestsError,
+    UnreadableAnswerError,
+)
+from gateway_client.frames import FrameFault, Json, Response, object_of
 from gateway_client.identity import DeviceIdentity
 
 # Calls of all phones that the gateway has not answered: half of what a connection holds, so that the bridge's own calls
 # always have room. A socket has at most 32 (lan.traffic); a call costs a task and its parameters.
 MAX_FORWARDED = 256
 MAX_FORWARDED_OF_NODE = 64
+# What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, and one
+# acknowledgement by the bridge. Its session sends no more than that.
+MAX_OWED = InFlight.LIMIT + 1
 LAST_WORDS_S = 2.0  # seconds for what a socket said just before it ended
 READY_S = 5.0  # seconds that a phone's first calls wait for its link
+KEY_AGAIN_S = 30.0  # seconds between looks whether a key that cannot be used has been mended: it needs a person
 LOOK_AGAIN_S = 15.0  # seconds between looks whether a withheld command has been allowed
 
 
@@ -41,7 +54,14 @@ class Switchboard:
     """See the module's text."""
 
     def __init__(
-        self, operator: OperatorLink, keys: KeyFolder, *, secret: SecretSource, tasks: Tasks, log: Log
+        self,
+        operator: OperatorLink,
+        keys: KeyFolder,
+        *,
+        secret: SecretSource,
+        tasks: Tasks,
+        log: Log,
+        key_again_s: float = KEY_AGAIN_S,
     ) -> None:
         self.operator = operator
         self.approval = SurfaceApproval(operator, secret, log)
@@ -51,8 +71,11 @@ class Switchboard:
         self._log = log
         self._links: dict[str, tuple[NodeLink, asyncio.Task[None]]] = {}
         self._opening: dict[str, Peer] = {}
+        self._keyless: dict[str, tuple[Peer, str]] = {}  # who waits for a key that cannot be used, and why
+        self._key_again_s = key_again_s
         self._opened = asyncio.Event()
-        self._forwards: dict[Peer, set[asyncio.Task[None]]] = {}
+        self._forwards: dict[Peer, dict[asyncio.Task[None], bool]] = {}
+        """What is under way for each socket, and whether it is owed."""
 
     def link(self, node_id: str) -> NodeLink | None:
         """Returns the link of a connected node."""
@@ -72,18 +95,11 @@ class Switchboard:
 
     async def _open(self, peer: Peer, join: Join) -> None:
         record = join.record
-        try:
-            key = await asyncio.to_thread(self._keys.load_ed25519, record.upstream_key)
-        except IdentityError as exc:
-            self._log.error("upstream-key-unusable", node=record.node_id[:8], error=str(exc))
-            if self._opening.get(record.node_id) is peer:
-                del self._opening[record.node_id]
-                peer.post(Ended(1012, "the bridge cannot link this node now"))
-            self._wake()
-            return
-        if self._opening.get(record.node_id) is not peer:
+        key = await self._key(peer, record)
+        if key is None or self._opening.get(record.node_id) is not peer:
             return  # gone again, or replaced, while the key was read
         del self._opening[record.node_id]
+        self._keyless.pop(record.node_id, None)
         link = NodeLink(
             self.operator.url,
             record,
@@ -98,6 +114,39 @@ class Switchboard:
         self._links[record.node_id] = (link, self._tasks.spawn("node-link", link.run()))
         self._wake()
 
+    async def _key(self, peer: Peer, record: NodeRecord) -> Ed25519PrivateKey | None:
+        """Reads the key that stands for a node, again and again while it cannot be used; None: the phone has gone.
+
+        Meanwhile the phone stays, and is told at once that its calls go nowhere: coming again would not help it.
+        """
+        told = ""
+        while True:
+            try:
+                return await asyncio.to_thread(self._keys.load_ed25519, record.upstream_key)
+            except IdentityError as exc:
+                revoke = f"clawdis-bridge nodes revoke {record.node_id[:12]}"
+                error = f"{exc.what}: {exc.why}\n{exc.mend}\nOr revoke the node, and pair it again: {revoke}"
+            if self._opening.get(record.node_id) is not peer:
+                return None
+            if error != told:
+                self._log.error("upstream-key-unusable", node=record.node_id[:8], error=error)
+            told = error
+            del self._opening[record.node_id]
+            self._keyless[record.node_id] = (peer, error)
+            self._wake()
+            await asyncio.sleep(self._key_again_s)
+            waits = self._keyless.get(record.node_id)
+            if waits is None or waits[0] is not peer:
+                return None
+            self._opening[record.node_id] = peer
+
+    def link_error(self, node_id: str) -> str | None:
+        """Returns why nothing stands for a connected node at the gateway, and what to do; None: nothing is wrong."""
+        link, keyless = self.link(node_id), self._keyless.get(node_id)
+        if link is not None:
+            return link.error
+        return keyless[1] if keyless is not None else None
+
     def _wake(self) -> None:
         """Has those look again who wait for a link."""
         opened, self._opened = self._opened, asyncio.Event()
@@ -109,6 +158,8 @@ class Switchboard:
         node_id = peer.node_id or ""
         if self._opening.get(node_id) is peer:
             del self._opening[node_id]
+        if node_id in self._keyless and self._keyless[node_id][0] is peer:
+            del self._keyless[node_id]
         link = self.link(node_id)
         if link is not None and link.detach(peer):
             self.close(node_id, set(self._forwards.get(peer, ())))
@@ -121,6 +172,7 @@ class Switchboard:
             last: calls of its last socket, which get a moment to be sent.
         """
         self._opening.pop(node_id, None)
+        self._keyless.pop(node_id, None)
         entry = self._links.pop(node_id, None)
         if entry is not None:
             self._tasks.spawn("close-link", _close(*entry, last or set()))
@@ -130,19 +182,24 @@ class Switchboard:
 
         What a socket asked for ends with it: an answer that nobody waits for keeps no place.
         """
-        own = sum(len(tasks) for other, tasks in self._forwards.items() if other.node_id == peer.node_id)
-        if own >= MAX_FORWARDED_OF_NODE or sum(map(len, self._forwards.values())) >= MAX_FORWARDED:
+        if not self._has_room(peer, command):
             self._tasks.spawn("forward", _post(peer, Unanswered(command.key, Fault.BUSY)))
             return
         task = self._tasks.spawn("forward", self._forward(peer, command))
-        owned = self._forwards.setdefault(peer, set())
-        owned.add(task)
+        self._forwards.setdefault(peer, {})[task] = command.owed
         task.add_done_callback(lambda done: self._disown(peer, done))
+
+    def _has_room(self, peer: Peer, command: Forward) -> bool:
+        if command.owed:
+            return sum(self._forwards.get(peer, {}).values()) < MAX_OWED
+        calls = [(other.node_id, list(tasks.values()).count(False)) for other, tasks in self._forwards.items()]
+        own = sum(count for node_id, count in calls if node_id == peer.node_id)
+        return own < MAX_FORWARDED_OF_NODE and sum(count for _, count in calls) < MAX_FORWARDED
 
     def _disown(self, peer: Peer, done: asyncio.Task[None]) -> None:
         owned = self._forwards.get(peer)
         if owned is not None:
-            owned.discard(done)
+            owned.pop(done, None)
             if not owned:
                 del self._forwards[peer]
 
@@ -250,6 +307,10 @@ def _fault(exc: LinkDownError | GatewayError) -> Fault:
             return Fault.TIMEOUT
         case RequestTooLargeError():
             return Fault.TOO_LARGE
+        case UnreadableAnswerError(fault=FrameFault.TOO_LARGE):
+            return Fault.ANSWER_TOO_LARGE
+        case UnreadableAnswerError():
+            return Fault.UNREADABLE
         case TooManyRequestsError():
             return Fault.BUSY
         case _:

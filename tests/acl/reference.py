@@ -36,11 +36,10 @@ TABLE: list[tuple[str, str, str, str]] = [
     ("to-node", "camera.list camera.snap camera.clip camera.ptz.control camera.ptz.status", "camera", ""),
     ("to-node", "screen.record", "camera", ""),
     ("to-node", "location.get", "location", ""),
-    ("to-node", "system.notify chat.push watch.notify notifications.list notifications.actions", "notify", ""),
+    ("to-node", "system.notify chat.push watch.notify", "notify", ""),
     ("to-node", "device.info device.status device.permissions device.health watch.status", "device", ""),
     ("to-node", "contacts.search contacts.add calendar.events calendar.add reminders.list", "personal", ""),
     ("to-node", "reminders.add photos.latest motion.activity motion.pedometer health.summary", "personal", ""),
-    ("to-node", "callLog.search sms.search sms.send device.apps", "personal", ""),
     ("to-node", "system.run system.run.prepare system.which system.execApprovals.get", "system", ""),
     ("to-node", "system.execApprovals.set fs.listDir dir.fetch dir.list file.create file.fetch", "system", ""),
     ("to-node", "file.stat file.write browser.proxy browser.proxy.upload.v1 desktop.stream", "system", ""),
@@ -55,7 +54,8 @@ TABLE: list[tuple[str, str, str, str]] = [
 LISTED: dict[tuple[Direction, str], tuple[str, str]] = {
     (Direction(way), name): (grants, scope) for way, names, grants, scope in TABLE for name in names.split()
 }
-TURNS = {("from-node", "agent"), ("node-event", "voice.transcript"), ("node-event", "agent.request")}
+TURN_EVENTS = ("voice.transcript", "agent.request", "notifications.changed")
+TURNS = {("from-node", "agent"), *(("node-event", name) for name in TURN_EVENTS)}
 
 
 def allowed(policy: Policy, subject: Subject, call: Call) -> bool:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acl.engine import DEFAULT_DENY, allowed_names, decide
+from acl.engine import DEFAULT_DENY, allowed_names, decide, needed
 from acl.model import Allow, Call, Deny, Direction, Policy, Reason, Subject
 from acl.permissions import Permission, Permissions
-from acl.rules import RULES
+from acl.rules import RULES, Rule
 from tests.acl.reference import LISTED, allowed
 
 EVERY = frozenset(Permission)
@@ -200,3 +200,14 @@ def test_it_is_total(
 ) -> None:
     call = Call(direction, name, target, target, session, text)
     assert isinstance(decide(Policy(), MASTER, call), Allow | Deny)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_what_a_call_needs_is_what_its_rule_says(rule: Rule) -> None:
+    for name in rule.names:
+        assert needed(rule.direction, name) == rule.any_of
+
+
+def test_what_no_rule_knows_needs_nothing() -> None:
+    assert needed(Direction.FROM_NODE, "no.such") == frozenset()
+    assert needed(Direction.EVENT_TO_NODE, "health") == frozenset()

@@ -15,6 +15,7 @@ TURNS = [
     (Direction.FROM_NODE, "agent"),
     (Direction.NODE_EVENT, "voice.transcript"),
     (Direction.NODE_EVENT, "agent.request"),
+    (Direction.NODE_EVENT, "notifications.changed"),
 ]
 
 
@@ -44,8 +45,8 @@ def test_other_nodes_may_be_addressed_when_the_owner_names_them() -> None:
 @pytest.mark.parametrize(
     "command, passes",
     [
-        ("screen.show", True), ("screen.eval", True), ("device.info", True), ("screen.record", True), ("device.apps",
-        True),
+        ("screen.show", True), ("screen.eval", True), ("device.info", True), ("screen.record", True),
+        ("device.health", True), ("device.apps", False),
         (None, False), ("", False), ("screen", False), ("screen.", False), ("screen.*", False), ("screen.delete",
         False),
         ("screen.show.x", False), ("Screen.show", False), ("screen.show ", False), ("screenx.show", False),

@@ -25,8 +25,10 @@ def test_a_command_is_about_what_the_agent_may_have_the_node_do(command: str) ->
         allowed = explain_call(Policy(), may, method, given)
         assert (allowed.decision, allowed.reason) == ("allow", "the agent may have the node do this")
         denied = explain_call(Policy(), may_not, method, given)
-        assert (denied.decision, denied.reason) == ("deny", "the node lacks the permission")
+        assert (denied.decision, denied.reason) == ("deny", f"needs `{COMMANDS[command]}`")
         assert denied.rule
+        assert denied.fix is not None
+        assert set(denied.fix.rpartition(" ")[2].split(",")) == set(Permission)
 
 
 @pytest.mark.parametrize("method", ["no.such", "config.set", "node.pair.approve", "exec.run", "Node.event", ""])
@@ -39,7 +41,8 @@ def test_an_event_of_the_node() -> None:
     voice = subject(PROFILES["voice"])
     assert explain_call(Policy(), voice, "node.event", "voice.transcript").decision == "allow"
     told = explain_call(Policy(), subject(frozenset()), "node.event", "voice.transcript")
-    assert (told.decision, told.reason) == ("deny", "the node lacks the permission")
+    assert (told.decision, told.reason) == ("deny", "needs `voice`")
+    assert told.fix == f"clawdis-bridge nodes permissions {NODE[:12]} voice"
 
 
 def test_a_method_of_the_phones_operator_socket_is_said_to_be_one() -> None:
@@ -47,6 +50,25 @@ def test_a_method_of_the_phones_operator_socket_is_said_to_be_one() -> None:
     told = explain_call(Policy(), chatting, "chat.history", None)
     assert (told.decision, told.reason) == ("allow", "the phone's operator socket may call it")
     assert explain_call(Policy(), subject(PROFILES["voice"]), "chat.history", None).decision == "deny"
+
+
+@pytest.mark.parametrize("method", ["chat.send", "chat.history", "sessions.list"])
+def test_a_method_of_chat_is_listed_also_for_a_node_without_chat(method: str) -> None:
+    told = explain_call(Policy(), subject(PROFILES["voice"]), method, None)
+    assert (told.decision, told.reason) == ("deny", "needs `chat`")
+    assert told.rule.startswith("operator-")
+    assert told.fix == f"clawdis-bridge nodes permissions {NODE[:12]} voice,chat"
+
+
+def test_a_scope_that_chat_would_bring_is_said_so() -> None:
+    told = explain_call(Policy(), subject(frozenset({Permission.NOTIFY})), "gateway.identity.get", None)
+    assert (told.decision, told.rule, told.reason) == ("deny", "operator-identity", "needs `chat`")
+
+
+def test_either_of_two_permissions_is_said() -> None:
+    told = explain_call(Policy(), subject(frozenset({Permission.SCREEN})), "agent", None)
+    assert told.reason == "needs `voice` or `chat`"
+    assert told.fix == f"clawdis-bridge nodes permissions {NODE[:12]} screen,voice"
 
 
 @pytest.mark.parametrize("method", ["node.event", "node.invoke.result", "health", "node.list", "agent"])

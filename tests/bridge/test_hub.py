@@ -280,6 +280,24 @@ async def test_the_runs_of_an_operator_reach_it_and_a_lost_gateway_leaves_a_gap(
             assert (await operator.read())["payload"]["state"] == "final"
 
 
+async def test_an_event_that_cannot_be_read_leaves_a_gap_and_ends_nothing(tmp_path: Path) -> None:
+    async with embedded() as gateway, house(tmp_path / "home", gateway.url) as bridge:
+        await eventually(lambda: bridge.stage.operator.is_open)
+        await bridge.pair(IPHONE)
+        async with AsyncExitStack() as stack:
+            (operator,) = await sockets(stack, bridge, "operator")
+            await operator.asks("chat.history", {"sessionKey": "main"})
+            assert (await operator.read())["ok"]
+            gateway.core.broadcast("chat", {**RUN, "state": "delta", "deltaText": "He", "message": {}})
+            assert (await operator.read())["payload"]["deltaText"] == "He"
+            gateway.core.broadcast("chat", {**RUN, "state": "delta", "deltaText": "l", "message": [[]] * 200_001})
+            gateway.core.broadcast("chat", {**RUN, "state": "delta", "deltaText": "lo"})
+            gateway.core.broadcast("chat", {**RUN, "state": "final", "message": {}})
+            assert (await operator.read())["payload"]["state"] == "final"
+            assert bridge.stage.operator.is_open
+            assert len(bridge.stage.events("gateway-connected")) == 1
+
+
 async def test_what_a_changed_phone_left_behind_is_removed(linked: House) -> None:
     record = await linked.pair(IPHONE)
     stale = tuple(UpstreamIdentity(key_name=name * 8, gateway_node_id=name * 32) for name in ("ab", "cd"))

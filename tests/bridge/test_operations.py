@@ -13,8 +13,9 @@ import pytest
 import pytest_asyncio
 
 from acl.permissions import PROFILES
+from bridge.control.not_granted import not_granted
 from bridge.control.requests import RevokeBody
-from bridge.errors import BridgeError, NotAllowed, UnknownId
+from bridge.errors import AlreadyDecided, BridgeError, NotAllowed, UnknownId
 from bridge.operations import BridgeOperations
 from bridge.pairing.records import key_fingerprint
 from tests.bridge.house import NOWHERE, House, house
@@ -93,6 +94,9 @@ async def test_a_pending_request(bridge: House, operations: BridgeOperations) ->
         "keyFingerprint": key_fingerprint(IPHONE.node_id),
         "pin": bridge.identity.pin,
         "previouslyRevoked": False,
+        "reason": "new",
+        "adds": [],
+        "notGranted": not_granted(IPHONE.commands, DEFAULT),
     }
 
 
@@ -112,6 +116,7 @@ async def test_an_approval_lets_the_waiting_phone_in_although_the_gateway_is_awa
         "permissions": DEFAULT,
         "security": "device-key",
         "withheld": [],
+        "notGranted": not_granted(sorted(IPHONE.commands), DEFAULT),
     }
     assert len(hello["auth"]["deviceToken"]) == 43
     assert "deviceTokens" not in hello["auth"]
@@ -160,9 +165,18 @@ async def test_what_does_not_wait_cannot_be_decided(bridge: House, verb: str) ->
         request_id = await waits(bridge)
         assert (await bridge.operations.deny(request_id)).to_json() == {"id": request_id}
         assert (await caller.read())["error"]["details"]["pauseReconnect"] is True
-    for wrong in (request_id, "abcdef", "1"):
+    verbs: dict[str, Verb] = {
+        "deny": lambda operations, id: operations.deny(id),
+        "approve": lambda operations, id: operations.approve(id, None, None),
+    }
+    for wrong in ("abcdef", "1"):
         with pytest.raises(UnknownId):
-            await (bridge.operations.deny(wrong) if verb == "deny" else bridge.operations.approve(wrong, None, None))
+            await verbs[verb](bridge.operations, wrong)
+    for decided in (request_id, request_id[:5]):
+        with pytest.raises(AlreadyDecided, match="was turned down already"):
+            await verbs[verb](bridge.operations, decided)
+        with pytest.raises(AlreadyDecided):
+            await bridge.operations.request(decided)
     assert bridge.store.nodes == {}
 
 
@@ -261,6 +275,8 @@ async def test_revoking_some_all_and_others(bridge: House, operations: BridgeOpe
     assert datetime.fromisoformat(str(revoked["revokedAt"])).tzinfo is not None
     assert [one.node_id for one in await operations.revoke(RevokeBody(all=True))] == [IPHONE.node_id]
     assert await operations.revoke(RevokeBody(all=True)) == []
+    with pytest.raises(AlreadyDecided, match="revoked already"):
+        await operations.revoke(RevokeBody(ids=[IPHONE.node_id[:8]]))
     assert bridge.store.nodes[IPHONE.node_id].node_tokens == ()
 
 

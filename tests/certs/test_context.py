@@ -9,15 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.authority import build_authority_certificate
 from certs.context import PinMismatch, app_server_context, node_server_context, pinned_client_context, require_pin
+from certs.issue import new_bridge_key
 from certs.store import BridgeIdentity, KeyFolder
 
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 HOST = "clawdis-bridge-0a1b2c3d.local"
 TIMEOUT_S = 10.0
 
+AUTHORITY = build_authority_certificate(new_bridge_key(), now=NOW)
 ServerSide = Callable[[BridgeIdentity], ssl.SSLContext]
+
+
+def node_side(identity: BridgeIdentity) -> ssl.SSLContext:
+    return node_server_context(identity, AUTHORITY)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +33,7 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> BridgeIdentity:
     return KeyFolder(tmp_path_factory.mktemp("bridge") / "keys").load_or_create(HOST, now=NOW)
 
 
-@pytest.fixture(params=[app_server_context, node_server_context])
+@pytest.fixture(params=[app_server_context, node_side], ids=["apps", "nodes"])
 def server_side(request: pytest.FixtureRequest, identity: BridgeIdentity) -> ssl.SSLContext:
     make: ServerSide = request.param
     return make(identity)
@@ -158,11 +166,24 @@ def test_the_ticket_test_would_see_a_ticket(server: Server) -> None:
         assert second.session_reused is True
 
 
-def test_no_client_certificate_is_requested(server: Server, identity: BridgeIdentity) -> None:
+def test_the_app_port_requests_no_client_certificate(identity: BridgeIdentity) -> None:
     context = pinned_client_context()
     context.load_cert_chain(identity.file, password=identity.passphrase)  # one that a request would bring out
-    with connected(server, context):
+    with Server(app_server_context(identity)) as server, connected(server, context):
         assert server.client_certificates == [None]
+
+
+def test_both_ports_let_in_who_has_no_certificate(server: Server) -> None:
+    with connected(server, pinned_client_context()):
+        assert server.client_certificates == [None]
+
+
+def test_the_node_port_trusts_one_root_and_none_of_the_system(identity: BridgeIdentity) -> None:
+    context = node_side(identity)
+    assert context.get_ca_certs(binary_form=True) == [AUTHORITY.public_bytes(Encoding.DER)]
+    assert context.verify_mode is ssl.CERT_OPTIONAL
+    assert context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.security_level >= 2  # no RSA below 2048 bits, no SHA-1
 
 
 def test_plain_http_gets_no_answer(server: Server) -> None:
@@ -219,14 +240,14 @@ def test_a_wrong_passphrase_does_not_ask_on_the_terminal(identity: BridgeIdentit
         identity.key, identity.certificate, identity.pin, identity.spki, tmp_path / "none", identity.passphrase
     )
     with pytest.raises(FileNotFoundError):
-        node_server_context(gone)
+        node_side(gone)
 
 
 def test_no_tls_secret_is_written_for_the_environment(
     identity: BridgeIdentity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
-    for server_side in (app_server_context, node_server_context):
+    for server_side in (app_server_context, node_side):
         with Server(server_side(identity)) as server, connected(server, pinned_client_context()) as secured:
             assert secured.version() == "TLSv1.3"
     assert list(tmp_path.iterdir()) == []

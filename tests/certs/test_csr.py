@@ -18,7 +18,6 @@ from tests.support.der import (
     ECDSA_SHA1,
     ECDSA_SHA256,
     ED25519,
-    INTEGER,
     P256,
     P256_EXPLICIT,
     SET,

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from certs.errors import IdentityError
 from certs.issue import build_bridge_certificate, new_bridge_key
-from certs.passphrase import FilePassphrase
+from certs.passphrase import FilePassphrase, Place
 from certs.pins import certificate_pin, spki_hash
 from certs.private_files import locked_folder, private_folder, write_private
 from certs.store import BridgeIdentity, KeyFolder
@@ -40,6 +40,10 @@ class MemoryPassphrase:
     @property
     def where(self) -> str:
         return "the test's memory"
+
+    @property
+    def place(self) -> Place:
+        return "file"
 
     def load(self) -> bytes | None:
         if not self.reachable:
@@ -94,7 +98,7 @@ class TestFirstStart:
             os.umask(before)
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.iterdir()}
-        names = ["bridge.pem", "bridge.pin", f"node-{NODE}.pem", "passphrase"]
+        names = ["bridge.pem", "bridge.pin", f"node-{NODE}.pem", "passphrase", "passphrase-place"]
         assert modes == dict.fromkeys(names, 0o600)
 
     def test_the_key_is_encrypted_on_disk(self, identity: BridgeIdentity) -> None:
@@ -162,13 +166,18 @@ class TestLaterStarts:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("left", ["bridge.pin", f"node-{NODE}.pem"])
+    @pytest.mark.parametrize(
+        "left", ["bridge.pin", f"node-{NODE}.pem", "client-ca.pem", "client-ca.pin", "bridge-next.pem"]
+    )
     def test_an_identity_that_is_gone_is_never_made_again(
         self, identity: BridgeIdentity, path: Path, left: str
     ) -> None:
-        KeyFolder(path).create_ed25519(NODE)
+        folder = KeyFolder(path)
+        folder.create_ed25519(NODE)
+        folder.client_authority(NOW)
+        folder.prepare_next(HOST, now=NOW)
         for file in path.iterdir():
-            if file.name not in (left, "passphrase"):
+            if file.name not in (left, "passphrase", "passphrase-place"):
                 file.unlink()
         error = refusal(path)
         assert "missing" in error.why

@@ -110,6 +110,44 @@ MALFORMED: list[tuple[str, Json]] = [
     ("config.get", {"x": 1}),
     ("voicewake.set", {}),
     ("voicewake.set", {"triggers": "x"}),
+    ("agent", {"message": "hi", "idempotencyKey": "k", "agentId": "nobody"}),
+    ("agent", {"message": "hi", "idempotencyKey": "k", "sessionKey": "agent:nobody:main"}),
+    ("chat.send", {"sessionKey": "main", "message": "", "idempotencyKey": "k"}),
+    ("chat.send", {"sessionKey": "main", "message": " ", "idempotencyKey": "k", "attachments": []}),
+    ("chat.send", {"sessionKey": "main", "message": "x", "idempotencyKey": "k", "attachments": [1]}),
+    ("chat.send", {"sessionKey": "s" * 513, "message": "x", "idempotencyKey": "k"}),
+    ("chat.send", {"sessionKey": "agent:nobody:main", "message": "x", "idempotencyKey": "k"}),
+    ("chat.send", {"sessionKey": "main", "message": "x", "idempotencyKey": "k", "agentId": "nobody"}),
+    ("models.list", {"x": 1}),
+    ("models.list", {"view": "x"}),
+    ("models.list", {"agentId": "nobody"}),
+    ("models.list", {"refresh": True, "preparedOnly": True}),
+    ("talk.config", {"x": 1}),
+    ("talk.config", {"includeSecrets": 1}),
+    ("users.prefs.get", {"x": 1}),
+    ("users.prefs.get", {"keys": "x"}),
+    ("users.prefs.get", {"keys": [1]}),
+    ("node.invoke", {"nodeId": "n", "command": "c", "idempotencyKey": "k", "turnSourceThreadId": [1]}),
+    ("node.invoke", {"nodeId": "n", "command": "c", "idempotencyKey": "k", "turnSourceThreadId": True}),
+]
+SKILL = {"name": "good-name", "description": "d", "content": "c"}
+TOOL = {"pluginId": "p", "name": "good_name", "description": "d"}
+MALFORMED_OF_NODES: list[tuple[str, Json]] = [
+    ("skills.bins", {"x": 1}),
+    ("node.pending.pull", {"x": 1}),
+    ("node.pluginTools.update", {"tools": [1]}),
+    ("node.pluginTools.update", {"tools": [{**TOOL, "name": "../x"}]}),
+    ("node.pluginTools.update", {"tools": [{**TOOL, "bogus": 1}]}),
+    ("node.skills.update", {"skills": [{**SKILL, "name": "../x"}]}),
+    ("node.skills.update", {"skills": [{**SKILL, "name": "a--b"}]}),
+    ("node.skills.update", {"skills": [{**SKILL, "name": "Upper"}]}),
+]
+TAKEN: list[tuple[str, Json]] = [
+    ("models.list", {"view": "all"}),
+    ("talk.config", {"includeSecrets": False}),
+    ("users.prefs.get", {"keys": ["ui.accent"]}),
+    ("chat.history", {"sessionKey": "agent:nobody:main"}),
+    ("voicewake.get", {"x": 1}),
 ]
 
 
@@ -117,6 +155,38 @@ MALFORMED: list[tuple[str, Json]] = [
 async def test_malformed_request_is_refused(gateway: Target, method: str, params: Json) -> None:
     async with gateway.operator() as operator:
         assert (await operator.error(method, params))["code"] == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("method", "params"), MALFORMED_OF_NODES, ids=[f"{m} {json.dumps(p)}" for m, p in MALFORMED_OF_NODES]
+)
+async def test_malformed_request_of_a_node_is_refused(gateway: Target, method: str, params: Json) -> None:
+    async with gateway.operator() as operator, gateway.approved_node(operator) as (node, _):
+        assert (await node.error(method, params))["code"] == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize(("method", "params"), TAKEN, ids=[f"{m} {json.dumps(p)}" for m, p in TAKEN])
+async def test_what_only_looks_odd_is_taken(gateway: Target, method: str, params: Json) -> None:
+    async with gateway.operator() as operator:
+        await operator.ok(method, params)
+
+
+async def test_what_a_node_publishes_is_taken(gateway: Target) -> None:
+    async with gateway.operator() as operator, gateway.approved_node(operator) as (node, _):
+        await node.ok("node.skills.update", {"skills": [SKILL]})
+        await node.ok("node.pluginTools.update", {"tools": [TOOL]})
+
+
+async def test_of_two_members_of_one_name_the_last_counts(gateway: Target) -> None:
+    async with gateway.operator() as operator:
+        await operator.send('{"type":"req","id":"1","method":"no.such.method","id":"2","method":"node.list"}')
+        assert (await operator.answer("2"))["ok"] is True
+
+
+async def test_words_of_nothing_but_blanks_are_no_turn(gateway: Target) -> None:
+    async with gateway.operator() as operator:
+        error = await operator.error("agent", {"message": " ", "idempotencyKey": str(uuid.uuid4())})
+    assert (error["code"], error["message"]) == ("UNAVAILABLE", "Message (--message) is required")
 
 
 async def test_answers_have_what_the_bridge_reads(gateway: Target) -> None:

@@ -22,16 +22,19 @@ from bridge.control.documents import (
     NodeRow,
     PendingRequest,
     Revocation,
-    SetupCode,
     Status,
     TokenCounts,
 )
-from bridge.control.operations import resolve_prefix, select_nodes
+from bridge.control.not_granted import not_granted
+from bridge.control.operations import require_paired, resolve_prefix, select_nodes
 from bridge.control.requests import RevokeBody
-from bridge.errors import AlreadyDecided
+from bridge.errors import AlreadyDecided, UsageError, WrongCode
+from tests.doubles.certificate_operations import FakeCertificates
+from tests.doubles.code_operations import FakeCodes
 
 PIN = hashlib.sha256(b"certificate").hexdigest()
 SPKI = hashlib.sha256(b"spki").hexdigest()
+MAX_TRIES = 3
 STARTED = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
 
@@ -44,10 +47,13 @@ class FakeOperations:
         self.requests: dict[str, PendingRequest] = {}
         self.decided: set[str] = set()
         self.rows: dict[str, NodeDetail] = {}
-        self.minted: list[tuple[list[str] | None, str | None, int, str | None]] = []
         self.calls: list[str] = []
         self.verdict = Explanation(decision="deny", rule="default", reason="no rule lists it")
         self._broken: Exception | None = None
+        self.codes = FakeCodes(self._called, clock, PIN, SPKI)
+        self.certs = FakeCertificates(self._called, clock, PIN, SPKI)
+        self.right_code = "123456"
+        self.wrong_codes: dict[str, int] = {}
 
     def break_with(self, error: Exception | None) -> None:
         """Makes every operation raise this; None: work again."""
@@ -70,7 +76,8 @@ class FakeOperations:
             created_at=now,
             expires_at=now + timedelta(minutes=5),
         ).model_copy(update=changes)
-        self.requests[id] = request
+        lacking = not_granted(request.commands, request.permissions)
+        self.requests[id] = request = request.model_copy(update={"not_granted": lacking})
         return request
 
     def phone_is_paired(self, name: str = "Anna's iPhone", **changes: object) -> NodeDetail:
@@ -124,20 +131,40 @@ class FakeOperations:
         self._called("pending")
         return list(self.requests.values())
 
-    async def approve(self, id: str, permissions: list[str] | None, name: str | None) -> Approval:
+    async def request(self, id: str) -> PendingRequest:
+        self._called("request")
+        return self._request(id)
+
+    async def approve(
+        self, id: str, permissions: list[str] | None, name: str | None, code: str | None = None
+    ) -> Approval:
         self._called("approve")
-        request = self._take(id)
+        request = self._request(id)
+        self._check_code(request, code)
+        self._take(request.id)
         granted = request.permissions if permissions is None else permissions
-        node = self.phone_is_paired(name or request.display_name, permissions=granted)
+        security = "mtls" if request.kind == "native" else "device-key"
+        node = self.phone_is_paired(name or request.display_name, permissions=granted, security=security)
         withheld = [each for each in request.commands if each == "screen.navigate"]
         return Approval(
             node_id=node.node_id,
             display_name=node.display_name,
             permissions=granted,
-            security="device-key",
+            security=node.security,
             withheld=withheld,
             allow_line=allow_line([], withheld) or None,
+            not_granted=not_granted(request.commands, granted),
         )
+
+    def _check_code(self, request: PendingRequest, code: str | None) -> None:
+        needed = request.kind == "native" and request.reason != "wider"
+        if needed == (code is None):
+            raise UsageError("A code is needed and missing, or there is none to compare with.")
+        if needed and code != self.right_code:
+            tries = self.wrong_codes[request.id] = self.wrong_codes.get(request.id, 0) + 1
+            if tries >= MAX_TRIES:
+                self._take(request.id)
+            raise WrongCode("That is not the code that the device shows.", f"Tries left: {MAX_TRIES - tries}")
 
     async def deny(self, id: str) -> Denial:
         self._called("deny")
@@ -162,38 +189,27 @@ class FakeOperations:
     async def revoke(self, which: RevokeBody) -> list[Revocation]:
         self._called("revoke")
         paired = [each.node_id for each in self.rows.values() if each.state != "revoked"]
+        require_paired(which.ids or [], {each.node_id: each.state != "revoked" for each in self.rows.values()})
         chosen = select_nodes(which, paired)
         for each in chosen:
             self._keep(self.rows[each].model_copy(update={"state": "revoked"}))
         return [Revocation(node_id=each, revoked_at=self.clock()) for each in chosen]
-
-    async def mint_setup_code(
-        self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
-    ) -> SetupCode:
-        self._called("mint_setup_code")
-        self.minted.append((permissions, profile, ttl_s, address))
-        code = "eyJ1cmwiOiJ3c3M6Ly9jbGF3ZGlzLWJyaWRnZS0wMTIzYWJjZC5sb2NhbDoxODc5NCIs" + "A" * 240
-        return SetupCode(
-            id="code-51c0",
-            setup_code=code,
-            link=f"oc-pair://{code}",
-            url="wss://clawdis-bridge-0123abcd.local:18794",
-            permissions=permissions or ["screen", "voice", "device", "notify", "chat"],
-            expires_at=self.clock() + timedelta(seconds=ttl_s),
-            pin=PIN,
-        )
 
     async def explain(self, node: str, method: str, command: str | None) -> Explanation:
         self._called("explain")
         self._node(node)
         return self.verdict
 
-    def _take(self, id: str) -> PendingRequest:
+    def _request(self, id: str) -> PendingRequest:
         whole = resolve_prefix(id, [*self.requests, *self.decided])
         if whole in self.decided:
             raise AlreadyDecided(f"The request {whole} was decided before.")
-        self.decided.add(whole)
-        return self.requests.pop(whole)
+        return self.requests[whole]
+
+    def _take(self, id: str) -> PendingRequest:
+        request = self._request(id)
+        self.decided.add(request.id)
+        return self.requests.pop(request.id)
 
     def _node(self, id: str) -> NodeDetail:
         return self.rows[resolve_prefix(id, self.rows)]

@@ -286,25 +286,6 @@ async def test_garbage_instead_of_a_challenge(garbage: str | bytes) -> None:
     assert double.peers[0].messages == []
 
 
-@pytest.mark.parametrize("garbage", ["nonsense", b"\xff\xfe", '{"type":"event","event":"e","event":"f"}'])
-async def test_garbage_ends_an_open_connection_for_everyone(garbage: str | bytes) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.greet()
-        await peer.take()
-        await peer.socket.send(garbage)
-        await peer.socket.wait_closed()
-
-    async with gateway(script) as double, connection(double.url) as made:
-        pump, waiter = await asyncio.gather(
-            made.run(lambda event: None), made.request("health", {}), return_exceptions=True
-        )
-        assert isinstance(pump, ProtocolViolationError)
-        assert isinstance(waiter, GatewayGoneError)
-        with pytest.raises(GatewayGoneError):
-            await made.request("health", {})
-    assert double.closes == [1002]
-
-
 async def test_silence_for_two_ticks_ends_it() -> None:
     async def script(peer: Peer) -> None:
         await peer.greet({"policy": {"tickIntervalMs": 40}})
@@ -325,14 +306,3 @@ async def test_a_connection_that_is_given_up_while_it_waits_is_closed() -> None:
         await eventually(lambda: double.peers)
         task.cancel()
         await eventually(lambda: double.closes == [1000])
-
-
-async def test_a_message_beyond_25_mib_ends_it() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.greet()
-        await peer.socket.send(b" " * 26_214_401)
-        await peer.socket.wait_closed()
-
-    async with gateway(script) as double, connection(double.url) as made:
-        gone = await made.run(lambda event: None)
-    assert gone.code == 1009

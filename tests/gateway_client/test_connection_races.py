@@ -5,23 +5,20 @@ import asyncio
 import pytest
 
 from gateway_client.connection import GatewayConnection
-from gateway_client.errors import GatewayGoneError, ProtocolViolationError
+from gateway_client.errors import GatewayGoneError
 from gateway_client.frames import Event
 from tests.gateway_client.gateway_double import Peer, connection, gateway
 
 
-@pytest.mark.parametrize("garbage, ending", [(False, GatewayGoneError), (True, ProtocolViolationError)])
-async def test_a_request_cancelled_as_its_answer_is_read(garbage: bool, ending: type[Exception]) -> None:
+@pytest.mark.parametrize("readable", [True, False])
+async def test_a_request_cancelled_as_its_answer_is_read(readable: bool) -> None:
     arrived = asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.greet()
         request = await peer.take()
         await peer.event("cancel it now")
-        if garbage:
-            await peer.socket.send("garbage")
-        else:
-            await peer.answer(request)
+        await peer.answer(request, "well" if readable else [[]] * 200_001)
         await (await peer.socket.ping())  # answered when the client holds all of the above
         arrived.set()
         await peer.socket.close()
@@ -34,7 +31,7 @@ async def test_a_request_cancelled_as_its_answer_is_read(garbage: bool, ending: 
 
         await arrived.wait()
         (end,) = await asyncio.gather(made.run(on_event), return_exceptions=True)
-        assert isinstance(end, ending), end
+        assert isinstance(end, GatewayGoneError), end
     assert task.cancelled()
 
 

@@ -9,7 +9,7 @@ from gateway_client.frames import ErrorShape, Json
 
 def test_every_error_of_the_package_is_a_gateway_error() -> None:
     found = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Exception)]
-    assert len(found) == 9
+    assert len(found) == 10
     assert all(issubclass(item, GatewayError) for item in found)
 
 

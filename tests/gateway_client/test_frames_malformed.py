@@ -16,7 +16,7 @@ def fault_of(data: bytes, bounds: Bounds = BOUNDS) -> FrameFault:
 
 
 def test_the_table_is_wide_and_says_everything_once() -> None:
-    assert len(CASES) >= 400
+    assert len(CASES) >= 500
     assert len({data for _, data, _ in CASES}) == len({name for name, _, _ in CASES}) == len(CASES)
     assert {fault for _, _, fault in CASES} == set(FrameFault)
 

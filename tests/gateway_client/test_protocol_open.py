@@ -2,17 +2,21 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gateway_client.frames import Event, JsonObject, Response
+from gateway_client.frames import Event, FrameFault, JsonObject, Response
 from gateway_client.protocol import (
+    MAX_ANSWER,
     MAX_IN_FLIGHT,
+    MAX_PAYLOAD,
     Answered,
     Arrived,
     ClientProtocol,
+    Dropped,
     Fail,
     Opened,
     Output,
@@ -20,6 +24,7 @@ from gateway_client.protocol import (
     Transmit,
     is_interim,
 )
+from gateway_client.salvage import Head
 from tests.gateway_client.corpus import HELLO, TEXTS
 from tests.gateway_client.malformed import cases
 from tests.gateway_client.test_protocol import CHALLENGE, START, answer, client, wire
@@ -163,13 +168,75 @@ def test_any_frame_is_a_sign_of_life_and_silence_for_two_ticks_is_the_end() -> N
 
 
 @pytest.mark.parametrize("data", GARBAGE)
-@pytest.mark.parametrize("state", [State.AWAIT_CHALLENGE, State.AWAIT_HELLO, State.OPEN])
-def test_garbage_ends_it_in_every_state(state: State, data: bytes) -> None:
+def test_garbage_costs_an_open_connection_that_frame(data: bytes) -> None:
+    made = opened()
+    request_id, _ = made.request("health", {})
+    outputs = made.receive(data, START + 1)
+    for output in outputs:  # what is only too much for a phone is fine from the gateway
+        assert isinstance(output, Dropped | Arrived)
+        assert isinstance(output, Arrived) or (output.size, output.request_id) == (len(data), None)
+    assert len(outputs) <= 1
+    assert (made.state, made.next_deadline()) == (State.OPEN, START + 61), "it is a sign of life all the same"
+    assert made.receive(result(request_id), START) == [Answered(reply(request_id), final=True)]
+
+
+DEEP = b"[" * 100 + b"]" * 100
+UNREADABLE = {
+    "too deep": (b'{"type":"res","id":"%b","ok":true,"payload":' + DEEP + b"}", FrameFault.TOO_DEEP),
+    "too many items": (b'{"type":"res","id":"%b","payload":[' + b"1," * 200_001 + b"1]}", FrameFault.TOO_MANY_ITEMS),
+    "a name twice": (b'{"type":"res","id":"%b","ok":true,"payload":{"a":1,"a":2}}', FrameFault.DUPLICATE_KEY),
+    "no shape": (b'{"type":"res","id":"%b","ok":false,"error":{}}', FrameFault.BAD_SHAPE),
+    "too large": (b'{"type":"res","id":"%b","payload":"' + b"x" * MAX_ANSWER + b'"}', FrameFault.TOO_LARGE),
+}
+
+
+@pytest.mark.parametrize("text, fault", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_an_answer_that_cannot_be_taken_costs_its_request_alone(text: bytes, fault: FrameFault) -> None:
+    made = opened()
+    spoilt, other = made.request("agent", {})[0], made.request("health", {})[0]
+    data = text % spoilt.encode()
+    dropped = Dropped(fault, len(data), Head("res", spoilt), spoilt)
+    assert made.receive(data, START) == [dropped]
+    assert made.receive(data, START) == [replace(dropped, request_id=None)], "it is nobody's now"
+    assert made.receive(result(other), START) == [Answered(reply(other), final=True)]
+
+
+def test_an_event_that_cannot_be_taken_says_which_it_was() -> None:
+    made = opened()
+    data = b'{"type":"event","event":"chat","payload":%b}' % DEEP
+    assert made.receive(data, START) == [Dropped(FrameFault.TOO_DEEP, len(data), Head("event", "", "chat"), None)]
+
+
+def test_an_event_with_the_id_of_a_request_does_not_end_it() -> None:
+    made = opened()
+    request_id, _ = made.request("health", {})
+    (dropped,) = made.receive(b'{"type":"event","id":"%b","payload":%b}' % (request_id.encode(), DEEP), START)
+    assert isinstance(dropped, Dropped)
+    assert dropped.request_id is None
+    assert made.receive(result(request_id), START) == [Answered(reply(request_id), final=True)]
+
+
+def test_half_a_surrogate_pair_is_read_as_the_replacement_character() -> None:
+    made = opened()
+    data = rb'{"type":"event","event":"chat","payload":{"deltaText":"\ud83d","\uDE00":"\ud83d\ude00 \\ud83d"}}'
+    payload: JsonObject = {"deltaText": "\ufffd", "\ufffd": "\U0001f600 \\ud83d"}
+    assert made.receive(data, START) == [Arrived(Event("chat", payload))]
+
+
+def test_the_longest_answer_to_an_invoke_is_taken() -> None:
+    made = opened()
+    request_id, _ = made.request("node.invoke", {})
+    text = "x" * (MAX_PAYLOAD - 1024)
+    payload: JsonObject = {"ok": True, "payload": text, "payloadJSON": json.dumps(text)}
+    assert made.receive(result(request_id, payload), START) == [Answered(reply(request_id, payload), final=True)]
+
+
+@pytest.mark.parametrize("data", GARBAGE)
+@pytest.mark.parametrize("state", [State.AWAIT_CHALLENGE, State.AWAIT_HELLO])
+def test_garbage_before_hello_ends_it(state: State, data: bytes) -> None:
     made = client()
     if state is not State.AWAIT_CHALLENGE:
         made.receive(wire(CHALLENGE), START)
-    if state is State.OPEN:
-        made.receive(answer(HELLO), START)
     outputs = made.receive(data, START)
     if outputs:  # what is only too much for a phone is fine from the gateway, and an unknown answer is dropped
         assert isinstance(outputs[0], Fail)
@@ -216,6 +283,9 @@ class Conversation(RuleBasedStateMachine):
                         del self.waiting[response.id]
                 case Arrived():
                     assert before is State.OPEN
+                case Dropped(request_id=request_id):
+                    assert before is self.made.state is State.OPEN
+                    assert request_id is None
                 case _:
                     assert self.made.state is State.CLOSED
 

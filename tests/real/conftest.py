@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.support.bridge_process import BridgeProcess
+from tests.support.bridge_process import WIDE_LIMITS, BridgeProcess
 from tests.support.iphone import IPhone, PhoneSocket
 from tests.support.model_server import ModelServer, say
 from tests.support.operator import Operator, operator
@@ -81,12 +81,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def estate() -> AsyncIterator[Estate]:
-    """A gateway that lets screen commands through, with a scripted model; the bridge connects through the recorder."""
+async def estate(request: pytest.FixtureRequest) -> AsyncIterator[Estate]:
+    """A gateway that lets screen commands through, with a scripted model; the bridge connects through the recorder.
+
+    A module may name limits of the bridge as `LIMITS`.
+    """
+    limits = {**WIDE_LIMITS, **getattr(request.module, "LIMITS", {})}
     async with ModelServer(say("Hello.")) as model:
         options = GatewayOptions(nodes_commands_allow=SCREEN, model_base_url=model.base_url)
         async with RealGateway(options) as gateway, Tap(gateway.url) as tap:
-            bridge = BridgeProcess(tap.url, gateway.token)
+            bridge = BridgeProcess(tap.url, gateway.token, limits=limits)
             async with bridge:
                 await bridge.connected()
                 made = Estate(gateway, model, tap, bridge)

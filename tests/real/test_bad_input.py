@@ -3,52 +3,61 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from itertools import islice
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.gateway_client.malformed import cases
+from bridge.lan.session import MAX_ITEMS
+from gateway_client.frames import Bounds, FrameFault
+from tests.gateway_client.malformed import cases, node_carriers
 from tests.real.conftest import Estate
 from tests.support.iphone import PhoneSocket, Refused, pinned_context
-from tests.support.scale import is_full
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.real]
 
-PER_SOCKET = 8  # fewer than the 11 refusals in a row that close a socket
-PER_PHONE = 16  # fewer than the 20 in a minute that do, over all sockets of a key
+LIMITS = {"refusals_per_minute": 100_000}  # for one phone to send all of it; eleven in a row still end a socket
+IN_A_ROW = 10
+BOUNDS = Bounds(max_bytes=1_048_576, max_items=MAX_ITEMS)  # longer frames end the socket: tests/bridge/lan has them
+MARKERS = Counter({"voicewake.get": 1, "node.event": 1})  # one for each of the links to the gateway
+STATS = {"event": "node.host.stats", "payloadJSON": '{"cpuCount":2}'}
 
 
-def _documents() -> list[tuple[str, bytes]]:
-    chosen = [(name, data) for name, data, _ in cases()]
-    return chosen if is_full() else chosen[:: max(1, len(chosen) // 160)]
-
-
-async def _answered(node: PhoneSocket) -> bool:
-    answer = await node.request("health")
-    return bool(answer["payload"]["ok"])
-
-
-async def test_malformed_frames_of_a_paired_phone_stay_at_the_bridge(estate: Estate) -> None:
-    documents = _documents()
-    assert len(documents) >= 150
-    for start in range(0, len(documents), PER_PHONE):
-        phone = estate.phone(f"Broken phone {start}")
-        async with await estate.invite(phone, "voice", "chat", "nodes") as node:
-            await estate.gateway_id(phone)
-            for at in range(start, min(start + PER_PHONE, len(documents)), PER_SOCKET):
-                await _stays_here(estate, node, documents[at : min(at + PER_SOCKET, start + PER_PHONE)])
+@pytest.mark.parametrize("index", range(len(node_carriers(""))), ids=[one.method for one in node_carriers("")])
+async def test_malformed_frames_of_a_paired_phone_stay_at_the_bridge(estate: Estate, index: int) -> None:
+    phone = estate.phone("Broken phone")
+    within = node_carriers(phone.node_id)[index]
+    sent = ((name, data) for name, data, fault in cases(BOUNDS, within) if fault is not FrameFault.TOO_LARGE)
+    async with await estate.invite(phone, "voice", "chat", "nodes") as node:
+        await estate.gateway_id(phone)
+        await _marked(node)
+        while documents := list(islice(sent, IN_A_ROW)):
+            await _stays_here(estate, node, documents)
+    _unharmed(estate)
 
 
 async def _stays_here(estate: Estate, node: PhoneSocket, documents: list[tuple[str, bytes]]) -> None:
-    before = len(_calls(estate))
+    names = [name for name, _ in documents]
+    calls, frames = len(_calls(estate)), len(node.frames)
     for _, data in documents:
         await node.send_raw(data)
-    assert await _answered(node), documents
-    assert node.closed is None
-    assert _calls(estate)[before:] == []
+    await _marked(node)
+    assert node.closed is None, names
+    assert Counter(_calls(estate)[calls:]) == MARKERS, names
+    answers = [frame for frame in node.frames[frames:] if frame["type"] == "res" and not frame["ok"]]
+    assert len(answers) <= len(documents), names
+    assert {frame["error"]["code"] for frame in answers} <= {"INVALID_REQUEST"}, names
+
+
+async def _marked(node: PhoneSocket) -> None:
+    """One call on each link: what was sent before it would have gone before it."""
+    for method, params in (("voicewake.get", {}), ("node.event", STATS)):
+        answer = await node.request(method, params)
+        assert answer["ok"], answer
 
 
 def _calls(estate: Estate) -> list[str]:
@@ -56,9 +65,14 @@ def _calls(estate: Estate) -> list[str]:
     return [frame["method"] for frame in estate.tap.sent_up() if frame["method"] not in own]
 
 
+def _unharmed(estate: Estate) -> None:
+    assert "Traceback" not in estate.bridge.log_path.read_text()
+    assert [line for line in estate.bridge.log_lines() if line["level"] in {"error", "critical"}] == []
+
+
 async def test_malformed_first_frames_end_the_socket_without_a_word(estate: Estate) -> None:
     before = len(estate.tap.sent_up())
-    for name, data in _documents()[::4]:
+    for name, data, _ in cases():
         async with connect(estate.bridge.url, ssl=pinned_context(), proxy=None, compression=None) as socket:
             challenge = json.loads(await socket.recv())
             assert challenge["event"] == "connect.challenge"
@@ -67,6 +81,7 @@ async def test_malformed_first_frames_end_the_socket_without_a_word(estate: Esta
                 assert json.loads(message)["ok"] is False, name
             assert socket.close_code in {1008, 1009}, name
     assert len(estate.tap.sent_up()) == before
+    _unharmed(estate)
 
 
 async def test_a_phone_that_loops_on_refused_calls_is_closed_and_kept_out(estate: Estate) -> None:
@@ -78,6 +93,7 @@ async def test_a_phone_that_loops_on_refused_calls_is_closed_and_kept_out(estate
                 await node.send("config.set", {"raw": "{}"})
         assert await node.wait_closed(10) == (1008, "repeated refused calls")
         assert len(estate.bridge.log_lines()) - lines <= 100
+    _unharmed(estate)
     with pytest.raises(Refused) as busy:
         await estate.socket(phone).__aenter__()
     assert busy.value.error["code"] == "UNAVAILABLE"

@@ -36,7 +36,7 @@ async def test_one_approval_pairs_the_real_node_host(estate: Estate) -> None:
     async with NodeHost(*arguments, "--commands", "system.which") as host:
         (request,) = await bridge.pending()
         assert request.commands == ["system.which"]
-        done = await bridge.cli("approve", request.id, "--permissions", "system", "--json")
+        done = await bridge.cli("approve", request.id, "--permissions", "system", "--yes", "--json")
         assert done.returncode == 0, done.stderr
         approval = json.loads(done.stdout)
         assert approval["withheld"] == []
@@ -63,7 +63,7 @@ async def test_a_restarted_node_host_comes_back_by_its_token(estate: Estate) -> 
 
 async def test_a_setup_code_pairs_the_real_node_host(estate: Estate) -> None:
     bridge = estate.bridge
-    made = await bridge.cli("pair", "--qr", "--permissions", "system", "--json")
+    made = await bridge.cli("pair", "--qr", "--permissions", "system", "--yes", "--json")
     assert made.returncode == 0, made.stderr
     code = json.loads(made.stdout)
     assert code["link"] == "oc-pair://" + code["setupCode"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -16,17 +17,20 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.real]
 
 BACK_S = 15.0  # seconds within which nodes work again
+LONG_S = 90  # seconds that an invoke may take: longer than it takes to be back
+KILL_S = 1.0  # seconds that killing a process and noticing it may take on a busy machine
 
 
-async def _invoke(agent: Operator, node_id: str, key: str) -> dict[str, Any]:
-    params = {"nodeId": node_id, "command": "device.info", "params": {}, "idempotencyKey": key, "timeoutMs": 8_000}
-    answer: dict[str, Any] = await agent.request("node.invoke", params, timeout_s=20)
+async def _invoke(agent: Operator, node_id: str, key: str, timeout_s: int = 8) -> dict[str, Any]:
+    params: dict[str, Any] = {"nodeId": node_id, "command": "device.info", "params": {}, "idempotencyKey": key}
+    params["timeoutMs"] = timeout_s * 1000
+    answer: dict[str, Any] = await agent.request("node.invoke", params, timeout_s=timeout_s + 12)
     return answer
 
 
-async def _outcome(agent: Operator, node_id: str, key: str) -> str:
+async def _outcome(agent: Operator, node_id: str, key: str, timeout_s: int = 8) -> str:
     try:
-        return "ok" if (await _invoke(agent, node_id, key))["ok"] else "failed"
+        return "ok" if (await _invoke(agent, node_id, key, timeout_s))["ok"] else "failed"
     except OperatorError as exc:
         return exc.code
     except (ConnectionError, TimeoutError) as exc:
@@ -34,58 +38,134 @@ async def _outcome(agent: Operator, node_id: str, key: str) -> str:
 
 
 async def _works(estate: Estate, node_id: str) -> bool:
-    async with estate.operator() as agent:
-        return await _outcome(agent, node_id, f"again-{time.monotonic_ns()}") == "ok"
+    try:
+        async with estate.operator() as agent:
+            return await _outcome(agent, node_id, f"again-{time.monotonic_ns()}") == "ok"
+    except OperatorError:  # the gateway is still starting
+        return False
 
 
 async def test_the_gateway_is_killed_in_mid_traffic(estate: Estate) -> None:
     phone = estate.phone("Steady phone")
-    async with await estate.invite(phone, "voice", "device", "nodes") as node:
+    async with await estate.invite(phone, "voice", "chat", "device", "nodes") as node:
         node_id = await estate.gateway_id(phone, "device.info")
         node.silent.add("device.info")
         async with estate.operator() as agent:
             loop = asyncio.get_running_loop()
-            calls = [loop.create_task(_outcome(agent, node_id, f"g-{n}")) for n in range(10)]
-            await eventually(lambda: _asked(node) >= 10, what="ten invokes at the phone")
+            invokes = [loop.create_task(_outcome(agent, node_id, f"g-{n}", LONG_S)) for n in range(10)]
+            await eventually(lambda: len(_asked(node)) >= 10, what="ten invokes at the phone")
+            calls = await _calls_in_flight(estate, node)
             await estate.gateway.kill()
-            outcomes = await asyncio.gather(*calls)
-        assert all(outcome != "ok" for outcome in outcomes)
-        started = time.monotonic()
-        answer = await node.request("node.list", {})
-        assert time.monotonic() - started < 1
-        assert (answer["error"]["code"], answer["error"]["retryable"]) == ("UNAVAILABLE", True)
-        assert (await node.request("health"))["payload"]["ok"] is True
-        assert node.closed is None
-        status = await estate.bridge.ask(estate.bridge.client.status)
-        assert status.gateway.state in {"down", "connecting"}
-        await estate.gateway.start()
-        ready = time.monotonic()
+            killed = time.monotonic()
+            await eventually(lambda: all(_answers(node, one)[-1:] for one in calls), timeout_s=5, what="all answered")
+            assert time.monotonic() - killed < 1 + KILL_S
+            outcomes = await asyncio.gather(*invokes)
+            _one_answer_each(agent.frames)
+        assert set(outcomes) == {"CLOSED"}
+        for request_id in calls[:-1]:
+            (answer,) = _answers(node, request_id)
+            assert (answer["error"]["code"], answer["error"]["retryable"]) == ("UNAVAILABLE", True), answer
+        accepted, final = _answers(node, calls[-1])  # an agent's turn has two answers
+        assert (accepted["payload"]["status"], final["ok"], final["error"]["code"]) == (
+            "accepted",
+            False,
+            "UNAVAILABLE",
+        )
+        await _calls_fail_fast(estate, node)
+        old = [frame["payload"]["id"] for frame in _asked(node)]
+        started = await _start_gateway(estate)
         node.silent.clear()
         node.handlers["device.info"] = lambda _: {"name": "Steady phone"}
         await eventually(lambda: _works(estate, node_id), timeout_s=BACK_S * 5, step_s=0.2, what="works again")
-        assert time.monotonic() - ready < BACK_S
+        assert time.monotonic() - started < BACK_S
         assert node.closed is None
         assert await estate.bridge.ask(estate.bridge.client.pending) == []
-        late = {"id": "an-invoke-of-the-old-gateway", "nodeId": phone.node_id, "ok": True}
+        await _late_results_are_dropped(estate, node, old)
+        assert [len(_answers(node, one)) for one in calls] == [1] * (len(calls) - 1) + [2]
+
+
+async def _calls_in_flight(estate: Estate, node: PhoneSocket) -> list[str]:
+    """Leaves calls of the phone unanswered at the gateway, the last of them an agent's turn; returns their ids."""
+    estate.model.may_answer.clear()
+    wait = [await node.send("agent.wait", {"runId": f"no-run-{n}", "timeoutMs": 25_000}) for n in range(5)]
+    turn = await node.send("agent", {"message": "Think for long", "sessionKey": "main", "idempotencyKey": "g-turn"})
+    await eventually(lambda: len(estate.tap.sent_up("agent.wait")) >= 5, what="calls at the gateway")
+    await eventually(lambda: _answers(node, turn), timeout_s=30, what="the turn is accepted")
+    assert not any(_answers(node, one) for one in wait)
+    return [*wait, turn]
+
+
+def _answers(node: PhoneSocket, request_id: str) -> list[dict[str, Any]]:
+    return [frame for frame in node.frames if frame["type"] == "res" and frame["id"] == request_id]
+
+
+def _one_answer_each(frames: list[dict[str, Any]]) -> None:
+    counts = Counter(frame["id"] for frame in frames if frame["type"] == "res")
+    assert {request_id: count for request_id, count in counts.items() if count > 1} == {}
+
+
+async def _calls_fail_fast(estate: Estate, node: PhoneSocket) -> None:
+    """What a phone gets while the gateway is away."""
+    started = time.monotonic()
+    answer = await node.request("node.list", {})
+    assert time.monotonic() - started < 1
+    assert (answer["error"]["code"], answer["error"]["retryable"]) == ("UNAVAILABLE", True)
+    assert (await node.request("health"))["payload"]["ok"] is True
+    assert node.closed is None
+    status = await estate.bridge.ask(estate.bridge.client.status)
+    assert status.gateway.state in {"down", "connecting"}
+
+
+async def _start_gateway(estate: Estate) -> float:
+    """Starts the gateway again; returns when it first took a connection, before it is ready itself."""
+    estate.model.may_answer.set()
+    await estate.gateway.start(ready=False)
+
+    async def takes_connections() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", estate.gateway.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    await eventually(takes_connections, timeout_s=60, step_s=0.05, what="the gateway's port")
+    return time.monotonic()
+
+
+async def _late_results_are_dropped(estate: Estate, node: PhoneSocket, old: list[str]) -> None:
+    """The gateway ended these invokes when it went, or the bridge did: their results have no one to go to."""
+    for invoke_id in old:
+        late = {"id": invoke_id, "nodeId": node.phone.node_id, "ok": True, "payloadJSON": "{}"}
         assert (await node.request("node.invoke.result", late))["payload"] == {"ok": True, "ignored": True}
+    await node.request("voicewake.get", {})
+    results = Counter(frame["params"]["id"] for frame in estate.tap.sent_up("node.invoke.result"))
+    assert not results.keys() & set(old)
+    assert max(results.values(), default=1) == 1
 
 
-def _asked(node: PhoneSocket) -> int:
-    return sum(frame.get("event") == "node.invoke.request" for frame in node.frames)
+def _asked(node: PhoneSocket) -> list[dict[str, Any]]:
+    return [frame for frame in node.frames if frame.get("event") == "node.invoke.request"]
 
 
 async def test_the_bridge_is_killed_in_mid_traffic(estate: Estate) -> None:
     phone = estate.phone("Patient phone")
-    async with await estate.invite(phone, "device") as node:
+    async with await estate.invite(phone, "device", "voice", "chat") as node:
         node_id = await estate.gateway_id(phone, "device.info")
         node.silent.add("device.info")
         async with estate.operator() as agent:
             loop = asyncio.get_running_loop()
-            calls = [loop.create_task(_outcome(agent, node_id, f"b-{n}")) for n in range(10)]
-            await eventually(lambda: _asked(node) >= 10, what="ten invokes at the phone")
+            calls = [loop.create_task(_outcome(agent, node_id, f"b-{n}", LONG_S)) for n in range(10)]
+            await eventually(lambda: len(_asked(node)) >= 10, what="ten invokes at the phone")
+            before = len(estate.tap.sent_up("agent.wait"))
+            waiting = [loop.create_task(_own_call(node, f"no-run-{n}")) for n in range(5)]
+            await eventually(lambda: len(estate.tap.sent_up("agent.wait")) == before + 5, what="calls at the gateway")
             await estate.bridge.kill()
             outcomes = await asyncio.gather(*calls)
             assert outcomes == ["UNAVAILABLE"] * 10
+            assert await asyncio.gather(*waiting) == ["ConnectionError"] * 5
+            _one_answer_each(agent.frames)
+        old = [frame["payload"]["id"] for frame in _asked(node)]
     started = time.monotonic()
     await estate.bridge.start()
     again = await _reconnect(estate, phone)
@@ -93,9 +173,17 @@ async def test_the_bridge_is_killed_in_mid_traffic(estate: Estate) -> None:
         again.handlers["device.info"] = lambda _: {"name": "Patient phone"}
         await eventually(lambda: _works(estate, node_id), timeout_s=BACK_S * 5, step_s=0.2, what="works again")
         assert time.monotonic() - started < BACK_S
+        await _late_results_are_dropped(estate, again, old)
     finally:
         await again.close()
     assert await estate.bridge.ask(estate.bridge.client.pending) == []
+
+
+async def _own_call(node: PhoneSocket, run_id: str) -> str:
+    try:
+        return str(await node.request("agent.wait", {"runId": run_id, "timeoutMs": 20_000}, timeout_s=25))
+    except (ConnectionError, TimeoutError) as exc:
+        return type(exc).__name__
 
 
 async def _reconnect(estate: Estate, phone: IPhone) -> PhoneSocket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import uuid
@@ -29,7 +30,20 @@ class ToolCall:
     id: str = dataclasses.field(default_factory=lambda: f"call{uuid.uuid4().hex[:20]}")
 
 
-Reply = str | ToolCall
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pieces:
+    """An answer in pieces, as a model streams it.
+
+    Attributes:
+        texts: the pieces; one may end in the middle of a surrogate pair.
+        pause_s: seconds between them, so that the gateway passes each on by itself.
+    """
+
+    texts: tuple[str, ...]
+    pause_s: float = 0.0
+
+
+Reply = str | Pieces | ToolCall
 Script = Callable[[Sequence[Json]], Reply]
 
 
@@ -76,11 +90,16 @@ def text_of(message: Json) -> str:
 
 
 class ModelServer:
-    """The endpoint as an async context manager. `script` may be replaced at any time; `requests` holds all bodies."""
+    """The endpoint as an async context manager. `script` may be replaced at any time; `requests` holds all bodies.
+
+    While `may_answer` is clear, requests wait.
+    """
 
     def __init__(self, script: Script | None = None) -> None:
         self.script: Script = script or say("Done.")
         self.requests: list[Json] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -108,12 +127,14 @@ class ModelServer:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body: Json = await request.json()
         self.requests.append(body)
+        await self.may_answer.wait()
         reply = self.script(body["messages"])
         if not body.get("stream"):
             return web.json_response(_completion(body, reply))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for chunk in _chunks(body, reply):
+            await asyncio.sleep(reply.pause_s if isinstance(reply, Pieces) else 0)
             await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
@@ -125,6 +146,8 @@ USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
 def _message(reply: Reply) -> tuple[Json, str]:
     """Return the assistant's message and the finish reason."""
+    if isinstance(reply, Pieces):
+        return {"role": "assistant", "content": "".join(reply.texts)}, "stop"
     if isinstance(reply, str):
         return {"role": "assistant", "content": reply}, "stop"
     function = {"name": reply.name, "arguments": json.dumps(reply.arguments)}
@@ -141,8 +164,9 @@ def _completion(body: Json, reply: Reply) -> Json:
 def _chunks(body: Json, reply: Reply) -> list[Json]:
     delta, reason = _message(reply)
     head = _head(body, "chat.completion.chunk")
+    parts = [{"content": text} for text in reply.texts] if isinstance(reply, Pieces) else [delta]
     return [
-        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+        *({**head, "choices": [{"index": 0, "delta": part, "finish_reason": None}]} for part in parts),
         {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]},
         {**head, "choices": [], "usage": USAGE},
     ]

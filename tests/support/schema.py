@@ -69,7 +69,7 @@ def checked_as(frame: Mapping[str, Any], *, method: str | None = None) -> list[s
     kind = frame.get("type")
     names = [ENVELOPES.get(str(kind), "GatewayFrame")]
     if kind == "req":
-        inner = _camel(str(frame.get("method"))) + "Params"
+        inner = params_definition(str(frame.get("method")))
     elif kind == "event":
         inner = _camel(str(frame.get("event"))) + "Event"
     else:
@@ -106,6 +106,21 @@ def validate(definition: str, value: Any, *, strict: bool = False) -> None:
     if definition not in _definitions():
         raise KeyError(definition)
     _check(definition, value, "$", strict=strict)
+
+
+def params_definition(method: str) -> str:
+    """Return the name that the definition of a method's parameters has, if there is one."""
+    return _camel(method) + "Params"
+
+
+def definition_of(name: str) -> Json:
+    """Return one definition of the schema.
+
+    Raises:
+        KeyError: there is none of this name.
+    """
+    found: Json = _definitions()[name]
+    return found
 
 
 def known_methods() -> frozenset[str]:

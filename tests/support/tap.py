@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-MAX_FRAME = 26_214_400
+MAX_FRAME = 256 * 1024 * 1024  # more than either side sends: the recorder sets no limit of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from bridge.demo.gateway.methods import satisfies
 from bridge.demo.gateway.model import Client
 from bridge.demo.gateway.node_handlers import NODE_HANDLERS, Handler
 from bridge.demo.gateway.policy import ADMIN_INVOKE
-from bridge.demo.gateway.refusals import Refusal, invalid, missing_scope
-from bridge.demo.gateway.sessions import AGENT, Run
+from bridge.demo.gateway.refusals import Refusal, invalid, missing_scope, unavailable
+from bridge.demo.gateway.sessions import AGENT, Run, agent_of
 from gateway_client.frames import ErrorShape, Json, JsonObject
 from gateway_client.identity import DeviceIdentity
 
@@ -124,8 +124,18 @@ def _device_pair_remove(core: Core, client: Client, params: JsonObject) -> Json:
 # -- the agent
 
 
+def _check_session(key: str) -> None:
+    if agent_of(key) != AGENT:
+        raise invalid(f'Agent "{agent_of(key)}" no longer exists in configuration')
+
+
 async def _agent(core: Core, client: Client, params: JsonObject, interim: Interim) -> Json:
     run_id, key = str(params["idempotencyKey"]), str(params.get("sessionKey") or "main")
+    if params.get("agentId", AGENT) != AGENT:
+        raise invalid(f'invalid agent params: unknown agent id "{params["agentId"]}"')
+    _check_session(key)
+    if not str(params["message"]).strip():
+        raise unavailable("Message (--message) is required")
     known = core.sessions.runs.get(run_id)
     if known is not None:
         return {"runId": run_id, "status": "in_flight"} if known.status == "running" else _final(known)
@@ -153,6 +163,11 @@ async def _agent_wait(core: Core, client: Client, params: JsonObject, interim: I
 
 def _chat_send(core: Core, client: Client, params: JsonObject) -> Json:
     run_id = str(params["idempotencyKey"])
+    if not str(params["message"]).strip() and not params.get("attachments"):
+        raise invalid("message or attachment required")
+    if params.get("agentId", AGENT) != AGENT:
+        raise invalid(f'Unknown agent id "{params["agentId"]}"')
+    _check_session(str(params["sessionKey"]))
     known = core.sessions.runs.get(run_id)
     if known is not None:
         return {"runId": run_id, "status": "in_flight" if known.status == "running" else known.status}
@@ -208,6 +223,12 @@ def _config_get(core: Core, client: Client, params: JsonObject) -> Json:
     return {"path": "", "exists": True, "valid": True, "config": config, "parsed": config}
 
 
+def _models_list(core: Core, client: Client, params: JsonObject) -> Json:
+    if params.get("agentId", AGENT) != AGENT:
+        raise invalid(f'unknown agent id "{params["agentId"]}"')
+    return {"models": []}
+
+
 def _agents_list(core: Core, client: Client, params: JsonObject) -> Json:
     agent: JsonObject = {"id": AGENT}
     return {"defaultId": AGENT, "mainKey": "main", "scope": "per-sender", "agents": [agent]}
@@ -244,7 +265,7 @@ HANDLERS: dict[str, Handler] = {
     "voicewake.routing.get": lambda core, client, params: {"config": routing()},
     "config.get": _config_get,
     "agents.list": _agents_list,
-    "models.list": lambda core, client, params: {"models": []},
+    "models.list": _models_list,
     "talk.config": lambda core, client, params: {"config": {}},
     "users.prefs.get": lambda core, client, params: {"status": "no_durable_identity"},
     "exec.approval.list": lambda core, client, params: [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 from gateway_client.frames import Json
@@ -29,8 +30,8 @@ def boolean(value: Json, path: str) -> list[str]:
     return [] if isinstance(value, bool) else _at(path, "must be boolean")
 
 
-def text(minimum: int = 0, maximum: int | None = None) -> Check:
-    """Fits strings of so many characters."""
+def text(minimum: int = 0, maximum: int | None = None, pattern: str | None = None) -> Check:
+    """Fits strings of so many characters, of one form if there is a pattern."""
 
     def check(value: Json, path: str) -> list[str]:
         if not isinstance(value, str):
@@ -39,6 +40,8 @@ def text(minimum: int = 0, maximum: int | None = None) -> Check:
             return _at(path, f"must not have fewer than {minimum} characters")
         if maximum is not None and len(value) > maximum:
             return _at(path, f"must not have more than {maximum} characters")
+        if pattern is not None and re.search(pattern, value) is None:
+            return _at(path, f'must match pattern "{pattern}"')
         return []
 
     return check
@@ -57,6 +60,31 @@ def integer(minimum: int, maximum: int | None = None) -> Check:
         return []
 
     return check
+
+
+def number(value: Json, path: str) -> list[str]:
+    """Fits numbers."""
+    return [] if isinstance(value, int | float) and not isinstance(value, bool) else _at(path, "must be number")
+
+
+def either(*checks: Check) -> Check:
+    """Fits what fits one of these."""
+
+    def check(value: Json, path: str) -> list[str]:
+        found = [one(value, path) for one in checks]
+        return _flat(found) + _at(path, "must match a schema in anyOf") if all(found) else []
+
+    return check
+
+
+def without(check: Check, **both: Json) -> Check:
+    """Fits what fits the check, unless all of these members have these values."""
+
+    def narrowed(value: Json, path: str) -> list[str]:
+        clash = isinstance(value, dict) and all(name in value and value[name] == both[name] for name in both)
+        return check(value, path) + (_at(path, "must not be valid") if clash else [])
+
+    return narrowed
 
 
 def one_of(*values: str) -> Check:
@@ -94,6 +122,17 @@ def mapping(item: Check) -> Check:
         if not isinstance(value, dict):
             return _at(path, "must be object")
         return _flat(item(member, f"{path}/{name}") for name, member in value.items())
+
+    return check
+
+
+def opened(optional: Mapping[str, Check]) -> Check:
+    """Fits objects whose members of these names fit; there may be others."""
+
+    def check(value: Json, path: str) -> list[str]:
+        if not isinstance(value, dict):
+            return _at(path, "must be object")
+        return _flat(optional[name](member, f"{path}/{name}") for name, member in value.items() if name in optional)
 
     return check
 

@@ -18,6 +18,11 @@ def canonical(key: str) -> str:
     return key if key.startswith("agent:") else f"agent:{AGENT}:{key}"
 
 
+def agent_of(key: str) -> str:
+    """Returns the agent that a session key names."""
+    return canonical(key).split(":")[1]
+
+
 @dataclass(slots=True)
 class Run:
     """One agent turn."""

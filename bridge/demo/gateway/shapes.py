@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from bridge.demo.gateway.schema import Check, anything, array, boolean, closed, integer, mapping, one_of, text
+from bridge.demo.gateway.schema import (
+    Check,
+    anything,
+    array,
+    boolean,
+    closed,
+    either,
+    integer,
+    mapping,
+    number,
+    one_of,
+    opened,
+    text,
+    without,
+)
 
 _NAME = text(1)
 _NAMES = array(_NAME)
@@ -67,10 +81,26 @@ _INVOKE = closed(
         "turnSourceChannel": text(),
         "turnSourceTo": text(),
         "turnSourceAccountId": text(),
-        "turnSourceThreadId": anything,
+        "turnSourceThreadId": either(text(), number),
     },
 )
-_SKILL = closed({"name": _NAME, "description": text(1, 1024), "content": text(1, 65_536)})
+_SKILL = closed(
+    {
+        "name": text(1, 64, r"^(?!.*--)[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"),
+        "description": text(1, 1024),
+        "content": text(1, 65_536),
+    }
+)
+_TOOL = closed(
+    {"pluginId": _NAME, "name": text(1, 64, r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"), "description": _NAME},
+    {"parameters": mapping(anything), "command": _NAME, "mcp": closed({"server": _NAME, "tool": _NAME})},
+)
+_ATTACHMENT = opened(
+    {
+        **dict.fromkeys(("type", "mimeType", "fileName"), text()),
+        **dict.fromkeys(("sizeBytes", "durationMs", "width", "height"), number),
+    }
+)
 _AGENT = closed(
     {"message": _NAME, "idempotencyKey": _NAME},
     {
@@ -84,17 +114,17 @@ _AGENT = closed(
         "timeout": integer(0),
         "lane": text(),
         "extraSystemPrompt": text(),
-        "label": _NAME,
+        "label": text(1, 512),
     },
 )
 _CHAT_SEND = closed(
-    {"sessionKey": _NAME, "message": text(), "idempotencyKey": _NAME},
+    {"sessionKey": text(1, 512), "message": text(), "idempotencyKey": _NAME},
     {
         "agentId": _NAME,
         "sessionId": _NAME,
         "thinking": text(),
         "deliver": boolean,
-        "attachments": array(anything),
+        "attachments": array(_ATTACHMENT),
         "timeoutMs": integer(0),
         "replyToId": _NAME,
     },
@@ -106,6 +136,14 @@ _SESSIONS_LIST = closed(
         "offset": integer(0),
         "activeMinutes": integer(1),
         **dict.fromkeys(("includeGlobal", "includeUnknown", "includeDerivedTitles", "includeLastMessage"), boolean),
+    },
+)
+_MODELS_LIST = closed(
+    {},
+    {
+        "agentId": _NAME,
+        "view": either(*(one_of(name) for name in ("default", "configured", "provider-config", "all"))),
+        **dict.fromkeys(("includeProviderCapabilities", "preparedOnly", "refresh"), boolean),
     },
 )
 
@@ -139,6 +177,10 @@ PARAMS: dict[str, Check] = {
     "node.pending.ack": closed({"ids": array(_NAME, 1)}),
     "node.pending.drain": closed({}, {"maxItems": integer(1, 10)}),
     "node.skills.update": closed({"skills": array(_SKILL, 0, 64)}),
-    "node.pluginTools.update": closed({"tools": array(anything)}),
+    "node.pluginTools.update": closed({"tools": array(_TOOL)}),
+    "models.list": without(_MODELS_LIST, preparedOnly=True, refresh=True),
+    "talk.config": closed({}, {"includeSecrets": boolean}),
+    "users.prefs.get": closed({}, {"keys": array(text())}),
+    "skills.bins": _NOTHING,
 }
 """Methods that are missing here take any parameters, as at the real gateway."""

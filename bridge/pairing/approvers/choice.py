@@ -10,6 +10,7 @@ from pathlib import Path
 from bridge.config import PromptSetting
 from bridge.pairing.approvers.approver import Approver
 from bridge.pairing.approvers.macos import OSASCRIPT, MacOsDialog
+from bridge.pairing.approvers.notice import MacOsNotice, Notifier, TerminalNotice
 from bridge.pairing.approvers.terminal import TerminalPrompt
 
 _BY_HAND = 'Requests wait for `clawdis-bridge pending` and `approve`. Set pairing.prompt to "auto" or "none".'
@@ -21,10 +22,12 @@ class Chosen:
 
     Attributes:
         approvers: in no order; none when nobody is to be asked, or can be.
+        notifiers: who is told what needs no answer; likewise.
         problem: what is wrong with the setting and what to do, whole sentences; None: nothing.
     """
 
     approvers: tuple[Approver, ...]
+    notifiers: tuple[Notifier, ...] = ()
     problem: str | None = None
 
 
@@ -46,15 +49,18 @@ def choose_approvers(
     terminal = _on_terminal() if on_terminal is None else on_terminal
     dialog = platform == "darwin" and os.access(osascript, os.X_OK)
     approvers: list[Approver] = []
+    notifiers: list[Notifier] = []
     if dialog and setting in ("auto", "macos"):
         approvers.append(MacOsDialog(osascript))
+        notifiers.append(MacOsNotice(osascript))
     if terminal and setting in ("auto", "terminal"):
         approvers.append(TerminalPrompt())
+        notifiers.append(TerminalNotice())
     if setting == "macos" and not dialog:
-        return Chosen((), f'pairing.prompt is "macos", and there is no {osascript} on this machine. {_BY_HAND}')
+        return Chosen((), (), f'pairing.prompt is "macos", and there is no {osascript} on this machine. {_BY_HAND}')
     if setting == "terminal" and not terminal:
-        return Chosen((), f'pairing.prompt is "terminal", and the bridge does not run in one. {_BY_HAND}')
-    return Chosen(tuple(approvers))
+        return Chosen((), (), f'pairing.prompt is "terminal", and the bridge does not run in one. {_BY_HAND}')
+    return Chosen(tuple(approvers), tuple(notifiers))
 
 
 def _on_terminal() -> bool:

@@ -74,7 +74,7 @@ class MacOsDialog:
 
     def __init__(self, osascript: Path = OSASCRIPT, environment: Mapping[str, str] = os.environ) -> None:
         self._osascript = osascript
-        self._environment = {name: environment[name] for name in _ENVIRONMENT if name in environment}
+        self._environment = environment_of(environment)
 
     async def ask(self, prompt: Prompt) -> Answer:
         """Shows one dialog and waits for a button. Cancelling closes it.
@@ -116,6 +116,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(KILL_WAIT_S):
             await process.communicate()  # a pipe that is not read to its end stays open
+
+
+def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of the daemon's environment that a program on the desktop needs."""
+    return {name: environment[name] for name in _ENVIRONMENT if name in environment}
 
 
 def arguments(prompt: Prompt) -> list[str]:

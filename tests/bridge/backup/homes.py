@@ -15,6 +15,8 @@ from bridge.pairing.codes import CodeStore
 from bridge.pairing.records import NodeRecord
 from bridge.pairing.store import NodeStore
 from bridge.pairing.tombstones import TombstoneStore
+from certs.passphrase_choice import ChosenPassphrase
+from certs.passphrase_keyring import Keychain
 from certs.private_files import private_folder
 from certs.store import BridgeIdentity, KeyFolder
 from tests.bridge.pairing.samples import NOON, record
@@ -26,12 +28,14 @@ CONFIG = '[bridge]\nname = "Test"\n'
 CEREMONIES = "CREATE TABLE ceremonies (id TEXT PRIMARY KEY, begun_at REAL NOT NULL, closes INTEGER NOT NULL) STRICT"
 
 
-def make_home(home: Path, *records: NodeRecord) -> BridgeIdentity:
+def make_home(home: Path, *records: NodeRecord, keychain: Keychain | None = None) -> BridgeIdentity:
     """Make what a bridge has after its first run, with these nodes."""
     private_folder(home)
     names = load_names(home, "Test")
-    keys = KeyFolder(home / "keys")
+    keys = KeyFolder(home / "keys", ChosenPassphrase(home / "keys", keychain))
     identity = keys.load_or_create(names.host, now=datetime.now(UTC))
+    keys.client_authority(datetime.now(UTC))
+    keys.prepare_next(names.host, now=datetime.now(UTC))
     keys.create_ed25519(UPSTREAM_KEY)
     CodeStore(home / "bridge.sqlite3")
     TombstoneStore(home / "bridge.sqlite3")
@@ -60,6 +64,11 @@ def content(home: Path) -> dict[str, bytes]:
     """Return every file of a home by its name, the daemon's lock apart."""
     files = (path for path in home.rglob("*") if path.is_file() and path.name != "lock")
     return {str(path.relative_to(home)): path.read_bytes() for path in files}
+
+
+def beside(home: Path) -> list[str]:
+    """Return the names in the folder that a home is in."""
+    return sorted(each.name for each in home.parent.iterdir())
 
 
 def count_ceremonies(home: Path, rows: Iterable[tuple[str, float, int]]) -> None:

@@ -6,13 +6,16 @@ import hashlib
 import json
 import random
 import struct
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.backup.archive import (
@@ -31,6 +34,7 @@ from tests.bridge.backup.homes import PHRASE, QUICK, archive_of, packed
 from tests.bridge.pairing.samples import NOON
 from tests.support import scale
 
+ROOT = Path(__file__).parents[3]
 MEMBERS = {"bridge.toml": b"x" * 300, "keys/bridge.pem": b"\x00\xff" * 50, "names.json": b""}
 PACKED = packed(MEMBERS)
 HEADER = len(MAGIC) + 1 + 3 + 16 + 12
@@ -67,6 +71,7 @@ class TestRoundTrip:
         )
         assert unpack(ours, PHRASE) == archive_of(MEMBERS)
 
+    @settings(max_examples=scale.scale(100))  # each derives two keys
     @given(
         st.dictionaries(st.from_regex(r"(keys/)?[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True), st.binary(max_size=200))
     )
@@ -145,6 +150,21 @@ class TestRefusals:
         with pytest.raises(ArchiveRefused, match="another amount of work"):
             unpack(hostile, PHRASE)
 
+    def test_a_machine_without_the_memory_says_so(self) -> None:
+        program = (
+            "import resource, sys\n"
+            "from bridge.backup.archive import ArchiveRefused, unpack\n"
+            "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+            "resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20),) * 2)\n"
+            "try: unpack(sys.stdin.buffer.read(), 'x')\n"
+            "except ArchiveRefused as error: print(error)\n"
+        )
+        data = pack(archive_of(MEMBERS), PHRASE, salt=b"s" * 16, nonce=b"n" * 12)
+        done = subprocess.run(
+            [sys.executable, "-c", program], input=data, cwd=ROOT, capture_output=True, timeout=30, check=True
+        )
+        assert done.stdout == b"there is too little memory: its key takes 128 MiB\n"
+
     def test_longer_than_any_backup(self) -> None:
         with pytest.raises(ArchiveRefused, match="longer than"):
             unpack(MAGIC + bytes(MAX_ARCHIVE_BYTES), PHRASE)
@@ -158,7 +178,7 @@ class TestRefusals:
 
 HOSTILE_NAMES = [
     "../paired-nodes.json", "keys/../../x", "/etc/passwd", "keys/", "keys", "", ".", "..", "keys/..", "keys//x", "a/b",
-    "keys/a/b", "Keys/x", "bridge.TOML", "-rf", ".bridge.pem.new", "a\\b", "a\0b", "a\nb", "a\n", "caf\u00e9", "~",
+    "keys/a/b", "Keys/x", "bridge.TOML", "-rf", ".bridge.pem.new", "a\\b", "a\0b", "a\nb", "a\n", "gr\u00fcn", "~",
     "x" * 200,
 ]  # fmt: skip
 

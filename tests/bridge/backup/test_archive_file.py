@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,6 @@ import pytest
 from bridge.backup.archive import MAX_ARCHIVE_BYTES
 from bridge.backup.archive_file import read_archive, require_new, write_new
 from bridge.backup.errors import BackupError
-
-ROOT = Path(__file__).parents[3]
 
 
 def test_it_is_private_whatever_the_umask_and_alone(tmp_path: Path) -> None:
@@ -66,21 +65,22 @@ def test_no_folder_is_made_for_it(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    program = (
-        "import resource, sys; from pathlib import Path\n"
-        "from bridge.backup.archive_file import write_new\n"
-        "from bridge.backup.errors import BackupError\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
-        "try: write_new(Path(sys.argv[1]), bytes(5001))\n"
-        "except BackupError as error: print(error.message, error.fix)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "b.backup")],
-        cwd=ROOT, capture_output=True, text=True, timeout=30, check=True,
-    )  # fmt: skip
-    assert "could not be written" in done.stdout
-    assert "df -h" in done.stdout
+    with room_for(5000), pytest.raises(BackupError, match="could not be written") as refused:
+        write_new(tmp_path / "b.backup", bytes(5001))
+    assert refused.value.fix is not None
+    assert "df -h" in refused.value.fix
     assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def room_for(count: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes in the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("kind", ["nothing", "folder", "pipe", "device"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.backup.collect import MAX_READINGS, collect, still
+from bridge.backup.contents import MAX_BYTES
 from bridge.backup.errors import BackupError
 from bridge.pairing.store import FILE_NAME, StoreError
 from certs.errors import IdentityError
@@ -17,6 +18,7 @@ from certs.private_files import PrivateFileError, write_private
 from certs.store import KeyFolder
 from tests.bridge.backup.homes import UPSTREAM_KEY, content, make_home
 from tests.bridge.pairing.samples import NOON, record
+from tests.certs.keychains import MemoryKeychain
 
 
 @pytest.fixture
@@ -27,13 +29,14 @@ def home(tmp_path: Path) -> Path:
 
 def test_everything_is_in_it_byte_for_byte(home: Path) -> None:
     write_private(home / "policy.toml", b"# none\n")
-    write_private(home / "keys" / "client-ca.pem", b"the authority")
-    write_private(home / "keys" / "next.pem", b"the next identity")
+    write_private(home / "keys" / "what-comes-later.pem", b"a key of another version")
     held = collect(home)
     expected = content(home)
+    assert expected.pop("keys/passphrase-place") == b"file\n"
     assert held.members.keys() == expected.keys()
     assert {f"keys/node-{UPSTREAM_KEY}.pem", "keys/bridge.pem", "keys/bridge.pin", "keys/passphrase", "names.json",
-            "bridge.toml", "policy.toml", FILE_NAME, "keys/client-ca.pem"} <= held.members.keys()  # fmt: skip
+            "bridge.toml", "policy.toml", FILE_NAME, "keys/client-ca.pem", "keys/client-ca.pin",
+            "keys/bridge-next.pem", "keys/what-comes-later.pem"} <= held.members.keys()  # fmt: skip
     del held.members["bridge.sqlite3"], expected["bridge.sqlite3"]
     assert held.members == expected
     assert held.identity.pin == KeyFolder(home / "keys").load().pin
@@ -43,7 +46,6 @@ def test_everything_is_in_it_byte_for_byte(home: Path) -> None:
 
 def test_what_is_not_the_bridges_own_stays_out(home: Path) -> None:
     write_private(home / "keys" / ".bridge.pem.0011.new", b"being written")
-    write_private(home / "keys" / "passphrase-place", b"keyring")
     write_private(home / "keys" / "Old Key.pem", b"the user's own")
     write_private(home / "bridge.log", b"log")
     (home / "lock").touch()
@@ -53,6 +55,17 @@ def test_what_is_not_the_bridges_own_stays_out(home: Path) -> None:
         "keys/.bridge.pem.0011.new", "keys/passphrase-place", "keys/Old Key.pem", "bridge.log"
     }  # fmt: skip
     assert [note for note in held.notes if "Old Key.pem" in note]
+
+
+def test_a_passphrase_in_the_keychain_goes_in_and_the_note_of_its_place_does_not(tmp_path: Path) -> None:
+    keychain = MemoryKeychain()
+    identity = make_home(tmp_path / "home", keychain=keychain)
+    assert not (tmp_path / "home" / "keys" / "passphrase").exists()
+    held = collect(tmp_path / "home", keychain)
+    assert held.members["keys/passphrase"] == identity.passphrase
+    assert "keys/passphrase-place" not in held.members
+    with pytest.raises(IdentityError, match="keychain"):
+        collect(tmp_path / "home")  # the keychain of this test's machine answers nothing
 
 
 def test_a_key_that_a_node_needs_and_that_is_missing_is_told(home: Path) -> None:
@@ -67,6 +80,23 @@ def test_a_configuration_may_be_a_link_that_others_can_read(home: Path, tmp_path
     (home / "bridge.toml").unlink()
     (home / "bridge.toml").symlink_to(tmp_path / "dotfiles.toml")
     assert collect(home).members["bridge.toml"] == b"[bridge]\n"
+
+
+def test_a_bridge_that_nobody_paired_with_has_no_store(tmp_path: Path) -> None:
+    make_home(tmp_path / "home")
+    held = collect(tmp_path / "home")
+    assert FILE_NAME not in held.members
+    assert held.nodes == ()
+
+
+def test_a_configuration_that_cannot_be_read_gives_no_backup(home: Path) -> None:
+    (home / "bridge.toml").write_bytes(b"#" * (MAX_BYTES["bridge.toml"] + 1))
+    with pytest.raises(BackupError, match="longer than"):
+        collect(home)
+    (home / "bridge.toml").unlink()
+    (home / "bridge.toml").mkdir()
+    with pytest.raises(BackupError, match="cannot be read"):
+        collect(home)
 
 
 def test_where_there_is_no_bridge_nothing_is_made(tmp_path: Path) -> None:

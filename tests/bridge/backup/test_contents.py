@@ -9,8 +9,7 @@ from bridge.backup import contents
 from bridge.backup.contents import MAX_BYTES, require_known
 from bridge.backup.errors import BackupError
 from bridge.pairing import database, store
-from certs import passphrase
-from certs import store as keys
+from certs import identity, passphrase, vault
 
 IDENTITY = [("keys/bridge.pem", 1400), ("keys/passphrase", 43), ("names.json", 80)]
 
@@ -44,9 +43,9 @@ def test_names_and_bounds_are_those_of_the_files_own_readers() -> None:
     assert contents.DATABASE == database.FILE_NAME
     assert contents.CONFIG == config_file.CONFIG_NAME
     assert contents.NAMES == discovery_names.NAMES_FILE
-    assert contents.IDENTITY.endswith(f"/{keys.IDENTITY_FILE}")
+    assert contents.IDENTITY.endswith(f"/{identity.IDENTITY}.pem")
     assert contents.PASSPHRASE.endswith(f"/{passphrase.PASSPHRASE_FILE}")
     assert MAX_BYTES[contents.STORE] == store.MAX_FILE_BYTES
     assert MAX_BYTES[contents.CONFIG] == config_file.MAX_CONFIG_BYTES
     assert MAX_BYTES[contents.NAMES] == discovery_names.MAX_BYTES
-    assert contents.MAX_KEY_BYTES == keys.MAX_FILE_BYTES
+    assert contents.MAX_KEY_BYTES == vault.MAX_FILE_BYTES

@@ -85,6 +85,19 @@ def test_a_damaged_one_is_refused(file: Path) -> None:
             database_copy(file, LIMIT)
 
 
+def test_one_that_opens_and_contradicts_itself_is_refused(file: Path) -> None:
+    """With `quick_check` taken out a database whose index and table differ goes into the backup: red."""
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE UNIQUE INDEX ones ON pairs (one)")
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ones'").fetchone()
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'ones'")
+        database.commit()
+    assert page > 2
+    with pytest.raises(BackupError, match="damaged"):
+        database_copy(file, LIMIT)
+
+
 def test_a_link_an_open_file_and_a_long_one_are_refused(tmp_path: Path, file: Path) -> None:
     with pytest.raises(PrivateFileError, match="longer"):
         database_copy(file, 4096)

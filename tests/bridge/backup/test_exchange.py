@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from bridge.backup.errors import BackupError
-from bridge.backup.exchange import exchange
+from bridge.backup.exchange import ExchangeUnsupported, exchange
 
 
 def test_two_folders_change_places(tmp_path: Path) -> None:
@@ -26,3 +27,11 @@ def test_a_folder_that_is_missing_is_an_error_and_the_other_stays(tmp_path: Path
     with pytest.raises(BackupError, match="could not be replaced"):
         exchange(one, tmp_path / "other")
     assert [each.name for each in tmp_path.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EINVAL, errno.ENOTSUP])
+def test_a_system_that_cannot_swap_is_told_from_one_that_refuses(tmp_path: Path, number: int) -> None:
+    with pytest.raises(ExchangeUnsupported):
+        exchange(tmp_path, tmp_path, lambda one, other: number)
+    with pytest.raises(BackupError, match="busy"):
+        exchange(tmp_path, tmp_path, lambda one, other: errno.EBUSY)

@@ -16,13 +16,13 @@ from bridge.backup.errors import BackupError
 from bridge.backup.exchange import ExchangeUnsupported, exchange
 from bridge.backup.restore import restore
 from bridge.daemon_lock import daemon_lock
-from bridge.pairing.grant import tombstone
 from bridge.pairing.store import FILE_NAME
-from bridge.pairing.tombstones import TombstoneStore
-from certs.private_files import PrivateFileError, write_private
+from certs.passphrase_choice import ChosenPassphrase
+from certs.private_files import PrivateFileError
 from certs.store import KeyFolder
-from tests.bridge.backup.homes import archive_of, content, count_ceremonies, make_home, nodes, put, rows
+from tests.bridge.backup.homes import archive_of, beside, content, make_home, nodes
 from tests.bridge.pairing.samples import NOON, identity, record
+from tests.certs.keychains import MemoryKeychain
 
 ROOT = Path(__file__).parents[3]
 KEY, OTHER = identity(1).device_id, identity(2).device_id
@@ -43,22 +43,50 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "disk" / "home"
 
 
-def beside(home: Path) -> list[str]:
-    return sorted(each.name for each in home.parent.iterdir())
-
-
 class TestRestored:
     def test_all_of_it_is_there_private_and_usable(self, home: Path, members: dict[str, bytes], tmp_path: Path) -> None:
         done = restore(home, archive_of(members), replace=False, now=NOON)
         assert done.kept_aside is None
         assert beside(home) == ["home"]
-        assert KeyFolder(home / "keys").load().pin == KeyFolder(tmp_path / "old" / "keys").load().pin
+        now_keys, then_keys = KeyFolder(home / "keys"), KeyFolder(tmp_path / "old" / "keys")
+        assert now_keys.load().pin == then_keys.load().pin
+        assert now_keys.load_client_authority().der == then_keys.load_client_authority().der
+        assert now_keys.next_spki == then_keys.next_spki is not None
         assert nodes(home) == nodes(tmp_path / "old") == {one.node_id: one for one in done.staged.nodes}
         now, then = content(home), content(tmp_path / "old")
         del now["bridge.sqlite3"], then["bridge.sqlite3"]
         assert now == then
         for path in (home, *home.rglob("*")):
             assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+    def test_the_passphrase_moves_from_one_keychain_to_another(self, home: Path, tmp_path: Path) -> None:
+        one, other = MemoryKeychain(), MemoryKeychain()
+        identity = make_home(tmp_path / "mac", record(1), keychain=one)
+        held = archive_of(collect(tmp_path / "mac", one).members)
+        done = restore(home, held, replace=False, now=NOON, keychain=other)
+        assert done.staged.passphrase_place == "keyring"
+        assert list(other.entries.values()) == list(one.entries.values()) == [identity.passphrase.decode()]
+        assert not [path for path in home.rglob("*") if path.is_file() and identity.passphrase in path.read_bytes()]
+        assert KeyFolder(home / "keys", ChosenPassphrase(home / "keys", other)).load().pin == identity.pin
+
+    def test_a_bridge_that_is_put_aside_keeps_its_entry_of_the_keychain(self, home: Path, tmp_path: Path) -> None:
+        keychain = MemoryKeychain()
+        former = make_home(home, keychain=keychain)
+        identity = make_home(tmp_path / "mac", record(1))
+        held = archive_of(collect(tmp_path / "mac").members)
+        aside = restore(home, held, replace=True, now=NOON, keychain=keychain).kept_aside
+        assert aside is not None
+        for folder, pin in ((home, identity.pin), (aside, former.pin)):
+            assert KeyFolder(folder / "keys", ChosenPassphrase(folder / "keys", keychain)).load().pin == pin
+
+    @pytest.mark.parametrize("name", ["keys/bridge.pin", "keys/client-ca.pin", "names.json", FILE_NAME])
+    def test_a_backup_that_does_not_load_gives_the_keychain_nothing(
+        self, home: Path, members: dict[str, bytes], name: str
+    ) -> None:
+        keychain, held = MemoryKeychain(), archive_of({**members, name: b"0" * 64})
+        with pytest.raises(BackupError, match="does not load"):
+            restore(home, held, replace=True, now=NOON, keychain=keychain)
+        assert keychain.entries == {}
 
     def test_a_backup_of_a_restored_home_is_the_same_backup(self, home: Path, members: dict[str, bytes]) -> None:
         restore(home, archive_of(members), replace=False, now=NOON)
@@ -117,62 +145,6 @@ class TestRestored:
         assert left.exists()
 
 
-class TestRevoked:
-    """H8 over a backup: yesterday's backup, restored after a revocation of today."""
-
-    @pytest.mark.parametrize("where", ["store", "database", "both"])
-    def test_what_was_revoked_since_stays_out(self, home: Path, members: dict[str, bytes], where: str) -> None:
-        """With `bury_returned` taken out of `_bury` the key is in force again: red."""
-        restore(home, archive_of(members), replace=False, now=NOON)
-        if where != "store":
-            TombstoneStore(home / "bridge.sqlite3").bury(KEY, LATER)
-        if where != "database":
-            put(home, tombstone(record(1), LATER))
-        done = restore(home, archive_of(members), replace=True, now=NOON)
-        assert [one.node_id for one in done.staged.returned] == [KEY]
-        assert nodes(home)[KEY] == tombstone(record(1), LATER)
-        assert nodes(home)[OTHER] == record(2)
-        assert TombstoneStore(home / "bridge.sqlite3").all() == {KEY: LATER}
-
-    def test_what_was_revoked_before_the_backup_stays_out(self, home: Path, tmp_path: Path) -> None:
-        make_home(tmp_path / "old", record(1), tombstone(record(2), LATER))
-        TombstoneStore(tmp_path / "old" / "bridge.sqlite3").bury(identity(3).device_id, NOON)
-        done = restore(home, archive_of(collect(tmp_path / "old").members), replace=False, now=NOON)
-        assert done.staged.returned == ()
-        assert nodes(home)[OTHER].revoked_at == LATER
-        assert TombstoneStore(home / "bridge.sqlite3").all() == {OTHER: LATER, identity(3).device_id: NOON}
-
-    def test_a_backup_whose_own_database_is_newer_than_its_store(self, home: Path, members: dict[str, bytes]) -> None:
-        make_home(home)
-        TombstoneStore(home / "bridge.sqlite3").bury(OTHER, LATER)
-        members["bridge.sqlite3"] = (home / "bridge.sqlite3").read_bytes()
-        (fresh := home.parent / "fresh").mkdir(mode=0o700)
-        done = restore(fresh / "home", archive_of(members), replace=False, now=NOON)
-        assert [one.node_id for one in done.staged.returned] == [OTHER]
-
-    def test_a_key_that_a_person_paired_again_stays_in(self, home: Path, tmp_path: Path) -> None:
-        make_home(home, tombstone(record(1), NOON))
-        make_home(tmp_path / "old", record(1, created_at=LATER))
-        restore(home, archive_of(collect(tmp_path / "old").members), replace=True, now=NOON)
-        assert nodes(home)[KEY].revoked_at is None
-
-    def test_counts_of_both_count(self, home: Path, members: dict[str, bytes]) -> None:
-        make_home(home)
-        count_ceremonies(home, [("a", 5.0, 1)])
-        restore(home, archive_of(members), replace=True, now=NOON)
-        assert rows(home, "SELECT * FROM ceremonies") == [("a", 5.0, 1)]
-
-    def test_a_home_that_cannot_say_who_was_revoked_is_not_replaced(
-        self, home: Path, members: dict[str, bytes]
-    ) -> None:
-        make_home(home, tombstone(record(1), LATER))
-        write_private(home / FILE_NAME, b"damaged")
-        (home / "bridge.sqlite3").unlink()
-        with pytest.raises(BackupError, match="not known which nodes were revoked"):
-            restore(home, archive_of(members), replace=True, now=NOON)
-        assert beside(home) == ["home"]
-
-
 WRONG = {
     "no key": {"keys/bridge.pem": b""},
     "another pin": {"keys/bridge.pin": b"0" * 64},
@@ -182,6 +154,9 @@ WRONG = {
     "a newer store": {FILE_NAME: b'{"version": 9, "nodes": []}'},
     "a damaged database": {"bridge.sqlite3": b"damaged " * 1000},
     "no names": {"names.json": b"[]"},
+    "a damaged authority": {"keys/client-ca.pem": b""},
+    "another authority": {"keys/client-ca.pin": b"0" * 64},
+    "a damaged next key": {"keys/bridge-next.pem": b""},
 }
 
 

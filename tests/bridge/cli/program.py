@@ -64,23 +64,48 @@ def in_pipe(
     )
 
 
-def on_terminal(arguments: Sequence[str], answers: str = "", **environment: str) -> tuple[int, str]:
-    """Runs the program on a terminal of 120 columns where `answers` are typed; returns status and what it showed."""
+def on_terminal(
+    arguments: Sequence[str], answers: str = "", *, secrets: Sequence[tuple[str, str]] = (), **environment: str
+) -> tuple[int, str]:
+    """Runs the program on a terminal of 120 columns; returns status and what it showed.
+
+    In a session of its own: what asks for a secret would otherwise ask on the terminal that the tests run on.
+
+    Args:
+        arguments: of the program.
+        answers: what is typed at once.
+        secrets: prompts, and what is typed once each is shown: what was typed before it is thrown away.
+        environment: more of it.
+    """
     ours, theirs = pty.openpty()
     settings = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "60", **environment}
     with subprocess.Popen(
-        command_line(*arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=settings, cwd=ROOT
+        command_line(*arguments),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=settings,
+        cwd=ROOT,
+        start_new_session=True,
     ) as process:
         os.close(theirs)
         os.write(ours, answers.encode())
-        shown = _read_all(ours)
-        status = process.wait(LIMIT_S)
+        shown = b""
+        for prompt, answer in secrets:
+            shown += _read_all(ours, until=prompt.encode())
+            os.write(ours, answer.encode())
+        shown += _read_all(ours)
+        try:
+            status = process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     os.close(ours)
     return status, shown.decode()
 
 
-def _read_all(descriptor: int) -> bytes:
-    """Everything until the other side of a terminal is closed."""
+def _read_all(descriptor: int, until: bytes | None = None) -> bytes:
+    """Everything until the other side of a terminal is closed, or until something is shown."""
     shown = b""
     deadline = time.monotonic() + LIMIT_S
     while select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -91,4 +116,6 @@ def _read_all(descriptor: int) -> bytes:
         if not piece:
             break
         shown += piece
+        if until is not None and until in shown:
+            break
     return shown

@@ -18,6 +18,13 @@ def test_the_decision_the_rule_and_the_reason_are_told(daemon: ControlDaemon, pr
     assert lines == [["Decision", "allow"], ["Rule", "to-node.screen"], ["Reason", "granted:", "screen"]]
 
 
+def test_the_command_that_would_grant_it_is_told(daemon: ControlDaemon, program: Program) -> None:
+    node = daemon.operations.phone_is_paired()
+    fix = "clawdis-bridge nodes permissions abcd chat"
+    daemon.operations.verdict = Explanation(decision="deny", rule="operator-write", reason="needs `chat`", fix=fix)
+    assert program("acl", "explain", node.node_id, "chat.send").out.endswith(f"To grant it:\n  {fix}\n")
+
+
 def test_a_denial_is_an_answer_and_no_failure(daemon: ControlDaemon, program: Program) -> None:
     node = daemon.operations.phone_is_paired()
     result = program("acl", "explain", node.node_id, "exec.run", "--json")

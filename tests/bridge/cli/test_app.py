@@ -16,11 +16,17 @@ from tests.doubles.control_daemon import ControlDaemon
 COMMANDS = [
     ["run"], ["status"], ["pair"], ["pending"], ["approve"], ["deny"], ["nodes"], ["nodes", "list"], ["nodes", "show"],
     ["nodes", "rename"], ["nodes", "permissions"], ["nodes", "revoke"], ["acl"], ["acl", "explain"], ["demo"],
+    ["tokens"], ["tokens", "list"], ["tokens", "revoke"], ["certs"], ["certs", "show"], ["certs", "renew"],
+    ["certs", "rotate"], ["certs", "reload"],
+    ["backup"], ["restore"],
 ]  # fmt: skip
 TALKING = [
     ["status"], ["pending"], ["approve", "abcd"], ["deny", "abcd"], ["nodes"], ["nodes", "list"],
     ["nodes", "show", "abcd"], ["nodes", "rename", "abcd", "x"], ["nodes", "permissions", "abcd", "voice"],
     ["nodes", "revoke", "abcd", "--yes"], ["acl", "explain", "abcd", "agent"], ["pair", "--qr"],
+    ["pair"], ["pair", "--qr", "--native"], ["approve", "abcd", "--yes"], ["approve", "abcd", "--code", "123456"],
+    ["tokens"], ["tokens", "list"], ["tokens", "revoke", "abcd"], ["certs", "show"], ["certs", "renew", "--yes"],
+    ["certs", "rotate"], ["certs", "rotate", "--commit"], ["certs", "reload"],
 ]  # fmt: skip
 
 
@@ -84,10 +90,13 @@ def test_errors_are_documents_when_documents_are_asked_for(program: Program, arg
         [], ["nonsense"], ["status", "extra"], ["status", "--nonsense"], ["approve"], ["approve", "--all"], ["deny"],
         ["approve", "a", "b"], ["approve", "abcd", "--permissions", ""], ["nodes", "--json", "list"], ["nodes", "show"],
         ["nodes", "rename", "abcd"], ["nodes", "revoke"], ["nodes", "revoke", "abcd", "--all"],
-        ["nodes", "revoke", "--all", "--others", "abcd"], ["acl"], ["acl", "explain", "abcd"], ["pair"],
+        ["nodes", "revoke", "--all", "--others", "abcd"], ["acl"], ["acl", "explain", "abcd"],
+        ["pair", "--native"], ["pair", "--out", "x.png"], ["pair", "--ttl", "5m"], ["tokens", "revoke"],
+        ["tokens", "--json", "list"], ["certs"], ["certs", "nonsense"], ["approve", "abcd", "--code", "12345"],
+        ["approve", "abcd", "--name", ""], ["nodes", "rename", "abcd", " "], ["pair", "--qr", "--ttl", "99h"],
         ["pair", "--qr", "--permissions", "root"], ["pair", "--qr", "--ttl", "soon"], ["pair", "--qr", "--ttl", "1s"],
         ["pair", "--qr", "--address", "example.com"],
-        ["pair", "--qr", "--permissions", "voice", "--profile", "phone"],
+        ["pair", "--qr", "--permissions", "voice", "--profile", "phone"], ["backup"], ["restore"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -98,6 +107,40 @@ def test_misuse_ends_with_2_and_nothing_is_asked_of_the_daemon(
     assert result.status == 2
     assert result.err or "Usage:" in result.out
     assert daemon.operations.calls == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["status", "extra"], ["status", "--nonsense"], ["approve"], ["nodes", "show"], ["nonsense"], ["nodes", "rename"]],
+    ids=" ".join,
+)
+def test_what_the_parser_refuses_is_a_document_when_documents_are_asked_for(
+    program: Program, arguments: list[str]
+) -> None:
+    result = program(*arguments, "--json")
+    assert (result.status, result.out) == (2, "")
+    error = json.loads(result.err)["error"]
+    assert error["code"] == "USAGE"
+    assert error["fix"].endswith("--help")
+
+
+@pytest.mark.parametrize("arguments", [["nodes", "--help"], ["status", "--help"]], ids=" ".join)
+def test_help_is_help_with_json_too(program: Program, arguments: list[str]) -> None:
+    result = program(*arguments, "--json")
+    assert result.status == 0
+    assert "Usage:" in result.out
+
+
+def test_no_metavar_has_two_brackets(program: Program) -> None:
+    for arguments in COMMANDS:
+        assert "[[" not in program(*arguments, "--help").out
+
+
+def test_the_help_names_permissions_and_profiles(program: Program) -> None:
+    for arguments in (["approve"], ["pair"], ["nodes", "permissions"]):
+        words = " ".join(program(*arguments, "--help").out.split())
+        assert "screen, voice, camera, location, notify, device, personal, chat, nodes, system" in words
+    assert "voice, voice+screen, phone, full" in " ".join(program("pair", "--help").out.split())
 
 
 def test_the_version_is_printed(program: Program) -> None:
@@ -124,7 +167,7 @@ def test_asking_does_not_load_what_only_the_daemon_needs(daemon: ControlDaemon) 
         "print('HEAVY', sorted({'aiohttp', 'cryptography', 'websockets', 'zeroconf', 'structlog', 'keyring', 'uvloop',"
         " 'OpenSSL', 'asyncio'} & set(sys.modules))); sys.exit(status)"
     )
-    for arguments in (["status"], ["nodes"], ["pending"], ["pair", "--qr"]):
+    for arguments in (["status"], ["nodes"], ["pending"], ["pair"], ["pair", "--qr"], ["tokens"], ["certs", "show"]):
         done = in_pipe(*arguments, "--home", str(daemon.home), script=script)
         assert done.returncode == 0, done.stderr.decode()
         assert done.stdout.decode().splitlines()[-1] == "HEAVY []"

@@ -21,17 +21,25 @@ def hostile_daemon(daemon: ControlDaemon, text: str) -> list[list[str]]:
     """Plants the text wherever a peer can, and returns every command that shows some of it."""
     operations = daemon.operations
     operations.phone_asks(
-        "req-1", text, platform=text, device_family=text, address=text, commands=[text], key_fingerprint=text
+        "req-1",
+        text,
+        platform=text,
+        device_family=text,
+        address=text,
+        commands=[text],
+        key_fingerprint=text,
+        adds=[text],
     )
     node = operations.phone_is_paired(
         text, platform=text, gateway_node_id=text, wants=[text], withheld=[text], allow_line=text,
-        declared_commands=[text], effective_commands=[text], last_seen_at=datetime.now(UTC), state="offline",
+        declared_commands=[text], effective_commands=[text],
+        link_error=text, not_granted={text: [text]}, last_seen_at=datetime.now(UTC), state="offline",
     )  # fmt: skip
     operations.gateway = GatewayStatus(url="ws://127.0.0.1:18789", state="connected", version=text, detail=text)
     operations.verdict = Explanation(decision="deny", rule=text, reason=text)
     pages = [
         ["status"], ["pending"], ["nodes"], ["nodes", "show", node.node_id], ["nodes", "permissions", node.node_id],
-        ["acl", "explain", node.node_id, "m"], ["approve", "req-1"],
+        ["acl", "explain", node.node_id, "m"], ["approve", "req-1", "--yes"],
     ]  # fmt: skip
     return [*pages, *([*page, "--json"] for page in pages[:-1])]
 

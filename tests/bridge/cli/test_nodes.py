@@ -43,6 +43,51 @@ def test_show_tells_everything(daemon: ControlDaemon, program: Program) -> None:
     assert json.loads(program("nodes", "show", node.node_id, "--json").out) == node.to_json()
 
 
+def test_show_says_what_is_not_granted_and_why_it_is_not_linked(daemon: ControlDaemon, program: Program) -> None:
+    node = daemon.operations.phone_is_paired(
+        not_granted={"system": ["system.run", "system.which"]}, link_error="the key is missing; do this"
+    )
+    out = program("nodes", "show", node.node_id).out
+    assert "Not granted  system.run, system.which (needs `system`)" in out
+    assert f"nodes permissions {node.node_id[:12]} screen,voice,device,system\n" in out
+    assert any(" ".join(line.split()) == "Not linked the key is missing; do this" for line in out.splitlines())
+
+
+def test_when_several_permissions_are_missing_none_is_proposed(daemon: ControlDaemon, program: Program) -> None:
+    node = daemon.operations.phone_is_paired(not_granted={"camera": ["camera.snap"], "system": ["system.run"]})
+    out = program("nodes", "show", node.node_id).out
+    assert f"nodes permissions {node.node_id[:12]} LIST\n" in out
+
+
+def test_what_it_wants_names_the_request_and_only_when_one_waits(daemon: ControlDaemon, program: Program) -> None:
+    node = daemon.operations.phone_is_paired(wants=["camera.snap"], request="req-7f3a9c21")
+    out = program("nodes", "show", node.node_id).out
+    assert "It also wants to offer: camera.snap" in out
+    assert "approve req-7f3a9c21\n" in out
+    node = daemon.operations.phone_is_paired(wants=["camera.snap"])
+    out = program("nodes", "show", node.node_id).out
+    assert "Nothing is asked at the moment." in out
+    assert "pending" not in out
+    assert "approve" not in out
+
+
+def test_a_revoked_node_may_do_nothing(daemon: ControlDaemon, program: Program) -> None:
+    node = daemon.operations.phone_is_paired(state="revoked", wants=["camera.snap"], withheld=["screen.eval"])
+    out = program("nodes", "show", node.node_id).out
+    assert "It may do nothing" in out
+    for word in ("show things on its screen", "withholds", "wants"):
+        assert word not in out
+
+
+@pytest.mark.parametrize("options", [[], ["--yes"]])
+def test_revoking_a_revoked_node_says_that_it_is(daemon: ControlDaemon, program: Program, options: list[str]) -> None:
+    node = daemon.operations.phone_is_paired(state="revoked")
+    result = program("nodes", "revoke", node.node_id[:8], *options)
+    assert result.status == 1
+    assert "is revoked already" in result.err
+    assert "Nothing has the id" not in result.err
+
+
 def test_a_node_that_was_never_linked_and_holds_nothing_is_shown(daemon: ControlDaemon, program: Program) -> None:
     node = daemon.operations.phone_is_paired(gateway_node_id="", permissions=[], declared_commands=[], security="mtls")
     out = program("nodes", "show", node.node_id).out
@@ -99,7 +144,7 @@ def test_piped_without_yes_nothing_is_revoked(daemon: ControlDaemon, arguments: 
     ids = three(daemon)
     words = [each.format(*ids) for each in arguments]
     done = in_pipe("--home", str(daemon.home), "nodes", "revoke", *words, text="y\n" * 100)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert b"--yes" in done.stderr
     assert revoked(daemon) == []
 

@@ -1,4 +1,4 @@
-"""`pair --qr`: a code, what it is good for, and for how long."""
+"""`pair`: the window; a code, what it is good for, and for how long."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from bridge.cli.qr import qr_lines
 from tests.bridge.cli.program import Program, on_terminal
+from tests.doubles.code_operations import NATIVE_LINK
 from tests.doubles.control_daemon import ControlDaemon
 from tests.doubles.operations import PIN
 
@@ -45,14 +46,82 @@ def test_the_options_reach_the_daemon(
     daemon: ControlDaemon, program: Program, options: list[str], minted: tuple[object, ...]
 ) -> None:
     assert program("pair", "--qr", *options).status == 0
-    assert daemon.operations.minted == [minted]
+    assert daemon.operations.codes.minted == [minted]
 
 
-def test_without_qr_it_says_what_works(program: Program) -> None:
+def test_a_native_link_is_made_and_told_apart(daemon: ControlDaemon, program: Program) -> None:
+    result = program("pair", "--qr", "--native", "--permissions", "screen", "--ttl", "90s")
+    assert result.status == 0
+    assert daemon.operations.codes.minted_native == [(["screen"], None, 90, None)]
+    assert f"\n  {NATIVE_LINK}\n" in result.out
+    assert "\n".join(qr_lines(NATIVE_LINK, dark_ink=False)) in result.out
+    assert "openclaw" not in result.out.lower()
+    document = json.loads(program("pair", "--qr", "--native", "--json").out)
+    assert set(document) == {"id", "link", "url", "permissions", "expiresAt", "pin", "spki"}
+
+
+def test_the_page_says_how_the_code_is_taken_back(daemon: ControlDaemon, program: Program) -> None:
+    out = program("pair", "--qr").out
+    (row,) = daemon.operations.codes.rows.values()
+    assert f"tokens revoke {row.id}" in out
+
+
+def test_a_computer_is_told_which_permission_it_needs(daemon: ControlDaemon, program: Program) -> None:
+    out = program("pair", "--qr").out
+    assert "pair --qr --permissions system\n" in out
+    out = program("pair", "--qr", "--permissions", "system").out
+    assert "--permissions system" not in out
+
+
+def test_without_qr_the_window_is_opened(daemon: ControlDaemon, program: Program) -> None:
     result = program("pair")
+    assert result.status == 0
+    assert daemon.operations.calls == ["open_window"]
+    assert "Devices may ask to be paired." in result.out
+    assert re.search(r"Open in (5|4) minutes, at ", result.out)
+    for line in ("pending\n", "pair --qr\n"):
+        assert line in result.out
+    assert set(json.loads(program("pair", "--json").out)) == {"openUntil"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--native"],
+        ["--permissions", "voice"],
+        ["--profile", "x"],
+        ["--ttl", "5m"],
+        ["--address", "::1"],
+        ["--out", "x"],
+    ],
+)
+def test_what_belongs_to_a_code_is_refused_without_one(
+    daemon: ControlDaemon, program: Program, options: list[str]
+) -> None:
+    result = program("pair", *options)
     assert result.status == 2
-    assert "pair --qr" in result.err
-    assert "pending" in result.err
+    assert f"{options[0]} belongs to a one-time code" in result.err
+    assert daemon.operations.calls == []
+
+
+def test_the_picture_is_written_for_its_owner_only(daemon: ControlDaemon, program: Program, tmp_path: Path) -> None:
+    file = tmp_path / "code.svg"
+    result = program("pair", "--qr", "--out", str(file))
+    assert result.status == 0
+    assert str(file) in result.out
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["code.jpg", "code", "missing/code.png", "there.png"])
+def test_a_file_that_cannot_be_written_is_told_before_a_code_is_made(
+    daemon: ControlDaemon, program: Program, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "there.png").write_text("mine")
+    result = program("pair", "--qr", "--out", str(tmp_path / name))
+    assert result.status in {1, 2}
+    assert result.out == ""
+    assert daemon.operations.calls == []
+    assert (tmp_path / "there.png").read_text() == "mine"
 
 
 def test_a_coloured_terminal_gets_black_on_white(daemon: ControlDaemon) -> None:

@@ -51,6 +51,7 @@ async def test_every_route_of_the_contract_is_there_and_no_other() -> None:
     assert {(route.method, route.path) for route in ROUTES} == {
         ("GET", "/v1/status"),
         ("GET", "/v1/pending"),
+        ("GET", "/v1/pending/{id}"),
         ("POST", "/v1/pending/{id}/approve"),
         ("POST", "/v1/pending/{id}/deny"),
         ("GET", "/v1/nodes"),
@@ -58,13 +59,21 @@ async def test_every_route_of_the_contract_is_there_and_no_other() -> None:
         ("PATCH", "/v1/nodes/{id}"),
         ("POST", "/v1/nodes/revoke"),
         ("POST", "/v1/pair"),
+        ("POST", "/v1/pair/native"),
+        ("POST", "/v1/pair/open"),
+        ("GET", "/v1/tokens"),
+        ("POST", "/v1/tokens/{id}/revoke"),
+        ("GET", "/v1/certs"),
+        ("POST", "/v1/certs/renew"),
+        ("POST", "/v1/certs/rotate"),
+        ("POST", "/v1/certs/reload"),
         ("POST", "/v1/acl/explain"),
     }
 
 
 async def test_every_route_answers_its_document(home: Path, operations: FakeOperations) -> None:
     node = operations.phone_is_paired()
-    request, other = operations.phone_asks(), operations.phone_asks("req-00000002", "Ben")
+    request, other = operations.phone_asks("aaaaa111"), operations.phone_asks("bbbbb222", "Ben")
     async with served(home, operations) as client:
 
         async def ask(method: str, path: str, body: object = None) -> Any:
@@ -75,6 +84,7 @@ async def test_every_route_answers_its_document(home: Path, operations: FakeOper
 
         assert await ask("GET", "/v1/status") == (await operations.status()).to_json()
         assert await ask("GET", "/v1/pending") == [request.to_json(), other.to_json()]
+        assert await ask("GET", f"/v1/pending/{request.id[:5]}") == request.to_json()
         assert await ask("GET", f"/v1/nodes/{node.node_id[:6]}") == node.to_json()
         (row,) = await ask("GET", "/v1/nodes")
         assert row["nodeId"] == node.node_id
@@ -86,11 +96,51 @@ async def test_every_route_answers_its_document(home: Path, operations: FakeOper
         assert (changed["displayName"], changed["permissions"]) == ("Hall", ["screen"])
         code = await ask("POST", "/v1/pair", {"profile": "phone", "ttlS": 60, "address": "192.168.1.20"})
         assert code["link"] == f"oc-pair://{code['setupCode']}"
-        assert operations.minted == [(None, "phone", 60, "192.168.1.20")]
+        assert operations.codes.minted == [(None, "phone", 60, "192.168.1.20")]
         verdict = await ask("POST", "/v1/acl/explain", {"node": node.node_id, "method": "agent"})
         assert verdict == operations.verdict.to_json()
         revoked = await ask("POST", "/v1/nodes/revoke", {"ids": [node.node_id]})
         assert [each["nodeId"] for each in revoked] == [node.node_id]
+
+
+async def test_a_code_reaches_the_daemon_and_a_wrong_one_is_told(home: Path, operations: FakeOperations) -> None:
+    request = operations.phone_asks(kind="native")
+    path = f"/v1/pending/{request.id}/approve"
+    async with served(home, operations) as client:
+        async with client.post(path, json={}) as response:
+            assert await told(response) == (400, "USAGE")
+        for code in ("12345", "1234567", "12345a", "\u0661\u0662\u0663\u0664\u0665\u0666", 123456):
+            async with client.post(path, json={"code": code}) as response:
+                assert await told(response) == (400, "USAGE")
+        async with client.post(path, json={"code": "000000"}) as response:
+            assert await told(response) == (403, "WRONG_CODE")
+        async with client.post(path, json={"code": "123456"}) as response:
+            assert (await response.json())["security"] == "mtls"
+        async with client.post(path, json={"code": "123456"}) as response:
+            assert await told(response) == (409, "ALREADY_DECIDED")
+
+
+async def test_invitations_and_certificates_answer_their_documents(home: Path, operations: FakeOperations) -> None:
+    async with served(home, operations) as client:
+
+        async def ask(method: str, path: str, body: object = None) -> Any:
+            async with client.request(method, path, json=body) as response:
+                assert response.status == 200
+                return await response.json()
+
+        assert set(await ask("POST", "/v1/pair/open", {})) == {"openUntil"}
+        link = await ask("POST", "/v1/pair/native", {"permissions": ["voice"], "ttlS": 60})
+        assert set(link) == {"id", "link", "url", "permissions", "expiresAt", "pin", "spki"}
+        assert operations.codes.minted_native == [(["voice"], None, 60, None)]
+        (row,) = await ask("GET", "/v1/tokens")
+        assert (row["id"], row["kind"], row["state"]) == (link["id"], "native", "unused")
+        assert (await ask("POST", f"/v1/tokens/{link['id'][:4]}/revoke", {}))["state"] == "revoked"
+        assert await ask("GET", "/v1/certs") == operations.certs.report.to_json()
+        following = (await ask("POST", "/v1/certs/rotate", {}))["nextSpki"]
+        assert (await ask("POST", "/v1/certs/rotate", {"commit": True}))["spki"] == following
+        for verb in ("renew", "reload"):
+            assert await ask("POST", f"/v1/certs/{verb}", {}) == operations.certs.report.to_json()
+    assert operations.calls[-5:] == ["certs.show", "certs.prepare", "certs.commit", "certs.renew", "certs.reload"]
 
 
 @pytest.mark.parametrize("uid", [None, os.geteuid() + 1], ids=["unreadable", "another user"])
@@ -117,7 +167,7 @@ async def test_other_users_get_403_on_every_route_and_nothing_is_run(
         ("GET", "/v1/status/", (404, "UNKNOWN_ROUTE")),
         ("GET", "/V1/status", (404, "UNKNOWN_ROUTE")),
         ("GET", "/pair/v1/enroll", (404, "UNKNOWN_ROUTE")),
-        ("POST", "/v1/pending/approve", (404, "UNKNOWN_ROUTE")),
+        ("POST", "/v1/pending/approve", (405, "METHOD")),
         ("POST", "/v1/status", (405, "METHOD")),
         ("HEAD", "/v1/pair", (405, "")),
         ("DELETE", "/v1/nodes/abcd", (405, "METHOD")),

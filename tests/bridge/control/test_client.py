@@ -26,6 +26,7 @@ from bridge.errors import (
     NotAllowed,
     UnknownId,
     UsageError,
+    WrongCode,
 )
 from tests.doubles.control_daemon import ControlDaemon, short_home
 
@@ -36,6 +37,7 @@ def test_every_operation_is_asked_and_answered(daemon: ControlDaemon) -> None:
     request, other = operations.phone_asks(), operations.phone_asks("req:2/x".replace("/", "."), "Ben")
     assert client.status().pending == 2
     assert client.pending() == [request, other]
+    assert client.request(request.id[:6]) == request
     assert client.node(node.node_id[:8]) == node
     assert client.approve(request.id, ["voice"], "Kitchen").display_name == "Kitchen"
     assert client.deny("req:2").id == other.id
@@ -45,6 +47,37 @@ def test_every_operation_is_asked_and_answered(daemon: ControlDaemon) -> None:
     assert client.mint_setup_code(["voice"], None, 60, None).permissions == ["voice"]
     assert client.explain(node.node_id, "node.invoke", "screen.eval") == operations.verdict
     assert [each.node_id for each in client.revoke(RevokeBody(ids=[node.node_id[:6]]))] == [node.node_id]
+
+
+def test_invitations_and_certificates_are_asked_for(daemon: ControlDaemon) -> None:
+    client, operations = ControlClient(daemon.socket), daemon.operations
+    assert client.open_window().open_until.tzinfo is not None
+    link = client.mint_native_link(None, "voice", 60, "192.168.1.20")
+    assert (link.permissions, link.link[:22]) == (["voice"], "clawdis-bridge://pair#")
+    assert [row.id for row in client.tokens()] == [link.id]
+    assert client.revoke_token(link.id).state == "revoked"
+    assert client.certs() == operations.certs.report
+    following = client.rotate_key(commit=False).next_spki
+    assert client.rotate_key(commit=True).spki == following
+    assert client.renew_certificate() == client.reload_certificates() == operations.certs.report
+
+
+def test_a_code_is_sent_and_a_wrong_one_keeps_its_class(daemon: ControlDaemon) -> None:
+    client, request = ControlClient(daemon.socket), daemon.operations.phone_asks(kind="native")
+    with pytest.raises(WrongCode, match="not the code"):
+        client.approve(request.id, code="000000")
+    with pytest.raises(UsageError):
+        client.approve(request.id)
+    assert client.approve(request.id, code="123456").security == "mtls"
+
+
+@pytest.mark.parametrize("name", ["B\u00fcro", "Anna\u2019s Mac", "\u65e5\u672c", "\U0001f4f1"])
+def test_names_of_any_script_arrive_as_they_were_typed(daemon: ControlDaemon, name: str) -> None:
+    client, node = ControlClient(daemon.socket), daemon.operations.phone_is_paired()
+    request = daemon.operations.phone_asks()
+    assert client.rename(node.node_id, name).display_name == name
+    assert client.approve(request.id, name=name).display_name == name
+    assert daemon.operations.rows[node.node_id].display_name == name
 
 
 def test_refusals_keep_their_class(daemon: ControlDaemon) -> None:
@@ -67,7 +100,14 @@ def test_refusals_keep_their_class(daemon: ControlDaemon) -> None:
 @pytest.mark.parametrize("id", ["", "..", "../../status", "a/b", "--all", "a b", "a\x00b"])
 def test_what_cannot_be_an_id_is_never_sent(daemon: ControlDaemon, id: str) -> None:
     client = ControlClient(daemon.socket)
-    for ask in (client.node, client.deny, client.approve, lambda each: client.explain(each, "m")):
+    for ask in (
+        client.node,
+        client.request,
+        client.deny,
+        client.approve,
+        client.revoke_token,
+        lambda each: client.explain(each, "m"),
+    ):
         with pytest.raises(UnknownId):
             ask(id)
     assert daemon.operations.calls == []

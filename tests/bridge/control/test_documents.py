@@ -16,8 +16,12 @@ from bridge.control.documents import (
     Document,
     Explanation,
     GatewayStatus,
+    NativeInvitation,
+    NodeCertificateRow,
     Revocation,
     SetupCode,
+    TokenRow,
+    Window,
 )
 from bridge.discovery import DiscoveryState
 from tests.doubles.operations import FakeOperations
@@ -43,7 +47,8 @@ async def test_status_has_exactly_the_keys_of_the_contract() -> None:
 def test_a_pending_request_has_exactly_the_keys_of_the_contract() -> None:
     assert set(FakeOperations().phone_asks().to_json()) == {
         "id", "kind", "displayName", "platform", "deviceFamily", "address", "permissions", "commands",
-        "keyFingerprint", "pin", "createdAt", "expiresAt", "previouslyRevoked",
+        "keyFingerprint", "pin", "createdAt", "expiresAt", "previouslyRevoked", "reason",
+        "adds", "notGranted",
     }  # fmt: skip
 
 
@@ -51,7 +56,7 @@ def test_a_node_has_the_keys_of_the_contract_and_the_optional_ones_only_when_kno
     operations = FakeOperations()
     keys = {
         "nodeId", "displayName", "platform", "security", "permissions", "state", "connectedAt", "gatewayNodeId",
-        "withheld", "wants", "declaredCommands", "effectiveCommands", "tokens",
+        "withheld", "wants", "declaredCommands", "effectiveCommands", "tokens", "notGranted",
     }  # fmt: skip
     assert set(operations.phone_is_paired().to_json()) == keys
     away = operations.phone_is_paired(connected_at=None, last_seen_at=MOMENT, allow_line="openclaw ...")
@@ -68,7 +73,23 @@ def test_a_node_has_the_keys_of_the_contract_and_the_optional_ones_only_when_kno
         (DiscoveryReport(state="conflict", detail="d"), {"state": "conflict", "detail": "d"}),
         (
             Approval(node_id="n", display_name="A", permissions=["voice"], security="mtls", withheld=[]),
-            {"nodeId": "n", "displayName": "A", "permissions": ["voice"], "security": "mtls", "withheld": []},
+            {"nodeId": "n", "displayName": "A", "permissions": ["voice"], "security": "mtls", "withheld": []}
+            | {"notGranted": {}},
+        ),
+        (
+            NativeInvitation(id="c", link="L", url="u", permissions=[], expires_at=MOMENT, pin="p", spki="s"),
+            {"id": "c", "link": "L", "url": "u", "permissions": [], "pin": "p", "spki": "s"}
+            | {"expiresAt": "2026-11-21T08:00:00Z"},
+        ),
+        (Window(open_until=MOMENT), {"openUntil": "2026-11-21T08:00:00Z"}),
+        (
+            TokenRow(id="c", kind="native", state="unused", permissions=[], created_at=MOMENT, expires_at=MOMENT),
+            {"id": "c", "kind": "native", "state": "unused", "permissions": []}
+            | {"createdAt": "2026-11-21T08:00:00Z", "expiresAt": "2026-11-21T08:00:00Z"},
+        ),
+        (
+            NodeCertificateRow(node_id="n", display_name="A", knows_next=False),
+            {"nodeId": "n", "displayName": "A", "knowsNext": False},
         ),
         (
             SetupCode(id="c", setup_code="X", link="oc-pair://X", url="u", permissions=[], expires_at=MOMENT, pin="p"),
@@ -80,6 +101,16 @@ def test_a_node_has_the_keys_of_the_contract_and_the_optional_ones_only_when_kno
 )
 def test_the_other_documents_are_those_of_the_contract(document: Document, expected: dict[str, object]) -> None:
     assert document.to_json() == expected
+
+
+def test_certificates_have_exactly_the_keys_of_the_contract() -> None:
+    certs = FakeOperations().certs
+    keys = {
+        "pin", "spki", "host", "notBefore", "notAfter", "authority", "passphrasePlace", "nodes", "apps",
+    }  # fmt: skip
+    assert set(certs.report.to_json()) == keys
+    certs.next_is_prepared()
+    assert set(certs.report.to_json()) == keys | {"nextSpki"}
 
 
 async def test_a_document_can_be_read_back_from_its_json() -> None:
@@ -106,6 +137,13 @@ def test_a_state_that_is_not_in_the_contract_is_refused() -> None:
 
 def test_every_state_of_discovery_can_be_told() -> None:
     assert set(get_args(DiscoveryReport.model_fields["state"].annotation)) == {each.value for each in DiscoveryState}
+
+
+def test_an_invitation_does_not_print_its_secret() -> None:
+    link = NativeInvitation(
+        id="c", link="clawdis-bridge://pair#S3CRET", url="u", permissions=[], expires_at=MOMENT, pin="p", spki="s"
+    )
+    assert "S3CRET" not in repr(link) + str(link)
 
 
 def test_a_setup_code_does_not_print_its_secret() -> None:

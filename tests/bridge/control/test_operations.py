@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.control.operations import MIN_PREFIX, Operations, resolve_prefix, select_nodes
+from bridge.control.operations import MIN_PREFIX, Operations, require_paired, resolve_prefix, select_nodes
 from bridge.control.requests import RevokeBody
-from bridge.errors import AmbiguousId, UnknownId
+from bridge.errors import AlreadyDecided, AmbiguousId, UnknownId
 from tests.doubles.operations import FakeOperations
 
 IDS = ["aaaa1111", "aaaa2222", "bbbb3333"]
@@ -84,3 +84,14 @@ def test_all_and_others_are_selected() -> None:
 def test_one_wrong_id_selects_nothing(which: RevokeBody) -> None:
     with pytest.raises((UnknownId, AmbiguousId)):
         select_nodes(which, IDS)
+
+
+def test_a_node_that_is_revoked_already_is_told_from_one_that_nobody_has() -> None:
+    nodes = {"aaaa1111": True, "aaaa2222": False, "bbbb3333": False}
+    require_paired(["aaaa1", "aaaa"], nodes)
+    for id in ("aaaa2", "bbbb"):
+        with pytest.raises(AlreadyDecided, match="revoked already"):
+            require_paired(["aaaa1", id], nodes)
+    for id in ("cccc", "ccc"):
+        with pytest.raises((UnknownId, AmbiguousId)):
+            require_paired([id], nodes)

@@ -17,12 +17,13 @@ from bridge.control.requests import (
     NoBody,
     PairBody,
     RevokeBody,
+    RotateBody,
     first_problem,
     require_id,
 )
 from bridge.errors import UnknownId
 
-ALL = (ApproveBody, ChangeNodeBody, ExplainBody, NoBody, PairBody, RevokeBody)
+ALL = (ApproveBody, ChangeNodeBody, ExplainBody, NoBody, PairBody, RevokeBody, RotateBody)
 LEAST: dict[type[Body], str] = {
     ChangeNodeBody: '"name":"x"',
     ExplainBody: '"node":"abcd","method":"m"',
@@ -51,6 +52,15 @@ def test_every_body_refuses_unknown_keys_and_anything_but_an_object(model: type[
         (ApproveBody, '{"name":""}'),
         (ApproveBody, '{"name":"   "}'),
         (ApproveBody, json.dumps({"name": "n" * 65})),
+        (ApproveBody, '{"code":"12345"}'),
+        (ApproveBody, '{"code":"1234567"}'),
+        (ApproveBody, '{"code":"123 456"}'),
+        (ApproveBody, '{"code":"12345a"}'),
+        (ApproveBody, '{"code":123456}'),
+        (ApproveBody, '{"code":"\u0661\u0662\u0663\u0664\u0665\u0666"}'),
+        (ApproveBody, '{"code":"123456\\n"}'),
+        (RotateBody, '{"commit":"true"}'),
+        (RotateBody, '{"commit":1}'),
         (ChangeNodeBody, "{}"),
         (ChangeNodeBody, '{"name":null}'),
         (RevokeBody, "{}"),
@@ -83,6 +93,9 @@ def test_a_good_body_is_read() -> None:
     assert ApproveBody.model_validate_json('{"name":" Anna "}').name == "Anna"
     assert ApproveBody.model_validate_json('{"permissions":[]}').permissions == []
     assert PairBody().ttl_s == 300
+    assert ApproveBody.model_validate_json('{"code":"012345"}').code == "012345"
+    assert "012345" not in repr(ApproveBody(code="012345"))
+    assert (RotateBody().commit, RotateBody.model_validate_json('{"commit":true}').commit) == (False, True)
 
 
 def test_the_problem_is_named_without_the_value() -> None:

@@ -227,11 +227,12 @@ def operator_in(
     permissions: Permissions = PHONE,
     *,
     scopes: tuple[str, ...] = ("operator.read", "operator.write", "operator.talk.secrets"),
+    terms: Terms = TERMS,
     **changes: Any,
 ) -> Talk:
     """Returns a conversation in which the phone's operator socket is in."""
     record = phone.record(permissions)
-    talk = play(book(record, **changes))
+    talk = play(book(record, **changes), terms=terms)
     talk.receives(phone.connect("operator", {"token": OPERATOR_TOKEN}, scopes)).gets(Admitted(record))
     assert talk.session.phase == "open", talk.did
     return talk

@@ -9,42 +9,17 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
-from aiohttp import WSMsgType
 
 from bridge.lan.listener import Deadlines, Upgraded
 from bridge.lan.metered import STRANGER_BYTES
 from tests.bridge.lan.conftest import Serve
 from tests.bridge.lan.doors import door_of
-from tests.bridge.lan.wire import BINARY, CLOSE, HOST, PING, TEXT, UPGRADE, Peer, client_context, masked, peer
+from tests.bridge.lan.guests import Guests, let_in
+from tests.bridge.lan.wire import BINARY, HOST, PING, UPGRADE, Peer, client_context, peer
 from tests.support.scale import scale
 from tests.support.waiting import eventually
 
 QUICK = Deadlines(handshake_s=0.4, request_s=0.4, shutdown_s=0.2)
-
-
-class Guests:
-    """A handler that keeps its sockets open, and lets them in on the word `let me in`."""
-
-    def __init__(self) -> None:
-        self.inside: list[Upgraded] = []
-        self.bytes = 0
-
-    async def __call__(self, upgraded: Upgraded) -> None:
-        self.inside.append(upgraded)
-        try:
-            async for message in upgraded.socket:
-                self.bytes += len(message.data)
-                if message.data == b"let me in":
-                    upgraded.promote()
-                    await upgraded.socket.send_frame(b"welcome", WSMsgType.TEXT)
-        finally:
-            self.inside.remove(upgraded)
-
-
-async def let_in(guest: Peer) -> None:
-    await guest.upgrade()
-    await guest.send(b"let me in")
-    assert (await guest.frame()).payload == b"welcome"
 
 
 async def turned_away(port: int) -> bool:
@@ -216,56 +191,6 @@ async def test_who_is_in_may_send_more(serve: Serve) -> None:
         for _ in range(8):
             await guest.send(b"x" * 65_536, BINARY)
         await eventually(lambda: guests.bytes > 8 * 65_536)
-
-
-async def test_a_frame_of_the_limit_passes_and_one_byte_more_closes_with_1009(serve: Serve) -> None:
-    guests = Guests()
-    async with serve(guests, frame_max_bytes=300_000) as listener, peer(listener.port) as guest:
-        await let_in(guest)
-        await guest.send(b"x" * 299_999)
-        await eventually(lambda: guests.bytes > 299_999)
-        await guest.send(b"x" * 300_001)
-        assert (await guest.frame()).close[0] == 1009
-
-
-async def test_a_header_that_promises_too_much_is_refused_before_anything_is_kept(serve: Serve) -> None:
-    async with serve(Guests()) as listener, peer(listener.port) as guest:
-        await let_in(guest)
-        await guest.say(masked(TEXT, b"x", length=2**63 - 1))
-        assert (await guest.frame()).close[0] == 1009
-
-
-@pytest.mark.parametrize(
-    ("frames", "code"),
-    [
-        (masked(TEXT, b"x", reserved=4), 1002),
-        (masked(TEXT, b"x", reserved=1), 1002),
-        (masked(3, b"x"), 1002),
-        (masked(11, b"x"), 1002),
-        (masked(0, b"continues what?"), 1002),
-        (masked(PING, b"x", final=False), 1002),
-        (masked(PING, b"x" * 126), 1002),
-        (masked(CLOSE, b"x"), 1002),
-        (masked(TEXT, b"x", final=False) + masked(TEXT, b"y"), 1002),
-    ],
-    ids=["rsv1", "rsv3", "op3", "op11", "cont", "split-ping", "long-ping", "short-close", "interleaved"],
-)
-async def test_a_frame_against_the_rules_closes_with_1002(serve: Serve, frames: bytes, code: int) -> None:
-    async with serve(Guests()) as listener, peer(listener.port) as guest:
-        await let_in(guest)
-        await guest.say(frames)
-        assert (await guest.frame()).close[0] == code
-
-
-async def test_fragments_make_one_message_and_a_flood_of_them_is_bounded(serve: Serve) -> None:
-    guests = Guests()
-    async with serve(guests, frame_max_bytes=10_000) as listener, peer(listener.port) as guest:
-        await let_in(guest)
-        await guest.say(masked(TEXT, b"a", final=False) + masked(PING, b"p") + masked(0, b"b"))
-        await eventually(lambda: guests.bytes == len("let me in") + 2)
-        assert (await guest.frame()).payload == b"p"
-        await guest.say(masked(TEXT, b"a", final=False) + b"".join(masked(0, b"b", final=False) for _ in range(10_001)))
-        assert (await guest.frame()).close[0] == 1009
 
 
 # All of it comes back.

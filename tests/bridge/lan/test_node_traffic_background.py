@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from acl.permissions import FOREGROUND_FAMILIES, Permission
-from bridge.lan.events import Answered, FromGateway, LinkLost
+from bridge.lan.events import Answered, Fault, Forward, FromGateway, LinkLost, Unanswered
+from bridge.lan.traffic import MAX_FORWARDED
 from gateway_client.frames import Event
 from tests.bridge.lan.invokes import GATEWAY, LAN, TEXT, answered, asleep, invoked, result
 from tests.bridge.lan.phones import COMMANDS as DECLARED
@@ -76,6 +77,20 @@ def test_actions_that_are_not_granted_are_removed_and_acknowledged_upstream() ->
     assert (talk.forward.method, talk.forward.params) == ("node.pending.ack", {"ids": ["a2", "a3"]})
     ack = talk.forward.key
     talk.gets(Answered(ack, good({"ackedIds": ["a2", "a3"]}))).does()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_one_acknowledgement_is_under_way_at_a_time_and_it_is_owed(lost: bool) -> None:
+    talk = node_in(IPHONE).asks("node.pending.pull", {})
+    talk.gets(Answered(talk.forward.key, good({"nodeId": GATEWAY, "actions": ACTIONS[:2]})))
+    first = talk.forward
+    for number in range(MAX_FORWARDED):
+        talk.asks("node.pending.pull", {}, f"r{number}")
+        talk.gets(Answered(talk.forward.key, good({"nodeId": GATEWAY, "actions": ACTIONS[2:]})))
+        assert talk.payload["actions"] == []
+        assert not [command for command in talk.did if isinstance(command, Forward)]
+    talk.gets(Unanswered(first.key, Fault.BUSY) if lost else Answered(first.key, good({"ackedIds": ["a2"]})))
+    assert (talk.forward.params, talk.forward.owed, first.owed) == ({"ids": ["a3"]}, True, True)
 
 
 def test_with_everything_granted_nothing_is_acknowledged() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from acl.model import Subject
 from acl.permissions import COMMANDS, Permission, Permissions
-from bridge.lan.events import Answered, Ended, Fault, FromGateway, Link, Lost, Oversized, Report, Unanswered
+from bridge.lan.events import Answered, Ended, Fault, FromGateway, Link, LinkLost, Lost, Oversized, Report, Unanswered
 from bridge.lan.node_traffic import NodeTraffic
 from bridge.upstream.outcomes import InFlight
 from gateway_client.frames import ErrorShape, Event
@@ -72,7 +72,8 @@ def test_a_phone_has_40_invokes_at_once_and_no_more() -> None:
         assert invoked(talk, invoke_id=f"i{number}").sent
     for number in range(100):
         assert invoked(talk, invoke_id=f"more{number}").reports[0].error.code == "UNAVAILABLE"
-    answered(talk)
+    talk = answered(talk, invoke_id="i0")
+    talk.gets(Answered(talk.forward.key, good({"ok": True})))
     assert invoked(talk, invoke_id="again").sent
 
 
@@ -134,29 +135,59 @@ def test_any_other_refusal_is_passed_on() -> None:
     assert talk.error["code"] == "INVALID_REQUEST"
 
 
-@pytest.mark.parametrize("fault", sorted(set(Fault) - {Fault.TOO_LARGE}))
-def test_a_result_that_got_lost_troubles_the_phone_no_more(fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [Fault.DOWN, Fault.GONE])
+def test_a_result_whose_invoke_ended_with_the_link_troubles_the_phone_no_more(fault: Fault) -> None:
     talk = answered(invoked(node_in(IPHONE)))
     talk.gets(Unanswered(talk.forward.key, fault)).sends(ok({"ok": True, "ignored": True}))
 
 
-def test_a_result_that_the_gateway_cannot_read_is_told_to_both_sides() -> None:
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault.TOO_LARGE, "PAYLOAD_TOO_LARGE"),
+        (Fault.TIMEOUT, "TIMEOUT"),
+        (Fault.UNREADABLE, "UNAVAILABLE"),
+        (Fault.ANSWER_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
+    ],
+)
+def test_a_result_that_got_lost_on_an_open_link_is_told_to_both_sides(fault: Fault, code: str) -> None:
     talk = answered(invoked(node_in(IPHONE)))
-    talk.gets(Unanswered(talk.forward.key, Fault.TOO_LARGE))
-    assert (talk.reports[0].invoke_id, talk.reports[0].error.code) == ("i1", "PAYLOAD_TOO_LARGE")
-    assert talk.error["code"] == "PAYLOAD_TOO_LARGE"
+    talk.gets(Unanswered(talk.forward.key, fault))
+    assert (talk.reports[0].invoke_id, talk.reports[0].error.code) == ("i1", code)
+    assert talk.error["code"] == code
 
 
-def test_results_that_the_gateway_does_not_answer_are_bounded_and_lose_no_invoke() -> None:
+def test_a_result_for_which_there_is_no_room_now_is_kept_and_sent_until_it_is_taken() -> None:
+    talk = answered(invoked(node_in(IPHONE), timeoutMs=5_000))
+    first = talk.forward
+    for _ in range(10):
+        again = talk.gets(Unanswered(first.key, Fault.BUSY)).forward
+        assert (again.params, again.delay_s, again.allow, again.owed) == (first.params, 0.25, first.allow, True)
+        assert (talk.sent, talk.reports) == ([], [])
+        talk.after(0.25)
+    talk.gets(Answered(first.key, good({"ok": True}))).sends(ok({"ok": True}))
+
+
+def test_one_for_which_there_is_never_room_ends_its_invoke_before_the_caller_gives_up() -> None:
+    talk = answered(invoked(node_in(IPHONE), timeoutMs=1_000))
+    key = talk.forward.key
+    talk.after(0.7).gets(Unanswered(key, Fault.BUSY))
+    assert talk.forward.key == key
+    talk.after(0.25).gets(Unanswered(key, Fault.BUSY))
+    assert [(report.invoke_id, report.error.code) for report in talk.reports] == [("i1", "UNAVAILABLE")]
+    assert (talk.error["code"], talk.error["retryable"]) == ("UNAVAILABLE", True)
+    talk.gets(Unanswered(key, Fault.BUSY)).does()
+
+
+def test_an_invoke_keeps_its_place_until_the_gateway_has_taken_its_result() -> None:
     talk = node_in(IPHONE)
     for number in range(InFlight.LIMIT):
         invoked(talk, invoke_id=f"i{number}").asks("node.invoke.result", result(f"i{number}"), f"r{number}")
+        assert talk.forward.owed
     first = talk.forward
-    talk = answered(invoked(talk, invoke_id="more"), invoke_id="more")
-    assert talk.error["code"] == "UNAVAILABLE"
-    assert talk.closed is None
+    assert invoked(talk, invoke_id="more").reports[0].error.code == "UNAVAILABLE"
     talk.gets(Answered(first.key, good({"ok": True})))
-    assert answered(talk, invoke_id="more").forward.params["id"] == "more"
+    assert answered(invoked(talk, invoke_id="more"), invoke_id="more").forward.params["id"] == "more"
 
 
 def test_progress_of_an_own_invoke_goes_up_and_of_another_is_ignored() -> None:
@@ -226,3 +257,23 @@ def test_the_policy_is_asked_although_a_command_was_offered() -> None:
     payload: Json = {"id": "i1", "nodeId": GATEWAY, "command": "screen.show"}
     (_, report) = traffic.on_event(FromGateway(Event("node.invoke.request", payload)), START)
     assert report == Report("i1", ErrorShape("FORBIDDEN", "screen.show is not granted to this node"))
+
+
+# When the gateway goes.
+
+
+def test_what_a_lost_link_has_ended_has_no_other_end() -> None:
+    talk = invoked(invoked(node_in(IPHONE)), "device.info", "i2").gets(LinkLost()).does()
+    assert [note.fields for note in talk.notes if note.event == "invokes-lost"] == [{"count": 2}]
+    late = {"ok": True, "ignored": True}
+    answered(talk).sends(ok(late))
+    talk.asks("node.invoke.progress", {"invokeId": "i2", "nodeId": LAN, "seq": 0, "chunk": "x"}).sends(ok(late))
+    assert talk.after(29.0).reports == []
+    assert talk.after(29.0).reports == []
+    assert talk.gets(Lost()).reports == []
+
+
+def test_an_id_may_come_again_over_the_next_link() -> None:
+    talk = invoked(node_in(IPHONE)).gets(LinkLost())
+    assert invoked(talk).sent[0]["event"] == "node.invoke.request"
+    assert answered(talk).forward.params["id"] == "i1"

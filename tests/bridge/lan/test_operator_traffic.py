@@ -8,7 +8,7 @@ import pytest
 
 from acl.permissions import PROFILES, Permission
 from acl.rules import RULES
-from bridge.lan.events import Answered, Fault, Link, LinkLost, Oversized, Report, Unanswered
+from bridge.lan.events import Answered, Fault, Gap, Link, LinkLost, Oversized, Report, Unanswered
 from bridge.lan.operator_params import PARAMS
 from gateway_client.frames import Event, Response
 from tests.bridge.lan.phones import IPHONE, Json
@@ -159,10 +159,11 @@ def test_a_run_that_was_entered_in_the_middle_is_withheld_until_it_ends() -> Non
     assert talk.gateway_says("chat", run(state="final", message={"role": "assistant"})).sent
 
 
-def test_a_link_that_was_lost_leaves_a_gap() -> None:
+@pytest.mark.parametrize("lost", [LinkLost(), Gap()])
+def test_a_link_or_an_event_that_was_lost_leaves_a_gap(lost: LinkLost | Gap) -> None:
     talk = followed("main")
     assert talk.gateway_says("chat", run(state="delta", deltaText="He", message={})).sent
-    talk.gets(LinkLost()).gateway_says("chat", run(state="delta", deltaText="llo")).does()
+    talk.gets(lost).gateway_says("chat", run(state="delta", deltaText="llo")).does()
 
 
 def test_so_does_an_event_that_was_too_long() -> None:

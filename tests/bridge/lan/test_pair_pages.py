@@ -275,7 +275,7 @@ class TestForm:
 
     async def test_without_a_certificate_there_is_no_websocket_and_no_identity(self, bridge: House) -> None:
         raw = await ask(bridge.nodes.port, UPGRADE % (b"/", b""))
-        assert (Answer(raw).status, Answer(raw).body) == (401, b"")
+        assert (Answer(raw).status, Answer(raw).code) == (403, "NOT_PAIRED")
         assert (await send(bridge, "GET", "/pair/v1/identity")).code == "UNAUTHORIZED"
 
 

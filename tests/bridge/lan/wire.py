@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 HOST = "127.0.0.1"
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 UPGRADE = (
     b"GET %s HTTP/1.1\r\nHost: clawdis-bridge.local\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n"
@@ -45,16 +45,19 @@ class Frame:
         return int.from_bytes(self.payload[:2]), self.payload[2:].decode()
 
 
+def header(opcode: int, size: int, *, final: bool = True, reserved: int = 0, mask: bool = True) -> bytes:
+    """Returns the head of a frame, without the mask's own bytes."""
+    head, bit = bytes([(0x80 if final else 0) | reserved << 4 | opcode]), 0x80 if mask else 0
+    if size < 126:
+        return head + bytes([bit | size])
+    if size < 65_536:
+        return head + bytes([bit | 126]) + size.to_bytes(2)
+    return head + bytes([bit | 127]) + size.to_bytes(8)
+
+
 def masked(opcode: int, payload: bytes, *, final: bool = True, reserved: int = 0, length: int | None = None) -> bytes:
     """Returns a client's frame; `length` is what the header says, if it shall lie."""
-    size = len(payload) if length is None else length
-    head = bytes([(0x80 if final else 0) | reserved << 4 | opcode])
-    if size < 126:
-        head += bytes([0x80 | size])
-    elif size < 65_536:
-        head += bytes([0x80 | 126]) + size.to_bytes(2)
-    else:
-        head += bytes([0x80 | 127]) + size.to_bytes(8)
+    head = header(opcode, len(payload) if length is None else length, final=final, reserved=reserved)
     mask = os.urandom(4)
     repeated = (mask * (len(payload) // 4 + 1))[: len(payload)]
     mixed = int.from_bytes(payload) ^ int.from_bytes(repeated)

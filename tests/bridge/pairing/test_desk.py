@@ -249,6 +249,24 @@ def fake(number: int, name: str = "Phone") -> Draft:
     return Draft(f"{number:064x}", "key", labels(name), Surface(), VOICE_SCREEN)
 
 
+class TestWhatTheDoorAsks:
+    def test_a_retry_is_the_same_draft_of_the_same_key_while_it_is_pending(self) -> None:
+        desk = new_desk()
+        request = filed(desk, draft()).request
+        assert desk.holds(draft())
+        assert not any(desk.holds(changed) for changed in CHANGES.values())
+        desk.take(request.id)
+        assert not desk.holds(draft())
+
+    def test_a_key_awaits_a_person_unless_it_is_a_paired_node_that_wants_more(self) -> None:
+        desk = new_desk()
+        filed(desk, draft())
+        assert desk.awaits(draft().node_id)
+        desk.drop_key(draft().node_id)
+        filed(desk, draft(why=Why.WIDER))
+        assert not desk.awaits(draft().node_id)
+
+
 def test_ids_of_the_bridge_are_what_clients_show_and_unlike_each_other() -> None:
     ids = [new_request_id() for _ in range(1000)]
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", each) for each in ids)

@@ -21,7 +21,7 @@ from bridge.pairing.records import NodeRecord, Role, Surface
 from bridge.tasks import Tasks
 from bridge.upstream.operator_link import OperatorLink
 from bridge.upstream.secret import SecretReader, SecretSource
-from bridge.upstream.switchboard import Switchboard
+from bridge.upstream.switchboard import KEY_AGAIN_S, Switchboard
 from certs.private_files import private_folder
 from certs.store import KeyFolder
 from gateway_client.identity import DeviceIdentity
@@ -58,7 +58,7 @@ class Phone:
 class Stage:
     """A switchboard and what it stands on."""
 
-    def __init__(self, url: str, folder: Path, tasks: Tasks, stream: io.StringIO) -> None:
+    def __init__(self, url: str, folder: Path, tasks: Tasks, stream: io.StringIO, key_again_s: float) -> None:
         log = make_log("debug", "json", stream)
         self.environ = {"OPENCLAW_GATEWAY_TOKEN": TOKEN}
         self.reader = SecretReader(GatewayTable(url=url, token_source="env"), self.environ, folder)
@@ -67,7 +67,9 @@ class Stage:
         self.keys = KeyFolder(folder / "keys")
         self.tasks = tasks
         self.log = log
-        self.switchboard = Switchboard(self.operator, self.keys, secret=self.secret, tasks=tasks, log=log)
+        self.switchboard = Switchboard(
+            self.operator, self.keys, secret=self.secret, tasks=tasks, log=log, key_again_s=key_again_s
+        )
         self._stream = stream
 
     @property
@@ -117,13 +119,15 @@ def forward(key: str, method: str, params: Any = None, *, link: Link = Link.OPER
 
 
 @asynccontextmanager
-async def staged(url: str, folder: Path, *, run_operator: bool = True) -> AsyncIterator[Stage]:
+async def staged(
+    url: str, folder: Path, *, run_operator: bool = True, key_again_s: float = KEY_AGAIN_S
+) -> AsyncIterator[Stage]:
     """Build the gateway side for a gateway at `url` and take it down afterwards."""
     folder.mkdir(exist_ok=True)
     private_folder(folder)
     stream = io.StringIO()
     async with Tasks(make_log("debug", "json", stream)) as tasks:
-        stage = Stage(url, folder, tasks, stream)
+        stage = Stage(url, folder, tasks, stream, key_again_s)
         if run_operator:
             tasks.spawn("operator-link", stage.operator.run())
         try:

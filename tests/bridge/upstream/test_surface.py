@@ -163,7 +163,7 @@ class TestSettle:
         script(scripted, pending())
 
         async def break_off(params: Params) -> Params:
-            await scripted.say_raw("{")
+            scripted.drop_all()
             return {}
 
         scripted.answers["node.pair.list"] = break_off

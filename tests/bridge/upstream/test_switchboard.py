@@ -11,8 +11,9 @@ import pytest
 import pytest_asyncio
 
 from bridge.demo.gateway import EmbeddedGateway
-from bridge.lan.events import Answered, Fault, Forward, Link, LinkLost, Report, Unanswered
-from bridge.upstream.switchboard import MAX_FORWARDED_OF_NODE
+from bridge.lan.events import Answered, Ended, Fault, Forward, Link, LinkLost, Report, Unanswered
+from bridge.upstream.switchboard import MAX_FORWARDED, MAX_FORWARDED_OF_NODE, MAX_OWED
+from certs.private_files import write_private
 from gateway_client.frames import ErrorShape
 from tests.bridge.upstream.scripted import ScriptedGateway, Silence
 from tests.bridge.upstream.stage import Phone, Stage, embedded, forward, outcome, running, skills, staged
@@ -86,6 +87,27 @@ class TestBounds:
         assert await outcome(stage, phone, agent("more"), QUICK_S) == Unanswered("more", Fault.BUSY)
         assert [told.key for told in phone.of(Unanswered)] == ["more"]
 
+    async def test_what_is_owed_to_the_gateway_finds_a_place_when_calls_find_none(self, stage: Stage) -> None:
+        _, phone = await stage.linked()
+        crowd = [Phone(f"{number:064x}") for number in range(3)]
+        for caller in (phone, *crowd):
+            for number in range(MAX_FORWARDED_OF_NODE):
+                stage.switchboard.forward(caller, agent(f"{caller.node_id}-{number}"))
+        assert MAX_FORWARDED == MAX_FORWARDED_OF_NODE * 4
+        assert await outcome(stage, phone, agent("more"), QUICK_S) == Unanswered("more", Fault.BUSY)
+        assert isinstance(await outcome(stage, phone, replace(skills("result"), owed=True), QUICK_S), Answered)
+
+    async def test_what_is_owed_has_a_bound_of_its_own_and_takes_no_place_of_calls(self, stage: Stage) -> None:
+        _, phone = await stage.linked()
+        slow = replace(skills("owed"), owed=True, delay_s=30.0)
+        for _ in range(MAX_OWED):
+            stage.switchboard.forward(phone, slow)
+        for number in range(100):
+            more = replace(slow, key=f"more{number}")
+            assert await outcome(stage, phone, more, QUICK_S) == Unanswered(more.key, Fault.BUSY)
+        assert isinstance(await outcome(stage, phone, forward("call", "node.list"), QUICK_S), Answered)
+        stage.switchboard.leave(phone)
+
     async def test_what_an_operator_socket_asked_for_ends_with_it_and_the_node_stays(self, stage: Stage) -> None:
         node, phone = await stage.linked()
         await eventually(lambda: running("settle-surface") == 0)
@@ -136,8 +158,32 @@ class TestDown:
         stage.keys.delete(node.upstream_key)
         phone = stage.join(node)
         assert await outcome(stage, phone, skills("early"), QUICK_S) == Unanswered("early", Fault.DOWN)
-        assert stage.events("upstream-key-unusable")
+        assert len(stage.events("upstream-key-unusable")) == 1
         assert await outcome(stage, phone, skills("k"), QUICK_S) == Unanswered("k", Fault.DOWN)
+        assert not phone.of(Ended)
+        error = stage.switchboard.link_error(node.node_id) or ""
+        assert "the key is missing" in error
+        assert f"clawdis-bridge nodes revoke {node.node_id[:12]}" in error
+        stage.switchboard.leave(phone)
+        assert stage.switchboard.link_error(node.node_id) is None
+
+    async def test_a_key_that_was_put_back_links_the_phone_that_waited(
+        self, gateway: EmbeddedGateway, tmp_path: Path
+    ) -> None:
+        async with staged(gateway.url, tmp_path / "home", key_again_s=0.05) as stage:
+            await eventually(lambda: stage.operator.is_open)
+            node = stage.node()
+            file = next((tmp_path / "home").rglob(f"node-{node.upstream_key}.pem"))
+            kept = file.read_bytes()
+            file.unlink()
+            phone = stage.join(node)
+            await eventually(lambda: stage.switchboard.link_error(node.node_id))
+            write_private(file, kept)
+            link = await eventually(lambda: stage.switchboard.link(node.node_id))
+            await eventually(lambda: link.surface)
+            assert stage.switchboard.link_error(node.node_id) is None
+            assert isinstance(await outcome(stage, phone, skills("k")), Answered)
+            assert len(stage.events("upstream-key-unusable")) == 1
 
     async def test_twenty_in_flight_when_the_gateway_is_killed_have_one_outcome_each(
         self, gateway: EmbeddedGateway, stage: Stage

@@ -1,0 +1,139 @@
+"""Pairings are written before anybody is told of them; what only takes away is in force whatever the disk says."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from acl.permissions import PROFILES
+from bridge.lan.events import Filed, Redeem
+from bridge.pairing.desk import Why
+from bridge.pairing.records import NodeRecord, Security
+from bridge.pairing.store import NodeStore, StoreError
+from tests.bridge.pairing.desks import Front, Socket
+from tests.bridge.pairing.native import NativePhone
+from tests.bridge.pairing.samples import draft, identity
+
+KEY = identity().device_id
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Front:
+    return Front(tmp_path / "home")
+
+
+async def test_a_native_node_is_written_with_its_request(front: Front) -> None:
+    phone = NativePhone()
+    made = await front.registrar.pair(phone.revealed(), PROFILES["voice"], None, request_id="c1")
+    stored = NodeStore(front.home).nodes[phone.node_id]
+    assert stored == made
+    assert stored.security is Security.MTLS
+    assert stored.enrolment is not None
+    assert stored.enrolment.request_id == "c1"
+
+
+class TestRevoke:
+    async def test_it_is_in_both_places(self, front: Front) -> None:
+        await front.paired()
+        await front.registrar.revoke(KEY)
+        assert front.stored().revoked_at is not None
+        assert front.tombstones.get(KEY) is not None
+
+    async def test_on_a_disk_that_refuses_it_is_in_force_at_once_and_written_later(self, front: Front) -> None:
+        await front.paired()
+        heard: list[NodeRecord] = []
+        front.reception.store.on_change(heard.append)
+        front.home.chmod(0o777)
+        with pytest.raises(StoreError):
+            await front.registrar.revoke(KEY)
+        assert front.reception.store.nodes[KEY].revoked_at is not None
+        assert [record.revoked_at is not None for record in heard] == [True], "sockets are closed by it"
+        with pytest.raises(StoreError):
+            await front.registrar.catch_up()
+        front.home.chmod(0o700)
+        assert front.stored().revoked_at is None
+        await front.registrar.catch_up()
+        assert front.stored().revoked_at is not None
+
+    async def test_a_pairing_on_such_a_disk_is_not_in_force(self, front: Front) -> None:
+        front.home.chmod(0o777)
+        with pytest.raises(StoreError):
+            await front.registrar.pair(draft(), PROFILES["voice"], None)
+        front.home.chmod(0o700)
+        assert dict(front.reception.store.nodes) == {}
+
+    async def test_without_the_database_the_store_has_it_and_the_database_catches_up(self, front: Front) -> None:
+        await front.paired()
+        with closing(sqlite3.connect(front.home / "bridge.sqlite3")) as database, database:
+            database.execute("ALTER TABLE tombstones RENAME TO gone")
+        await front.registrar.revoke(KEY)
+        assert front.stored().revoked_at is not None
+        with closing(sqlite3.connect(front.home / "bridge.sqlite3")) as database, database:
+            database.execute("ALTER TABLE gone RENAME TO tombstones")
+        await front.registrar.catch_up()
+        assert front.tombstones.get(KEY) is not None
+
+    async def test_nobody_can_be_revoked_who_is_not_there(self, front: Front) -> None:
+        with pytest.raises(StoreError, match="no such node"):
+            await front.registrar.revoke(KEY)
+        assert front.tombstones.all() == {}
+
+
+async def test_a_person_who_pairs_it_anew_lifts_the_tombstone(front: Front) -> None:
+    await front.paired()
+    await front.registrar.revoke(KEY)
+    await front.registrar.pair(draft(why=Why.RETURN), PROFILES["voice"], None)
+    assert front.tombstones.get(KEY) is None
+    assert front.stored().revoked_at is None
+
+
+async def test_of_a_pairing_and_a_revocation_at_once_the_revocation_stays(front: Front) -> None:
+    await front.paired()
+    for _ in range(20):
+        await asyncio.gather(
+            front.registrar.pair(draft(why=Why.REPAIR), PROFILES["voice"], None),
+            front.registrar.revoke(KEY),
+            return_exceptions=True,
+        )
+        assert front.stored().revoked_at is not None
+        assert front.tombstones.get(KEY) is not None
+        await front.registrar.pair(draft(why=Why.RETURN), PROFILES["voice"], None)
+
+
+class TestForgotten:
+    """A store from before a key was paired, and a database that remembers how it was revoked."""
+
+    async def forgotten(self, front: Front) -> None:
+        before = (
+            (front.home / "paired-nodes.json").read_bytes() if (front.home / "paired-nodes.json").exists() else None
+        )
+        await front.paired()
+        await front.registrar.revoke(KEY)
+        (front.home / "paired-nodes.json").unlink()
+        if before is not None:
+            (front.home / "paired-nodes.json").write_bytes(before)
+        front.reception = front.started()
+        assert dict(front.reception.store.nodes) == {}
+
+    async def test_it_asks_as_one_that_was_revoked(self, front: Front) -> None:
+        await self.forgotten(front)
+        request = front.filed()
+        assert request.draft.why is Why.RETURN
+        assert request.draft.revoked_at is not None
+
+    async def test_a_code_only_lets_it_ask(self, front: Front) -> None:
+        await self.forgotten(front)
+        socket = Socket()
+        await front.admissions.redeem(socket, Redeem(draft(), front.code()))
+        assert socket.only(Filed).request_id == front.reception.desk.pending()[0].id
+        assert dict(front.reception.store.nodes) == {}
+
+    async def test_a_person_who_lets_it_in_ends_that(self, front: Front) -> None:
+        await self.forgotten(front)
+        await front.reception.approve(front.filed(), None, None)
+        assert front.registrar.revoked_at(KEY) is None
+        assert front.tombstones.get(KEY) is None
