@@ -92,6 +92,7 @@ class Pairings:
 
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
+@pytest.mark.asyncio(loop_scope="package")  # so that the fortress of the others goes on breathing meanwhile
 class TestB18:
     """Killed at random points of a pairing loop: no acknowledged pairing is lost, no certificate is without an entry.
 
