@@ -218,7 +218,8 @@ async def test_10_a_cancel_reaches_the_phone_under_its_own_id(estate: Estate) ->
         # The gateway cancels only what its own parts stream; the recorder says it in its place.
         for invoke_id in ("of-no-invoke", invoke["id"]):
             payload = {"invokeId": invoke_id, "nodeId": node_id}
-            await estate.tap.inject(link, {"type": "event", "event": "node.invoke.cancel", "payload": payload})
+            cancel = {"type": "event", "event": "node.invoke.cancel", "payload": payload}
+            assert await estate.tap.inject(cancel, link) == 1
         cancel = await node.event("node.invoke.cancel")
         assert cancel["payload"] == {"invokeId": invoke["id"], "nodeId": phone.node_id}
         error = {"code": "UNAVAILABLE", "message": "node invoke cancelled"}
