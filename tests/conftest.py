@@ -108,7 +108,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("CLAWDIS_", "OPENCLAW_")) and not name.startswith("CLAWDIS_TEST_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
-    keyring.set_keyring(fail.Keyring())  # `keyring` keeps the one that an earlier test has chosen
+    # `keyring` keeps the one that an earlier test has chosen.
+    keyring.set_keyring(fail.Keyring())  # type: ignore[no-untyped-call]  # the library has no types for it
 
 
 @pytest.fixture(autouse=True)

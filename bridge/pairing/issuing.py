@@ -77,6 +77,7 @@ class Issuing:
             EnrolmentRefused: there is no such request of that key.
         """
         standing = self._proven(request_id, proof)
+        self._reception.desk.refresh(request_id, clock.now().mono)
         if standing.status == "pending" and wait_s > 0:
             await self._decided(request_id, min(wait_s, MAX_WAIT_S))
             standing = self._proven(request_id, proof)

@@ -330,3 +330,16 @@ async def test_a_disk_that_refuses_is_told_and_nothing_has_changed(bridge: House
     with pytest.raises(BridgeError):
         await operations.revoke(RevokeBody(all=True))
     assert (await operations.node(IPHONE.node_id)).display_name == "Anna's iPhone"
+
+
+async def test_revoking_all_goes_on_over_a_disk_that_refuses(bridge: House, operations: BridgeOperations) -> None:
+    async with bridge.call(IPHONE) as phone, bridge.call(ANDROID) as other:
+        for caller, who in ((phone, IPHONE), (other, ANDROID)):
+            await bridge.pair(who)
+            await caller.gets_in()
+        (bridge.home / "paired-nodes.json").unlink()
+        (bridge.home / "paired-nodes.json").mkdir()
+        with pytest.raises(BridgeError) as failed:
+            await operations.revoke(RevokeBody(all=True))
+        assert all(who.node_id[:12] in str(failed.value) for who in (IPHONE, ANDROID))
+        assert [(await caller.ended())[0] for caller in (phone, other)] == [4001, 4001]
