@@ -140,6 +140,9 @@ async def test_09_chat_streams_whole_runs_without_gaps(estate: Estate) -> None:
         assert len(deltas) >= 3
         for seen in (deltas, _deltas(late, run)):
             assert all("message" in one or one.get("replace") for one in seen[:1]), seen[0]
+        for socket in (chat, late):  # a run from its first word, or none of its words
+            for data in _words(socket, run)[:1]:
+                assert data["text"] == data["delta"]
         assert all("seq" not in frame for one in (chat, late, node) for frame in one.frames if frame["type"] == "event")
         history = await chat.request("chat.history", {"sessionKey": "main", "limit": 20})
         assert "Good morning" in json.dumps(history["payload"])
@@ -148,6 +151,11 @@ async def test_09_chat_streams_whole_runs_without_gaps(estate: Estate) -> None:
 def _deltas(chat: PhoneSocket, run: str) -> list[dict[str, Any]]:
     seen = [frame["payload"] for frame in chat.frames if frame.get("event") == "chat"]
     return [payload for payload in seen if payload.get("runId") == run and payload["state"] == "delta"]
+
+
+def _words(chat: PhoneSocket, run: str) -> list[dict[str, Any]]:
+    seen = [frame["payload"] for frame in chat.frames if frame.get("event") == "agent"]
+    return [one["data"] for one in seen if one["runId"] == run and one["stream"] == "assistant"]
 
 
 async def test_10_invokes_pass_unchanged_both_ways(estate: Estate) -> None:
