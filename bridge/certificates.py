@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from bridge.log import Log
 from certs.authority import ClientAuthority
+from certs.errors import IdentityError
 from certs.pins import spki_hash
 from certs.store import BridgeIdentity, KeyFolder
 
@@ -86,7 +87,12 @@ class Certificates:
             IdentityError: what is there cannot be used; the old one stays in force.
         """
         async with self._changing:
-            return self._take(await asyncio.to_thread(self._keys.reload))
+            try:
+                identity = await asyncio.to_thread(self._keys.reload)
+            except IdentityError as exc:
+                self._log.error("identity-refused", file=exc.what, why=exc.why)
+                raise
+            return self._take(identity)
 
     def _take(self, identity: BridgeIdentity) -> BridgeIdentity:
         self.identity = identity
