@@ -36,7 +36,7 @@ class Certificates:
         self._listeners: list[Callable[[BridgeIdentity], None]] = []
 
     def on_change(self, listener: Callable[[BridgeIdentity], None]) -> None:
-        """Calls `listener` with each identity that comes into force."""
+        """Calls `listener` with each identity that is about to come into force; an OSError of its keeps the old one."""
         self._listeners.append(listener)
 
     @property
@@ -88,15 +88,18 @@ class Certificates:
         """
         async with self._changing:
             try:
-                identity = await asyncio.to_thread(self._keys.reload)
+                return self._take(await asyncio.to_thread(self._keys.reload))
             except IdentityError as exc:
                 self._log.error("identity-refused", file=exc.what, why=exc.why)
                 raise
-            return self._take(identity)
 
     def _take(self, identity: BridgeIdentity) -> BridgeIdentity:
-        self.identity = identity
+        try:
+            for listener in self._listeners:
+                listener(identity)
+        except OSError as exc:  # TLS reads the file itself, and somebody has changed it since
+            why = f"TLS cannot use it ({exc})"
+            raise IdentityError(str(identity.file), why, "Try again: clawdis-bridge certs reload") from exc
+        self.identity = identity  # what is said to be in force is what new handshakes show
         self._log.warning("identity-changed", pin=identity.pin, spki=identity.spki)
-        for listener in self._listeners:
-            listener(identity)
         return identity

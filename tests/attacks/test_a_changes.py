@@ -66,8 +66,8 @@ class TestA8RevokedWhileBusy:
     """A revoked node is cut off within a second, in the middle of what it was asked to do.
 
     Guards: `Ended(REMOVED, ...)` in `Hub._on_record` (bridge/hub.py): without it no close frame comes. `call_later(...,
-    abort)` in `Relay._close` (bridge/lan/relay.py): without it the node that does not read stays. The end of the session
-    and of its link, both in `_on_record`: with a mere close frame in their place the late result is answered.
+    abort)` in `Relay._close` (bridge/lan/relay.py): without it the node that does not read stays. The end of the
+    session and of its link, both in `_on_record`: with a mere close frame in their place the late result is answered.
     """
 
     async def test_it_is_cut_off(self, castle: Fortress, tmp_path: Path) -> None:
