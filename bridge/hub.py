@@ -234,6 +234,7 @@ class Hub:
                 relay.post(Ended(REMOVED, "device removed"))
             elif known is not None and _terms_of(known) != _terms_of(record):
                 relay.post(Ended(RESTART, "permissions changed"))
+        self.switchboard.rename(record)
         if record.revoked_at is not None:
             self.switchboard.close(record.node_id)
             self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))

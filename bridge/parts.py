@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from acl.model import Policy
-from acl.permissions import profile
+from acl.permissions import PROFILES, Permissions
 from bridge import clock
 from bridge.addresses import machine_addresses, on_link_networks
 from bridge.certificates import Certificates
-from bridge.config import Config
+from bridge.config import Config, ConfigError, ConfigProblem
+from bridge.config_file import CONFIG_NAME
 from bridge.discovery_names import load_names
 from bridge.discovery_records import DiscoveryNames
 from bridge.hub import Hub
@@ -36,13 +37,15 @@ from bridge.pairing.issuing import Issuing
 from bridge.pairing.reception import Reception
 from bridge.pairing.records import NodeRecord, Security
 from bridge.pairing.registrar import Registrar
-from bridge.pairing.store import NodeStore
+from bridge.pairing.store import FILE_NAME as STORE_NAME
+from bridge.pairing.store import open_store, start_empty
 from bridge.pairing.tombstones import TombstoneStore, reconcile
 from bridge.tasks import Tasks
 from bridge.upstream.operator_link import OperatorLink
 from bridge.upstream.secret import SecretReader, SecretSource
 from bridge.upstream.switchboard import Switchboard
 from certs.context import app_server_context, node_server_context
+from certs.errors import IdentityError
 from certs.store import BridgeIdentity, KeyFolder
 
 KEYS = "keys"
@@ -73,13 +76,21 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     """Builds everything.
 
     Raises:
+        ConfigError: a value makes no sense here.
         IdentityError, StoreError, PrivateFileError, OSError, ValueError: a file cannot be used; the message says which.
     """
-    default = profile(config.pairing.default_profile)
+    default = _default_profile(home, config)
     names = load_names(home, config.bridge.name)
-    store = NodeStore(home)
     keys = KeyFolder(home / KEYS)
-    certificates = _certificates(keys, names, store.nodes.values(), log)
+    store = open_store(home, was_used=any((home / KEYS).glob("node-*.pem")))
+    try:
+        certificates = _certificates(keys, names, store.nodes.values(), log)
+    except IdentityError as exc:
+        if not store.nodes:
+            raise
+        # Keys that somebody relies on are not made anew, so whoever has no backup needs a way to let go of them.
+        mend = f"{exc.mend}\nWith that, the paired nodes have to go as well:\n{start_empty(home / STORE_NAME)}"
+        raise IdentityError(exc.what, exc.why, mend) from exc
     codes = CodeStore(home / DATABASE_NAME)
     tombstones = TombstoneStore(home / DATABASE_NAME)
     for returned in await reconcile(store, tombstones):
@@ -113,6 +124,16 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     pages = PairPages(enrolment, Issuing(reception, certificates, log), log)
     nodes, apps = _listeners(hub, config, certificates, pages, tasks, log)
     return Parts(names, certificates, keys, hub, nodes, apps)
+
+
+def _default_profile(home: Path, config: Config) -> Permissions:
+    name = config.pairing.default_profile
+    if name not in PROFILES:
+        problem = ConfigProblem(
+            "pairing.default_profile", f"{name!r} is no profile", f"There are: {', '.join(PROFILES)}."
+        )
+        raise ConfigError(str(home / CONFIG_NAME), [problem])
+    return PROFILES[name]
 
 
 def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[NodeRecord], log: Log) -> Certificates:

@@ -19,6 +19,7 @@ from aiohttp import WSMsgType, hdrs, web
 
 from bridge import clock
 from bridge.addresses import ListenAddress
+from bridge.lan.bind_refusal import bind_refusal
 from bridge.lan.budget import Budget
 from bridge.lan.door import Door, TurnedAway, Visit
 from bridge.lan.frame_gate import cut
@@ -160,11 +161,11 @@ class Listener:
         With port 0 the first address takes a free one and the others follow.
 
         Raises:
-            OSError: an address or the port cannot be had; nothing is bound then.
+            BindRefused: an address or the port cannot be had; nothing is bound then.
         """
         try:
             for address in addresses:
-                bound = _bind(address, self.port or port)
+                bound = _bind(self.name, address, self.port or port)
                 self._sockets.append(bound)
                 self.port = bound.getsockname()[1]
                 self.addresses.append(address.text)
@@ -316,7 +317,7 @@ def _is_upgrade(request: web.BaseRequest) -> bool:
     )
 
 
-def _bind(address: ListenAddress, port: int) -> socket.socket:
+def _bind(name: str, address: ListenAddress, port: int) -> socket.socket:
     family = socket.AF_INET if address.address.version == 4 else socket.AF_INET6
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -328,7 +329,7 @@ def _bind(address: ListenAddress, port: int) -> socket.socket:
         bound.listen(BACKLOG)
     except OSError as exc:
         bound.close()
-        raise OSError(exc.errno, f"{address.text} port {port}: {exc.strerror}") from exc
+        raise bind_refusal(exc, name, address.text, port) from exc
     return bound
 
 

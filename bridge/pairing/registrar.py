@@ -36,6 +36,7 @@ class Registrar:
         self._keys = keys
         self._log = log
         self._unburied = False
+        self._making = asyncio.Lock()  # the keys folder refuses whoever comes while another key is being made
         self._forgotten = {node_id: at for node_id, at in tombstones.all().items() if store.get(node_id) is None}
 
     def revoked_at(self, node_id: str) -> datetime | None:
@@ -102,7 +103,8 @@ class Registrar:
         if known is not None and known.revoked_at is None and known.labels.same_kind(draft.labels):
             return known.upstream
         name = secrets.token_hex(UPSTREAM_KEY_BYTES)
-        key = await asyncio.to_thread(self._keys.create_ed25519, name)
+        async with self._making:
+            key = await asyncio.to_thread(self._keys.create_ed25519, name)
         return UpstreamIdentity(key_name=name, gateway_node_id=DeviceIdentity(key).device_id)
 
     async def revoke(self, node_id: str) -> NodeRecord:

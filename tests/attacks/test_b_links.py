@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,9 +13,9 @@ import pytest
 import pytest_asyncio
 
 from bridge.node.pairing_errors import BridgeMismatch
-from bridge.pairing.native_link import LINK_PREFIX, LinkRefused, NativeLink, read_link
+from bridge.pairing.native_link import LINK_PREFIX, LinkRefused, read_link
 from gateway_client.identity import encode_base64url
-from tests.attacks.codes import phone_of, redeemed, setup_code
+from tests.attacks.codes import phone_of, redeemed, setup_code, spellings
 from tests.attacks.fortress import Fortress
 from tests.attacks.middle import Middle, middle
 from tests.attacks.strangers import Stranger, ask, victim
@@ -25,17 +24,6 @@ from tests.bridge.node.stages import DoubleStage, double_stage
 from tests.support.iphone import IPhone
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-
-def spellings(link: NativeLink) -> list[bytes]:
-    """How a link's token could be written somewhere."""
-    return [
-        link.token,
-        encode_base64url(link.token).encode(),
-        base64.b64encode(link.token),
-        link.token.hex().encode(),
-        link.text().removeprefix(LINK_PREFIX).encode(),
-    ]
 
 
 def everything_written(castle: Fortress) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -122,27 +123,26 @@ class TestB8:
     certificate.
     """
 
-    @pytest.mark.parametrize("waits", [False, True], ids=["gone", "gone while it waited"])
-    async def test_the_approval_of_an_absent_node(self, gate: Fortress, waits: bool) -> None:
-        node = await Stranger(gate.node_port).asked()
-        if waits:
-            await self.wait_and_go(gate, node)
+    async def test_the_approval_of_absent_nodes(self, gate: Fortress) -> None:
+        gone, waited = [await Stranger(gate.node_port, f"127.0.0.{number}").asked() for number in (2, 3)]
+        await self.wait_and_go(gate, waited)
         lines = len(gate.bridge.log_lines())
         async with gate.unharmed(store=False, heard=PAIRED):
-            await approve(gate, node.id, node.code)
-            thief = Stranger(gate.node_port, "127.0.0.2", opened=node.opened, nonce=node.nonce)
-            thief.bridge_spki = node.bridge_spki
+            await asyncio.gather(*(approve(gate, node.id, node.code) for node in (gone, waited)))
             nothing = await ask(gate.node_port, "GET", "/pair/v1/enroll/nope")
-            for answer in (await thief.poll(), await node.poll(proof=""), await node.poll(proof="AAAA")):
-                assert answer.shape == nothing.shape
-        assert rows(gate, node)["permissions"] == ["device"]
-        if not waits:
-            assert gate.events("certificate-issued", lines) == []
-            assert rows(gate, node)["certificate"] is None
-        answer = (await node.poll()).json
-        assert (answer["status"], answer["nodeId"]) == ("approved", node.node_id)
-        leaf = x509.load_pem_x509_certificate(answer["certificate"].encode())
-        assert leaf.public_key() == node.key.public_key()
+            for node in (gone, waited):
+                thief = Stranger(gate.node_port, "127.0.0.4", opened=node.opened, nonce=node.nonce)
+                thief.bridge_spki = node.bridge_spki
+                for answer in (await thief.poll(), await node.poll(proof=""), await node.poll(proof="AAAA")):
+                    assert answer.shape == nothing.shape
+        assert gone.node_id[:8] not in {line["node"] for line in gate.events("certificate-issued", lines)}
+        assert rows(gate, gone)["certificate"] is None
+        for node in (gone, waited):
+            assert rows(gate, node)["permissions"] == ["device"]
+            answer = (await node.poll()).json
+            assert (answer["status"], answer["nodeId"]) == ("approved", node.node_id)
+            leaf = x509.load_pem_x509_certificate(answer["certificate"].encode())
+            assert leaf.public_key() == node.key.public_key()
 
     @staticmethod
     async def wait_and_go(gate: Fortress, node: Stranger) -> None:

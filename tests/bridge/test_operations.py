@@ -17,7 +17,7 @@ from bridge.control.not_granted import not_granted
 from bridge.control.requests import RevokeBody
 from bridge.errors import AlreadyDecided, BridgeError, NotAllowed, UnknownId
 from bridge.operations import BridgeOperations
-from bridge.pairing.records import key_fingerprint
+from bridge.pairing.records import key_fingerprint, unique_name
 from tests.bridge.house import NOWHERE, House, house
 from tests.bridge.lan.phones import ANDROID, IPHONE, PHONE
 from tests.bridge.upstream.stage import embedded
@@ -228,6 +228,31 @@ async def test_renaming(bridge: House, operations: BridgeOperations) -> None:
     await bridge.pair(IPHONE)
     assert (await operations.rename(IPHONE.node_id, "  Kitchen\u200b ")).display_name == "Kitchen"
     assert (await operations.rename(IPHONE.node_id, "\u202e")).display_name == "Kitchen"
+
+
+async def test_a_new_name_reaches_the_gateway_and_stays_there(tmp_path: Path) -> None:
+    async with embedded() as gateway, house(tmp_path / "home", gateway.url) as bridge:
+        await eventually(lambda: bridge.stage.operator.is_open)
+        record = await bridge.pair(IPHONE)
+
+        def shown() -> str:
+            core = gateway.core
+            return str(core.nodes.rows(core.devices.paired.values(), core.surfaces)[0]["displayName"])
+
+        async with bridge.call(IPHONE) as caller:
+            await caller.gets_in()
+            link = await eventually(lambda: bridge.stage.switchboard.link(IPHONE.node_id))
+            await eventually(lambda: link.surface)
+            assert shown() == unique_name(record)
+            renamed = await bridge.operations.rename(IPHONE.node_id, "Kitchen")
+            await eventually(lambda: shown() == f"Kitchen [{IPHONE.node_id[:6]}]")
+            assert bridge.stage.switchboard.link(IPHONE.node_id) is link
+        await eventually(lambda: bridge.hub.roster.node(IPHONE.node_id) is None)
+        gateway.core.nodes.names[record.gateway_node_id] = "what it was called while the bridge was away"
+        async with bridge.call(IPHONE) as caller:
+            await caller.gets_in()
+            await eventually(lambda: shown() == f"Kitchen [{IPHONE.node_id[:6]}]")
+    assert renamed.display_name == "Kitchen"
 
 
 async def test_changing_permissions(bridge: House, operations: BridgeOperations) -> None:

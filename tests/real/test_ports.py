@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import json
 import struct
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import ifaddr
 import pytest
 
 from bridge.control.documents import Status
 from tests.support.bridge_process import BridgeProcess
+from tests.support.iphone import pinned_context
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only on Linux: reads /proc/net")
 
 LISTEN = "0A"
 TABLES = ("tcp", "tcp6", "udp", "udp6")
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==\r\n"
+)
 Opened = set[tuple[str, str, int]]
 
 
@@ -79,3 +87,41 @@ async def test_on_loopback_nothing_is_open_to_the_network(unused_tcp_port: int) 
         assert {kind for kind, _, _ in found} == {"tcp"}
         status = await bridge.ask(bridge.client.status)
         assert status.discovery.state == "off"
+
+
+async def test_on_a_wildcard_a_code_names_an_address_that_a_phone_can_reach(unused_tcp_port: int) -> None:
+    lan = _lan_address()
+    async with BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None, hosts=["0.0.0.0"]) as bridge:
+        for asked in (None, lan, "127.0.0.1"):
+            url = urlsplit(await _code_url(bridge, asked))
+            assert url.hostname == asked if asked else not ipaddress.ip_address(str(url.hostname)).is_loopback
+            reader, writer = await asyncio.open_connection(url.hostname, url.port, ssl=pinned_context())
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 404")
+            writer.close()
+
+
+async def _code_url(bridge: BridgeProcess, address: str | None) -> str:
+    code = await bridge.ask(lambda: bridge.client.mint_setup_code(["chat"], None, 60, address))
+    return code.url
+
+
+async def test_a_stranger_writes_no_line_of_its_own_into_the_log(unused_tcp_port: int) -> None:
+    forged = "paired node=evil"
+    async with BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None) as bridge:
+        for offered in (forged, f"x, {forged}\x1b[2K", "y" * 4_000):
+            upgrade = f"GET / HTTP/1.1\r\nHost: x\r\n{UPGRADE}Sec-WebSocket-Protocol: {offered}\r\n\r\n"
+            reader, writer = await asyncio.open_connection("127.0.0.1", bridge.app_port, ssl=pinned_context())
+            writer.write(upgrade.encode())
+            head = await reader.read(4_096)
+            assert b"sec-websocket-protocol" not in head.lower()
+            writer.transport.abort()
+        for garbage in (forged, f"GET / HTTP/1.1\r\n{forged}\r\n\r\n", "GET /\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", bridge.app_port, ssl=pinned_context())
+            writer.write(garbage.encode() + b"\r\n\r\n")
+            await reader.read()
+            writer.transport.abort()
+        written = bridge.log_path.read_text().splitlines()
+    assert written
+    assert all(json.loads(line)["level"] == "debug" for line in written if forged in line or "yyyy" in line)
+    assert [line for line in written if not line.startswith("{")] == []

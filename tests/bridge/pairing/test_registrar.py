@@ -36,6 +36,13 @@ async def test_a_native_node_is_written_with_its_request(front: Front) -> None:
     assert stored.enrolment.request_id == "c1"
 
 
+async def test_as_many_as_come_at_once_are_paired(front: Front) -> None:
+    drafts = [draft(number) for number in range(16)]
+    records = await asyncio.gather(*(front.registrar.pair(one, PROFILES["voice"], None) for one in drafts))
+    assert set(front.reception.store.nodes) == {identity(number).device_id for number in range(16)}
+    assert len({record.upstream_key for record in records}) == 16
+
+
 class TestRevoke:
     async def test_it_is_in_both_places(self, front: Front) -> None:
         await front.paired()
