@@ -180,9 +180,10 @@ def _listeners(
         return guest_of(certificate, address, hub.record)
 
     def take(identity: BridgeIdentity) -> None:
-        """New handshakes show the new identity."""
-        nodes.use(node_server_context(identity, certificates.authority.certificate))
-        apps.use(app_server_context(identity))
+        """New handshakes show the new identity, at both ports or at none."""
+        shown = node_server_context(identity, certificates.authority.certificate), app_server_context(identity)
+        nodes.use(shown[0])
+        apps.use(shown[1])
 
     nodes = Listener(
         "nodes",
