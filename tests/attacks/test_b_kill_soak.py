@@ -26,7 +26,7 @@ from tests.bridge.pairing.native import p256
 from tests.support import scale
 from tests.support.bridge_process import WIDE_LIMITS, BridgeProcess
 
-LIFE_S = 0.2  # seconds that the daemon lives at the longest while nodes pair; a pairing takes some 0.03
+STEPS = 16  # requests that the daemon lives for at the longest while nodes pair; a pairing takes four
 
 
 @dataclass
@@ -37,13 +37,23 @@ class Pairings:
         acknowledged: nodes that the bridge said are paired: by the 204 of a link, or to the person who approved.
         certificates: what was issued, by node.
         last: the node whose pairing was under way, and its link.
+        left: requests until `reached`.
+        reached: whether the last of them is about to be made.
     """
 
     bridge: BridgeProcess
     acknowledged: set[str] = field(default_factory=set)
     certificates: dict[str, str] = field(default_factory=dict)
     last: tuple[Stranger, NativeLink | None] | None = None
+    left: int = 0
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def step(self) -> None:
+        """A request is about to be made."""
+        self.left -= 1
+        if self.left == 0:
+            self.reached.set()
 
     async def run(self) -> None:
         """Pair until the bridge is gone."""
@@ -60,18 +70,29 @@ class Pairings:
         if not done:
             return False
         self.acknowledged.add(node.node_id)
+        self.step()
         return self.fetched(node, await node.poll())
 
     async def _by_link(self, node: Stranger) -> bool:
         client = self.bridge.client
+        self.step()
         made = await self.bridge.ask(lambda: client.mint_native_link(["device"], None, 300, HOST))
         link = read_link(made.link, datetime.now(UTC))
         self.last = node, link
-        return (await node.redeem(link)).status == 204
+        self.step()
+        if (await node.begin(tokenId=link.token_id)).status != 201:
+            return False
+        self.step()
+        return (await node.reveal(tokenProof=node.proof_of(link))).status == 204
 
     async def _by_code(self, node: Stranger) -> bool:
-        if (await node.begin()).status != 201 or (await node.reveal()).status != 204:
+        self.step()
+        if (await node.begin()).status != 201:
             return False
+        self.step()
+        if (await node.reveal()).status != 204:
+            return False
+        self.step()
         await self.bridge.ask(lambda: self.bridge.client.approve(node.id, None, None, node.code))
         return True
 
@@ -111,7 +132,7 @@ class TestB18:
             pairings, lines = Pairings(bridge), 0
             for _ in range(scale.scale(200)):
                 await bridge.ask(bridge.client.open_window)
-                await self.killed(pairings, chance.uniform(0, LIFE_S))
+                await self.killed(pairings, chance)
                 status = await bridge.start()
                 assert status.pending == 0
                 rows = {row.node_id: row for row in await bridge.ask(bridge.client.nodes)}
@@ -121,11 +142,17 @@ class TestB18:
             assert "Traceback" not in bridge.log_path.read_text()
             assert len(pairings.acknowledged) > scale.scale(200), "it was killed in the middle of many pairings"
 
-    async def killed(self, pairings: Pairings, life_s: float) -> None:
-        """Let nodes pair for a while, and kill the bridge."""
+    async def killed(self, pairings: Pairings, chance: random.Random) -> None:
+        """Let nodes pair for some requests, and kill the bridge at some point of the next one."""
+        loop, steps = asyncio.get_running_loop(), chance.randint(1, STEPS)
+        pairings.left = steps
+        pairings.reached.clear()
         async with asyncio.TaskGroup() as group:
+            began = loop.time()
             group.create_task(pairings.run())
-            await asyncio.sleep(life_s)  # whatever it is doing then
+            await pairings.reached.wait()
+            usual = (loop.time() - began) / (steps - 1) if steps > 1 else 0.02
+            await asyncio.sleep(chance.random() * 1.5 * usual)  # whatever it is doing then
             await pairings.bridge.kill()
 
     def check(self, pairings: Pairings, rows: dict[str, NodeRow], bridge: BridgeProcess, lines: int) -> None:

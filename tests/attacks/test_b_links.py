@@ -39,8 +39,8 @@ class TestB14:
 
     What is advertised is looked at in `test_b_window.py`.
     Guard: `token_key` in `CodeStore.add_link`, bridge/pairing/codes.py: with the token itself the database holds it.
-    Guard: `code_hash` in `CodeStore.add`: likewise for setup codes. Guard: `repr=False` of `NativeLink.token` and the
-    log of ids only (bridge/pairing/enrolment.py): with `link-refused` naming the proof's token the log holds it.
+    Guard: `code_hash` (bridge/pairing/setup_code.py): likewise for setup codes. Guard: only ids go to the log
+    (bridge/pairing/enrolment.py): with the proof in it, it holds what a node sent in its place.
     """
 
     async def test_a_used_and_a_refused_link_leave_no_trace(self, gate: Fortress) -> None:

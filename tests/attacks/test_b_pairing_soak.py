@@ -48,7 +48,7 @@ class TestB2:
     """Of 10,000 ceremonies with a man in the middle none is accepted; of those without one, all are.
 
     Guard: `spki_bridge` in `Transcript.digest`, bridge/pairing/transcript.py: without it some 1,700 are accepted, all
-    of the way `_relay`. Guard: `permissions` there: with it and `spki_bridge` out, those of `_wider` as well.
+    of the way `_relay`.
     """
 
     def test_ten_thousand_and_none_is_accepted(self) -> None:
@@ -72,8 +72,9 @@ class TestB2:
 class TestB12:
     """A hundred keys with one code at one moment, a hundred times: a hundred successes.
 
-    Guard: `BEGIN IMMEDIATE` and `AND bound_to IS NULL` in `CodeStore.bind`, bridge/pairing/codes.py: without both,
-    threads share a code. Guard: `may_bind` there: without it and the lock of `Admissions.redeem` many phones are in.
+    Guard: `BEGIN IMMEDIATE` in `CodeStore.bind`, bridge/pairing/codes.py: without it threads share a code. Guard:
+    `code.bound_to is None` in `may_bind`, bridge/pairing/setup_code.py: without it (and the same in the SQL of `bind`)
+    all three tests see more than one success.
     """
 
     async def test_setup_codes(self, tmp_path: Path) -> None:

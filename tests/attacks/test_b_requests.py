@@ -30,10 +30,9 @@ def rows(castle: Fortress, stranger: Stranger) -> dict[str, Any]:
 class TestB6:
     """What the prompt showed is what is granted (OpenClaw #72006): a changed request is another one.
 
-    Guard: `mine.draft == draft` in `Desk.file`, bridge/pairing/desk.py (any retry of the key taken into the old
-    request): the new ceremony's code is that of nobody, and the old id stays in the list. Guard: the request that
-    `Reception.approve` is given is the one of the id (`draft = request.draft`); with the key's newest draft in its
-    place the wider permissions are stored.
+    Guard: `mine.draft == draft` in `Desk.file`, bridge/pairing/desk.py (whatever the key sends taken for a retry): the
+    old id stays in the list. Guard: the draft on the desk is never written again; with `Enrolment.begin`
+    (bridge/pairing/enrolment.py) putting the new wishes into it, the wider permissions are shown and stored.
     """
 
     @pytest.mark.parametrize("change", [WIDER, RENAMED, MORE_COMMANDS, {"csr": "again"}], ids=str)
@@ -155,9 +154,10 @@ class TestB8:
 class TestB9:
     """Which request is approved is said by its id or not at all.
 
-    Guard: `len(prefix) < MIN_PREFIX` and the exact match in `resolve_prefix`, bridge/control/operations.py (positions
-    and the newest taken instead): `1` and `latest` reach a request. Guard: `self._pending.get(request_id)` in
-    `Desk.try_code`, bridge/pairing/desk.py: with the code searched among all, the other one's code approves it.
+    Guard: `len(prefix) < MIN_PREFIX` in `resolve_prefix`, bridge/control/operations.py: without it one digit reaches a
+    request. Guard: positions and `latest` are no ids there: with them taken for some, `latest` and `1` reach one.
+    Guard: `Desk.try_code`, bridge/pairing/desk.py, compares with the named request: with the code searched among all
+    that wait, the other one's code approves it.
     """
 
     async def test_nothing_but_an_id_names_a_request(self, gate: Fortress) -> None:
