@@ -86,7 +86,9 @@ class Certificates:
             IdentityError: what is there cannot be used; the old one stays in force.
         """
         async with self._changing:
-            return self._take(await asyncio.to_thread(self._keys.reload))
+            identity = await asyncio.to_thread(self._keys.reload)
+            self._next = self._keys.next_spki
+            return self._take(identity)
 
     def _take(self, identity: BridgeIdentity) -> BridgeIdentity:
         self.identity = identity
