@@ -88,10 +88,12 @@ class Certificates:
         """
         async with self._changing:
             try:
-                return self._take(await asyncio.to_thread(self._keys.reload))
+                identity = self._take(await asyncio.to_thread(self._keys.reload))
             except IdentityError as exc:
                 self._log.error("identity-refused", file=exc.what, why=exc.why)
                 raise
+            self._next = self._keys.next_spki
+            return identity
 
     def _take(self, identity: BridgeIdentity) -> BridgeIdentity:
         try:

@@ -130,9 +130,10 @@ def print_page(console: Console, report: Certificates, now: datetime) -> None:
         ("Host", safe(report.host)),
         ("Valid", f"{clock(report.not_before, now)} to {clock(report.not_after, now)}"),
         ("Next key", safe(report.next_spki or "none prepared")),
-        ("Node CA", safe(f"{report.authority.spki}, to {clock(report.authority.not_after, now)}")),
+        ("Node CA", safe(report.authority.spki)),
+        ("", f"valid to {clock(report.authority.not_after, now)}"),
         ("Passphrase", f"in {place}"),
-        ("OpenClaw clients", str(report.apps)),
+        ("Apps", f"{report.apps} that pin the certificate"),
     ]
     console.print(fields(rows))
     console.print()
