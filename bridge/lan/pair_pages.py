@@ -128,7 +128,7 @@ class PairPages:
     async def _identity(self, asking: Asking) -> web.Response:
         if asking.guest.node_id is None:
             raise EnrolmentRefused(401, "UNAUTHORIZED", "a client certificate is needed")
-        return _json(await self._issuing.identity(asking.guest.node_id), 200)
+        return _json(await self._issuing.identity(asking.guest.node_id, _knows_of(asking.http)), 200)
 
 
 async def _body_of(request: web.BaseRequest) -> bytes:
@@ -151,6 +151,13 @@ def _wait_of(request: web.BaseRequest) -> float:
     if not re.fullmatch(r"[0-9]{1,3}", text):
         raise BodyError("wait: it must be seconds")
     return min(float(text), MAX_WAIT_S)
+
+
+def _knows_of(request: web.BaseRequest) -> str | None:
+    text = request.rel_url.query.get("knows")
+    if text is not None and not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise BodyError("knows: it must be the SHA-256 of a key, in lower-case hex")
+    return text
 
 
 def _json(document: JsonObject, status: int) -> web.Response:

@@ -121,7 +121,7 @@ class Issuing:
             document = self._answer(self._in_force(record.node_id), issued)
         else:
             with _paced(self._of_requests, request_id):
-                record, issued = await self._issue(record, key, self._told())
+                record, issued = await self._issue(record, key, {})
             document = self._answer(record, issued)
         self._note_fetched(request_id, issued)
         return Fetched({"status": "approved", **document}, again)
@@ -214,9 +214,9 @@ class Issuing:
         following = self._certificates.next_spki
         return {} if following is None else {"nextSpki": following}
 
-    def _told(self) -> dict[str, object]:
-        """What is written down of a node that is told the next key."""
-        return {"next_spki_told": self._certificates.next_spki}
+    def _knowing(self, knows: str | None) -> dict[str, object]:
+        """What is written down of a node that says which next key it holds: that it was told is no sign of it."""
+        return {"next_spki_told": knows if knows == self._certificates.next_spki else None}
 
     def challenge(self, node_id: str, address: str) -> JsonObject:
         """Returns what a node without a valid certificate has to sign; the same for a key that nobody knows."""
@@ -248,7 +248,7 @@ class Issuing:
         if left > 0:
             raise answers.too_early(int(left * 1000))
         with _paced(self._of_keys, node_id):
-            stored, certificate = await self._issue(record, csr.key, self._told())
+            stored, certificate = await self._issue(record, csr.key, self._knowing(body.knows_next))
         return self._answer(stored, certificate)
 
     def _proven_by_body(self, body: RenewBody, key: NodeKey, address: str) -> str:
@@ -262,13 +262,17 @@ class Issuing:
             raise answers.not_paired()
         return body.node_id
 
-    async def identity(self, node_id: str) -> JsonObject:
+    async def identity(self, node_id: str, knows: str | None) -> JsonObject:
         """Tells a native node the bridge's key and, while one is prepared, the key that will follow.
 
+        Args:
+            node_id: the node.
+            knows: the next key that it holds, as it says (SPKI hash, hex); None: it names none.
+
         Raises:
-            EnrolmentRefused: the node is not paired, or that it was told could not be written down.
+            EnrolmentRefused: the node is not paired, or what it knows could not be written down.
         """
-        await self._noted(node_id, self._told())
+        await self._noted(node_id, self._knowing(knows))
         return {"spki": self._certificates.identity.spki, **self._following()}
 
 

@@ -29,6 +29,7 @@ from tests.bridge.pairing.native import NativePhone
 HERE = "192.168.1.7"
 NODE = NativePhone()
 DAY = timedelta(days=1)
+NEXT = "ab" * 32
 
 
 @pytest.fixture
@@ -226,3 +227,46 @@ class TestRenewing:
         await approved(bridge)
         body = renewal(csr=encode_base64url(NativePhone(1).csr.der))
         assert (await refusal(bridge, body, showing(61 * DAY))).code == "NOT_PAIRED"
+
+
+class TestTheNextKey:
+    async def told(self, bridge: House) -> str | None:
+        return bridge.store.nodes[NODE.node_id].next_spki_told
+
+    async def test_that_it_was_told_is_no_sign_that_it_knows(self, bridge: House) -> None:
+        """Guard out (written when it is told): known before the answers have arrived."""
+        await approved(bridge)
+        following = await bridge.certificates.prepare_next()
+        answers = [
+            (await poll(bridge.issuing)).document,
+            await bridge.issuing.identity(NODE.node_id, None),
+            await bridge.issuing.renew(renewal(), showing(61 * DAY)),
+        ]
+        assert [one["nextSpki"] for one in answers] == [following] * 3
+        assert await self.told(bridge) is None
+        assert [row.knows_next for row in (await bridge.operations.certs.show()).nodes] == [False]
+
+    async def test_it_knows_what_it_names(self, bridge: House) -> None:
+        await approved(bridge)
+        following = await bridge.certificates.prepare_next()
+        await bridge.issuing.identity(NODE.node_id, following)
+        assert await self.told(bridge) == following
+        assert [row.knows_next for row in (await bridge.operations.certs.show()).nodes] == [True]
+        await bridge.issuing.identity(NODE.node_id, None)
+        assert await self.told(bridge) is None
+        await bridge.issuing.renew(renewal(knowsNext=following), showing(61 * DAY))
+        assert await self.told(bridge) == following
+
+    async def test_a_key_that_is_not_prepared_is_not_written_down(self, bridge: House) -> None:
+        await approved(bridge)
+        await bridge.issuing.identity(NODE.node_id, NEXT)
+        assert await self.told(bridge) is None
+        await bridge.certificates.prepare_next()
+        await bridge.issuing.identity(NODE.node_id, NEXT)
+        assert await self.told(bridge) is None
+
+    async def test_a_revoked_node_is_told_nothing(self, bridge: House) -> None:
+        await approved(bridge)
+        await bridge.reception.revoke(NODE.node_id)
+        with pytest.raises(EnrolmentRefused):
+            await bridge.issuing.identity(NODE.node_id, None)
