@@ -70,7 +70,7 @@ class Certificates:
             return self._next
 
     async def rotate(self) -> BridgeIdentity:
-        """Puts the prepared key into force: whoever was not told of it has to be paired anew.
+        """Puts the prepared key into force: whoever does not know it has to be paired anew.
 
         Raises:
             IdentityError: none is prepared, or it cannot be written; the old one stays in force.

@@ -89,7 +89,7 @@ def test_on_a_terminal_it_is_said_who_loses_the_bridge_and_no_is_the_default(
     status, shown = on_terminal(["--home", str(daemon.home), "certs", *arguments], answer)
     assert "have to forget the bridge and pair again" in shown
     assert "  3 OpenClaw clients" in shown
-    assert ("Kitchen" in shown) == (arguments[0] == "rotate")
+    assert ("Kitchen, which has not said that it knows it" in shown) == (arguments[0] == "rotate")
     assert "Hall" not in shown
     assert (status == 0, daemon.operations.certs.report != before) == (changed, changed)
 
