@@ -40,10 +40,12 @@ class Visit:
     Attributes:
         address: the peer's IP address.
         known: whether a paired node came in from there lately.
+        came: when it came, in the door's seconds.
     """
 
     address: str
     known: bool
+    came: float
     _door: Door
     _origin: Origin
     _attempts: tuple[Attempt, ...]
@@ -133,7 +135,7 @@ class Door:
             return TurnedAway.OFTEN
         self._held.update(_counted(whose))
         self._held_by_strangers += not known
-        return Visit(address, known, self, whose, attempts)
+        return Visit(address, known, now, self, whose, attempts)
 
     def _has_place(self, whose: Origin, *, known: bool) -> bool:
         if self.count >= self.total or self._held[whose.key] >= self.per_address:
