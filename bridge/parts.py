@@ -22,6 +22,7 @@ from bridge.hub import Hub
 from bridge.lan.admission import Challenge
 from bridge.lan.door import Door
 from bridge.lan.guest import Guest, guest_of
+from bridge.lan.known_addresses import KnownAddresses
 from bridge.lan.listener import Listener, NodePort, Upgraded
 from bridge.lan.pair_pages import PairPages
 from bridge.lan.relay import BUFFER_BYTES, Relay
@@ -60,6 +61,7 @@ class Parts:
         certificates: its keys.
         keys: the keys folder.
         hub: store, desk, roster and links.
+        door: who may open a socket.
         nodes: the port of native nodes.
         apps: the port of OpenClaw apps.
     """
@@ -68,6 +70,7 @@ class Parts:
     certificates: Certificates
     keys: KeyFolder
     hub: Hub
+    door: Door
     nodes: Listener
     apps: Listener
 
@@ -122,8 +125,9 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
         log=log,
     )
     pages = PairPages(enrolment, Issuing(reception, certificates, log), log)
-    nodes, apps = _listeners(hub, config, certificates, pages, tasks, log)
-    return Parts(names, certificates, keys, hub, nodes, apps)
+    door = _door(home, config, tasks, log)
+    nodes, apps = _listeners(hub, door, config, certificates, pages, tasks, log)
+    return Parts(names, certificates, keys, hub, door, nodes, apps)
 
 
 def _default_profile(home: Path, config: Config) -> Permissions:
@@ -155,11 +159,8 @@ def _switchboard(config: Config, keys: KeyFolder, tasks: Tasks, log: Log) -> Swi
     return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log)
 
 
-def _listeners(
-    hub: Hub, config: Config, certificates: Certificates, pages: PairPages, tasks: Tasks, log: Log
-) -> tuple[Listener, Listener]:
+def _door(home: Path, config: Config, tasks: Tasks, log: Log) -> Door:
     limits = config.limits
-    terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, limits.refusals_per_minute, clock.now())
     door = Door(
         limits.sockets_per_address,
         limits.sockets_unauthenticated,
@@ -167,6 +168,17 @@ def _listeners(
         limits.pairings_per_minute,
         on_link_networks(machine_addresses()),
     )
+    known = KnownAddresses(home / DATABASE_NAME, tasks, log)
+    door.recall(known.read(clock.now()))
+    door.on_known(known.note)
+    return door
+
+
+def _listeners(
+    hub: Hub, door: Door, config: Config, certificates: Certificates, pages: PairPages, tasks: Tasks, log: Log
+) -> tuple[Listener, Listener]:
+    limits = config.limits
+    terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, limits.refusals_per_minute, clock.now())
 
     async def serve(upgraded: Upgraded) -> None:
         """One socket of either port."""

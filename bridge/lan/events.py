@@ -333,10 +333,11 @@ class Penalise:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something for the log. Never a payload, a token or a transcript."""
+    """Something for the log, when `quiet` at level debug. Never a payload, a token or a transcript."""
 
     event: str
     fields: Mapping[str, Json] = field(default_factory=dict)
+    quiet: bool = False
 
 
 Command = Send | Close | FileRequest | Redeem | Admit | NoteRevocationTold | Join | Forward | Report | Penalise | Note

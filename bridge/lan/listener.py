@@ -237,6 +237,7 @@ class Listener:
     def _note_failure(self, visit: Visit, exc: OSError) -> None:
         failure = read_failure(exc)
         if failure.by_peer:  # an app's first visits end so on purpose: connect-and-close, then a handshake it aborts
+            visit.note_pace(clock.now().mono)
             visit.forgive()
             self._log.debug("tls-aborted", address=visit.address, reason=failure.reason)
         else:
@@ -250,6 +251,7 @@ class Listener:
         metered = self._connections.get(request.protocol)
         if metered is None:
             return empty_answer(404)
+        metered.visit.note_pace(clock.now().mono)
         guest = self._guest(request, metered.visit.address)
         if guest.refused is not None:
             self._log.info("certificate-refused", address=guest.address, why=guest.refused)

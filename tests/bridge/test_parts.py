@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge import clock
 from bridge.config import Config, ConfigError, PairingTable
+from bridge.lan.door import Visit
+from bridge.lan.known_addresses import KnownAddresses
 from bridge.log import make_log
 from bridge.pairing.records import NodeRecord, Security
 from bridge.pairing.store import FILE_NAME, NodeStore, StoreError
@@ -16,6 +19,7 @@ from bridge.parts import Parts, build
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
 from tests.bridge.pairing.samples import record
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -109,6 +113,21 @@ async def test_a_damaged_store_has_one_way_out_too(home: Path) -> None:
     follow(str(refused.value))
     await built(home)
     assert paired(home) == []
+
+
+async def test_an_address_of_a_paired_phone_is_known_after_a_restart(home: Path) -> None:
+    """Red without `recall` or `on_known`: strangers that hold all their places keep the phone out."""
+    log = make_log("debug", "json", io.StringIO())
+    async with Tasks(log) as tasks:
+        before = await build(home, Config(), tasks, log)
+        visit = before.door.enter("192.168.1.7", clock.now().mono)
+        assert isinstance(visit, Visit)
+        visit.admit(clock.now().mono)
+        database = home / "bridge.sqlite3"
+        await eventually(lambda: KnownAddresses(database, tasks, log).read(clock.now()))
+    after = await built(home)
+    assert after.door.knows("192.168.1.7", clock.now().mono)
+    assert not after.door.knows("192.168.1.8", clock.now().mono)
 
 
 async def test_a_default_profile_that_is_none_names_its_key(home: Path) -> None:
