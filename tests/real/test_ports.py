@@ -126,7 +126,7 @@ async def test_on_loopback_nothing_is_open_to_the_network(unused_tcp_port: int) 
 
 
 async def test_on_a_wildcard_a_code_names_an_address_that_a_phone_can_reach(unused_tcp_port: int) -> None:
-    lan = _lan_address()
+    lan = _lan_addresses()[0]
     async with BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None, hosts=["0.0.0.0"]) as bridge:
         for asked in (None, lan, "127.0.0.1"):
             url = urlsplit(await _code_url(bridge, asked))
