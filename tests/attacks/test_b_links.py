@@ -143,8 +143,8 @@ class TestB15:
     """A node sends nothing, its token least of all, unless TLS showed the key that the link names.
 
     Guard: `_require` in bridge/pairing/native_link.py: without it seven of `BENT` are read (pins, ports, time and
-    version); the others fall to the strict document, the host and the base64url as well. Guard: `link.spki` as the pin of the
-    ceremony (`self._expected` in bridge/node/native_enrolment.py): without it both strangers get the `enroll`.
+    version); the others fall to the strict document, the host and the base64url as well. Guard: `link.spki` as the pin
+    of the ceremony (`self._expected` in bridge/node/native_enrolment.py): without it both strangers get the `enroll`.
     """
 
     async def test_an_unbent_link_is_read(self) -> None:
