@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
 from bridge import invitations
+from bridge.addresses import machine_addresses, reachable_addresses
 from bridge.certificates import Certificates
 from bridge.control import documents
 from bridge.control.operations import resolve_prefix
@@ -75,7 +76,7 @@ class CodeDesk:
         code = SetupCode(
             secrets.token_hex(ID_BYTES),
             encode_base64url(secrets.token_bytes(CODE_BYTES)),
-            invitations.url_for(self._apps.addresses, self._apps.port, self._name(), address),
+            invitations.url_for(_reachable(self._apps), self._apps.port, self._name(), address),
             self._certificates.identity.pin,
             invitations.granted(permissions, profile),
             now + timedelta(seconds=ttl_s),
@@ -98,7 +99,7 @@ class CodeDesk:
         """Makes a one-time link for a native node; a person invites devices with it."""
         now = datetime.now(UTC)
         granted = invitations.granted(permissions, profile)
-        host = invitations.host_for(self._nodes.addresses, self._name(), address)
+        host = invitations.host_for(_reachable(self._nodes), self._name(), address)
         identity = self._certificates.identity
         expires = (now + timedelta(seconds=ttl_s)).replace(microsecond=0)
         token = secrets.token_bytes(TOKEN_BYTES)
@@ -135,6 +136,10 @@ class CodeDesk:
             return await asyncio.to_thread(work)
         except StoreError as exc:
             raise BridgeError("STORE", f"The codes cannot be read or written: {exc}") from exc
+
+
+def _reachable(listener: Listener) -> list[str]:
+    return reachable_addresses(listener.addresses, machine_addresses())
 
 
 def _row(code: CodeState, now: datetime) -> documents.TokenRow:

@@ -233,8 +233,18 @@ def _problem(location: tuple[int | str, ...], kind: str, message: str) -> Config
         return ConfigProblem(key, "there is no such key", _nearest(location))
     if kind == "model_type":
         return ConfigProblem(key, "it must be a table", f"Write [{key}] on a line of its own, its keys below.")
-    why = message.removeprefix("Value error, ").replace("Input should", "it should")
+    why = _WORDS.get(kind) or message.removeprefix("Value error, ").replace("Input should", "it should")
     return ConfigProblem(key, why, "Change it, or remove the line to get the default.")
+
+
+_WORDS = {
+    "tuple_type": 'it must be a list, in brackets: ["..."]',
+    "string_type": "it must be text, in quotes",
+    "bool_type": "it must be true or false, without quotes",
+    "int_type": "it must be a whole number, without quotes",
+    "string_pattern_mismatch": "it has characters that such a name does not have",
+}
+"""What pydantic says in terms of Python, in terms of the file."""
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:

@@ -15,7 +15,7 @@ from bridge import clock
 from bridge.addresses import ListenAddress, machine_addresses, select_addresses
 from bridge.certificate_desk import CertificateDesk
 from bridge.code_desk import CodeDesk
-from bridge.config import Config
+from bridge.config import Config, ConfigError
 from bridge.control.api import ControlServer
 from bridge.daemon_lock import AlreadyRunningError, daemon_lock
 from bridge.discovery import Advertiser, DiscoveryState, DiscoveryStatus
@@ -40,7 +40,16 @@ EXPIRE_EVERY_S = 5.0  # seconds between looks for requests whose clients have go
 SWEEP_EVERY_S = 30.0  # seconds between tries to remove from the gateway, and to write, what could not be before
 GOODBYE_S = 1.0  # seconds for the last frames to reach the phones
 CONTROL_SOCKET = "bridge.sock"
-_REFUSALS = (AlreadyRunningError, BridgeError, StoreError, IdentityError, PrivateFileError, OSError, ValueError)
+_REFUSALS = (
+    AlreadyRunningError,
+    ConfigError,
+    BridgeError,
+    StoreError,
+    IdentityError,
+    PrivateFileError,
+    OSError,
+    ValueError,
+)
 
 
 def run(home: Path, config: Config) -> int:

@@ -76,6 +76,10 @@ class Ceremonies:
         self._begun[ceremony.id] = ceremony
         return gone
 
+    def forget_uninvited(self) -> None:
+        """A person opens enrolment: ceremonies from before, of which somebody may know the codes, count no more."""
+        self._begun = {name: one for name, one in self._begun.items() if one.token_id is not None}
+
     @staticmethod
     def _yields(old: Ceremony, new: Ceremony) -> bool:
         return old.draft.node_id == new.draft.node_id or old.address == new.address or new.began - old.began >= REVEAL_S

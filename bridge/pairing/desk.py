@@ -203,6 +203,12 @@ class Desk:
             return False
         return rival is not None or self._of_key(node_id) is not None or self._strangers() < MAX_PENDING
 
+    def refresh(self, request_id: str, now: float) -> None:
+        """The device of a request has shown that it still waits."""
+        request = self._pending.get(request_id)
+        if request is not None:
+            self._pending[request_id] = replace(request, seen=now)
+
     def silence_left(self, node_id: str, now: float) -> float:
         """Returns the seconds for which a denied key asks nobody."""
         return max(0.0, self._denied.get(node_id, now) - now)

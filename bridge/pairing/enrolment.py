@@ -130,6 +130,8 @@ class Enrolment:
         known = self._registrar.store.get(draft.node_id)
         ended = self._registrar.revoked_at(draft.node_id)
         why = Why.RETURN if ended is not None else Why.NEW if known is None else Why.REPAIR
+        if why is Why.REPAIR and known is not None and not known.labels.same_kind(draft.labels):
+            why = Why.CHANGED
         return replace(draft, why=why, revoked_at=ended)
 
     def _require_welcome(self, draft: Draft, address: str) -> None:
@@ -245,6 +247,7 @@ class Enrolment:
             case Settled(request=request, outcome=Outcome.APPROVED) if request.draft.native is not None:
                 self._tasks.spawn("ceremony-approved", self._give_back(request.id))
             case WindowOpened():
+                self._ceremonies.forget_uninvited()
                 self._tasks.spawn("ceremonies-open", self._open())
             case _:
                 pass

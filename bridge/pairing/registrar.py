@@ -77,7 +77,8 @@ class Registrar:
 
         def change(known: NodeRecord | None) -> NodeRecord:
             """From what is stored at that moment."""
-            if revoked_at(known) != revoked_at(seen):
+            ended = revoked_at(known) if known is not None else self._forgotten.get(draft.node_id)
+            if ended != draft.revoked_at:  # nobody lets a key in by a question that did not say so
                 raise StoreError("the node was revoked a moment ago")
             record = paired_record(draft, permissions, name, known, upstream, now, request_id)
             for role, token in minted:

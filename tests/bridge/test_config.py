@@ -277,3 +277,27 @@ def test_an_unknown_key_is_never_taken_in_silence(table: str, key: str) -> None:
     if key in DEFAULTS[table]:
         return
     assert refused(f"[{table}]\n{key} = 1").problems[0].key == f"{table}.{key}"
+
+
+@pytest.mark.parametrize(
+    "text, key, words",
+    [
+        ('[listen]\nhosts = "auto"', "listen.hosts", 'it must be a list, in brackets: ["..."]'),
+        ("[listen]\nhosts = [1]", "listen.hosts.0", "it must be text, in quotes"),
+        ('[listen]\napp_port = "18794"', "listen.app_port", "it must be a whole number"),
+        ('[discovery]\nenabled = "yes"', "discovery.enabled", "it must be true or false"),
+        (
+            '[pairing]\ndefault_profile = "Phone!"',
+            "pairing.default_profile",
+            "characters that such a name does not have",
+        ),
+    ],
+)
+def test_a_wrong_type_is_said_in_terms_of_the_file(text: str, key: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_config(text, file="bridge.toml")
+    (problem,) = refused.value.problems
+    assert problem.key == key
+    assert words in problem.why
+    for word in ("tuple", "Input", "pattern"):
+        assert word not in str(refused.value)

@@ -10,9 +10,10 @@ import pytest
 import pytest_asyncio
 
 from tests.support.bridge_process import WIDE_LIMITS, BridgeProcess
-from tests.support.iphone import IPhone, PhoneSocket
+from tests.support.iphone import Android, IPhone, PhoneSocket, Refused
 from tests.support.model_server import ModelServer, say
-from tests.support.operator import Operator, operator
+from tests.support.openclaw import free_port
+from tests.support.operator import operator
 from tests.support.real_gateway import GatewayOptions, RealGateway
 from tests.support.schema import validate_frame
 from tests.support.tap import Tap
@@ -27,19 +28,20 @@ SCREEN = (
 )
 
 
-@dataclass(slots=True)
-class Estate:
-    """Everything a test needs: a Mac with a gateway and a bridge."""
+@dataclass(kw_only=True)
+class House:
+    """A bridge and the phones of a test."""
 
-    gateway: RealGateway
-    model: ModelServer
-    tap: Tap
     bridge: BridgeProcess
     sockets: list[PhoneSocket] = field(default_factory=list)
 
     def phone(self, name: str = "Anna's iPhone", **more: Any) -> IPhone:
         """Returns a new phone that has pinned the bridge."""
         return IPhone(self.bridge.url, self.bridge.pin, name=name, **more)
+
+    def android(self, name: str = "Pixel of Ben", **more: Any) -> Android:
+        """Returns a new phone of the other kind."""
+        return Android(self.bridge.url, self.bridge.pin, name=name, **more)
 
     def socket(self, phone: IPhone, role: str = "node", **more: Any) -> PhoneSocket:
         """Returns a socket of a phone whose frames are checked at the end of the module."""
@@ -54,6 +56,15 @@ class Estate:
         phone.url = code.url
         return self.socket(phone, auth={"bootstrapToken": bootstrap_token(code.setup_code)})
 
+
+@dataclass(kw_only=True)
+class Estate(House):
+    """Everything a test needs: a Mac with a gateway and a bridge."""
+
+    gateway: RealGateway
+    model: ModelServer
+    tap: Tap
+
     def operator(self) -> Any:
         """Returns an operator of the gateway, past the bridge, to be entered."""
         return operator(self.gateway.url, self.gateway.token)
@@ -62,6 +73,14 @@ class Estate:
         """Returns the id that stands for a phone at the gateway, once these commands can be invoked."""
         detail = await self.bridge.settled(phone.node_id, *commands)
         return detail.gateway_node_id
+
+
+async def enter(made: PhoneSocket) -> PhoneSocket | Exception:
+    """Enters a socket; returns it, or why it was not let in."""
+    try:
+        return await made.__aenter__()
+    except (Refused, ConnectionError, OSError) as exc:
+        return exc
 
 
 def bootstrap_token(setup_code: str) -> str:
@@ -93,18 +112,30 @@ async def estate(request: pytest.FixtureRequest) -> AsyncIterator[Estate]:
             bridge = BridgeProcess(tap.url, gateway.token, limits=limits)
             async with bridge:
                 await bridge.connected()
-                made = Estate(gateway, model, tap, bridge)
+                made = Estate(bridge=bridge, gateway=gateway, model=model, tap=tap)
                 yield made
             check_frames(made)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house() -> AsyncIterator[House]:
+    """A bridge whose gateway is not there: phones come in all the same."""
+    async with BridgeProcess(f"ws://127.0.0.1:{free_port()}", None, limits=WIDE_LIMITS) as bridge:
+        made = House(bridge=bridge)
+        yield made
+        check_phones(made)
 
 
 def check_frames(estate: Estate) -> None:
     """Every frame that the bridge sent to the gateway or to a phone fits the official schema."""
     for frame in estate.tap.sent_up():
         validate_frame(frame, strict=True)
-    for socket in estate.sockets:
+    check_phones(estate)
+
+
+def check_phones(house: House) -> None:
+    """Every frame that the bridge sent to a phone fits the official schema, and is text."""
+    for socket in house.sockets:
+        assert all(socket.texts), "the Android app reads text messages only"
         for frame in socket.frames:
             validate_frame(frame, strict=frame.get("type") == "event" and frame["event"].startswith("node."))
-
-
-__all__ = ["Estate", "Operator", "estate"]

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
+import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import ifaddr
 import pytest
+from zeroconf import Zeroconf
 
 from bridge.control.documents import Status
 from tests.support.bridge_process import BridgeProcess
+from tests.support.iphone import pinned_context
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only on Linux: reads /proc/net")
 
 LISTEN = "0A"
+MDNS_PORT = 5353
 TABLES = ("tcp", "tcp6", "udp", "udp6")
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==\r\n"
+)
 Opened = set[tuple[str, str, int]]
 
 
@@ -45,26 +57,59 @@ def opened_by(pid: int) -> Opened:
     return found
 
 
-def _lan_address() -> str:
-    for adapter in ifaddr.get_adapters():
-        for entry in adapter.ips:
-            if isinstance(entry.ip, str) and not entry.ip.startswith("127."):
-                return entry.ip
-    raise AssertionError("this machine has no address beyond loopback: the test needs one")
+def _lan_addresses() -> list[str]:
+    """Addresses of this machine beyond loopback: one of IPv4, and one of IPv6 that needs no zone, if there is one."""
+    found = [entry.ip for adapter in ifaddr.get_adapters() for entry in adapter.ips]
+    four = [ip for ip in found if isinstance(ip, str) and not ip.startswith("127.")]
+    six = [ip[0] for ip in found if isinstance(ip, tuple)]
+    assert four, "this machine has no address beyond loopback: the test needs one"
+    return four[:1] + [ip for ip in six if ipaddress.IPv6Address(ip).is_private and not _is_local(ip)][:1]
 
 
-async def test_beyond_loopback_it_opens_two_tcp_ports_and_mdns(unused_tcp_port: int) -> None:
-    lan = _lan_address()
-    bridge = BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None, hosts=["127.0.0.1", lan], discovery=True)
+def _is_local(ip: str) -> bool:
+    address = ipaddress.IPv6Address(ip)
+    return address.is_link_local or address.is_loopback
+
+
+def _ports(status: Status) -> set[int]:
+    return {listener.port for listener in status.listeners}
+
+
+async def test_beyond_loopback_it_opens_two_tcp_ports_and_mdns_and_keeps_its_names(unused_tcp_port: int) -> None:
+    lan = _lan_addresses()
+    hosts = ["127.0.0.1", *lan]
+    bridge = BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None, hosts=hosts, discovery=True)
     async with bridge:
         status = await eventually(lambda: _on_the_air(bridge), timeout_s=40, what="on the air")
-        ports = {listener.name: listener.port for listener in status.listeners}
-        found = opened_by(bridge.pid)
-        tcp = {(host, port) for kind, host, port in found if kind == "tcp"}
-        assert tcp == {(host, port) for host in ("127.0.0.1", lan) for port in ports.values()}
-        udp = {port for kind, _, port in found if kind == "udp"}
-        assert udp == {5353}
+        assert len(_ports(status)) == 2
+        tcp = {("tcp", host, port) for host in hosts for port in _ports(status)}
+        assert opened_by(bridge.pid) == tcp | _multicast(lan)
         assert "wss://clawdis-bridge-" in (await bridge.cli("pair", "--qr", "--json")).stdout
+        known = await asyncio.to_thread(on_the_air, lan[0])
+        assert len(known) == 2
+        await bridge.stop()  # and, as an app sees it, nothing has changed when it is back (mobile-clients §12, 13)
+        await bridge.start()
+        again = await eventually(lambda: _on_the_air(bridge), timeout_s=40, what="on the air again")
+        assert (again.pin, again.spki, _ports(again)) == (status.pin, status.spki, _ports(status))
+        assert await asyncio.to_thread(on_the_air, lan[0]) == known
+
+
+def _multicast(lan: Sequence[str]) -> Opened:
+    """What mDNS needs: a socket that hears the groups, and one for each address that speaks from it (decision 11)."""
+    ear = "::" if any(":" in address for address in lan) else "0.0.0.0"
+    return {("udp", address, MDNS_PORT) for address in (*lan, ear)}
+
+
+def on_the_air(address: str) -> dict[str, tuple[str | None, int | None, list[str], dict[bytes, bytes | None]]]:
+    """What a phone finds: by instance name, the host name, the port, the addresses and the TXT record."""
+    found: dict[str, tuple[str | None, int | None, list[str], dict[bytes, bytes | None]]] = {}
+    with contextlib.closing(Zeroconf(interfaces=[address])) as zeroconf:
+        for kind in ("_openclaw-gw._tcp.local.", "_clawdis-bridge._tcp.local."):
+            name = f"Test Bridge (Clawdis Bridge).{kind}"
+            info = zeroconf.get_service_info(kind, name, timeout=10_000)
+            assert info is not None, name
+            found[name] = (info.server, info.port, sorted(info.parsed_addresses()), info.properties)
+    return found
 
 
 async def _on_the_air(bridge: BridgeProcess) -> Status | None:
@@ -74,8 +119,45 @@ async def _on_the_air(bridge: BridgeProcess) -> Status | None:
 
 async def test_on_loopback_nothing_is_open_to_the_network(unused_tcp_port: int) -> None:
     async with BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None, discovery=True) as bridge:
-        found = opened_by(bridge.pid)
-        assert {host for _, host, _ in found} == {"127.0.0.1"}
-        assert {kind for kind, _, _ in found} == {"tcp"}
         status = await bridge.ask(bridge.client.status)
+        assert len(_ports(status)) == 2
+        assert opened_by(bridge.pid) == {("tcp", "127.0.0.1", port) for port in _ports(status)}
         assert status.discovery.state == "off"
+
+
+async def test_on_a_wildcard_a_code_names_an_address_that_a_phone_can_reach(unused_tcp_port: int) -> None:
+    lan = _lan_addresses()[0]
+    async with BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None, hosts=["0.0.0.0"]) as bridge:
+        for asked in (None, lan, "127.0.0.1"):
+            url = urlsplit(await _code_url(bridge, asked))
+            assert url.hostname == asked if asked else not ipaddress.ip_address(str(url.hostname)).is_loopback
+            reader, writer = await asyncio.open_connection(url.hostname, url.port, ssl=pinned_context())
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 404")
+            writer.close()
+
+
+async def _code_url(bridge: BridgeProcess, address: str | None) -> str:
+    code = await bridge.ask(lambda: bridge.client.mint_setup_code(["chat"], None, 60, address))
+    return code.url
+
+
+async def test_a_stranger_writes_no_line_of_its_own_into_the_log(unused_tcp_port: int) -> None:
+    forged = "paired node=evil"
+    async with BridgeProcess(f"ws://127.0.0.1:{unused_tcp_port}", None) as bridge:
+        for offered in (forged, f"x, {forged}\x1b[2K", "y" * 4_000):
+            upgrade = f"GET / HTTP/1.1\r\nHost: x\r\n{UPGRADE}Sec-WebSocket-Protocol: {offered}\r\n\r\n"
+            reader, writer = await asyncio.open_connection("127.0.0.1", bridge.app_port, ssl=pinned_context())
+            writer.write(upgrade.encode())
+            head = await reader.read(4_096)
+            assert b"sec-websocket-protocol" not in head.lower()
+            writer.transport.abort()
+        for garbage in (forged, f"GET / HTTP/1.1\r\n{forged}\r\n\r\n", "GET /\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", bridge.app_port, ssl=pinned_context())
+            writer.write(garbage.encode() + b"\r\n\r\n")
+            await reader.read()
+            writer.transport.abort()
+        written = bridge.log_path.read_text().splitlines()
+    assert written
+    assert all(json.loads(line)["level"] == "debug" for line in written if forged in line or "yyyy" in line)
+    assert [line for line in written if not line.startswith("{")] == []

@@ -34,6 +34,7 @@ CONFIG = """
 name = "Test Bridge"
 [listen]
 hosts = {hosts}
+allow_public = {allow_public}
 node_port = {node_port}
 app_port = {app_port}
 [gateway]
@@ -83,6 +84,7 @@ class BridgeProcess:
             "url": gateway_url,
             "source": "openclaw" if openclaw_config else "none" if token is None else "env",
             "hosts": json.dumps(list(hosts)),
+            "allow_public": str(bool({"0.0.0.0", "::"} & set(hosts))).lower(),
             "discovery": str(discovery).lower(),
             "node_port": 0,
             "app_port": 0,

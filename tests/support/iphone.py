@@ -11,11 +11,11 @@ import base64
 import hashlib
 import json
 import ssl
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -72,7 +72,14 @@ class Refused(Exception):
 
 
 class IPhone:
-    """One phone: a key, labels, and the tokens that it was given. Sockets are made by `node()` and `operator()`."""
+    """One phone: a key, labels, and the tokens that it was given. Sockets are made by `socket()`.
+
+    Attributes:
+        sni: the name that its TLS asks for: what the Bonjour record names, not the address.
+    """
+
+    binary = True  # what its WebSocket messages are
+    sni = "clawdis-bridge-0a1b2c3d.local"
 
     def __init__(self, url: str, pin: str, *, name: str = "Anna's iPhone", commands: Sequence[str] = COMMANDS) -> None:
         self.url = url
@@ -103,8 +110,9 @@ class IPhone:
         """Returns signed parameters of `connect`."""
         client = self.client(role)
         token = auth.get("token") or auth.get("deviceToken") or auth.get("bootstrapToken") or ""
-        signed = ("v2", self.node_id, client["id"], client["mode"], role, ",".join(scopes), str(challenge["ts"]))
-        text = "|".join((*signed, token, challenge["nonce"]))
+        signed_at = self.signed_at(challenge)
+        fields = (self.node_id, client["id"], client["mode"], role, ",".join(scopes), str(signed_at))
+        text = self.signed_text((*fields, token, challenge["nonce"]), client)
         params: Json = {
             "minProtocol": 3 if role == "node" else 4,
             "maxProtocol": 4,
@@ -118,7 +126,7 @@ class IPhone:
                 "id": self.node_id,
                 "publicKey": _b64(self._public),
                 "signature": _b64(self._key.sign(text.encode())),
-                "signedAt": challenge["ts"],
+                "signedAt": signed_at,
                 "nonce": challenge["nonce"],
             },
         }
@@ -127,6 +135,14 @@ class IPhone:
         if auth:
             params["auth"] = auth
         return params
+
+    def signed_at(self, challenge: Json) -> int:
+        """Returns the time that it signs: the challenge's own."""
+        return int(challenge["ts"])
+
+    def signed_text(self, fields: Sequence[str], client: Json) -> str:
+        """Returns what it signs: version 2."""
+        return "|".join(("v2", *fields))
 
     def socket(self, role: str, auth: Json | None = None, scopes: Sequence[str] = ()) -> PhoneSocket:
         """Returns a socket of this phone, to be entered with `async with`.
@@ -140,6 +156,30 @@ class IPhone:
         return PhoneSocket(self, role, stored if auth is None else auth, scopes)
 
 
+class Android(IPhone):
+    """A phone as the Android app is: text messages, version 3 signatures by its own clock.
+
+    Attributes:
+        skew_ms: by how much that clock is ahead.
+    """
+
+    binary = False
+    skew_ms = 0
+
+    def client(self, role: str) -> Json:
+        """Returns `connect.client`."""
+        about = {"id": "openclaw-android", "platform": "Android 16", "deviceFamily": "Android"}
+        return {**super().client(role), **about, "modelIdentifier": "Pixel 10"}
+
+    def signed_at(self, challenge: Json) -> int:
+        """Returns the time that it signs: its own."""
+        return int(time.time() * 1000) + self.skew_ms
+
+    def signed_text(self, fields: Sequence[str], client: Json) -> str:
+        """Returns what it signs: version 3."""
+        return "|".join(("v3", *fields, client["platform"].lower(), client["deviceFamily"].lower()))
+
+
 class PhoneSocket:
     """One WebSocket of a phone: connects on entering, answers invokes by `handlers`, records every frame."""
 
@@ -148,6 +188,9 @@ class PhoneSocket:
         self.role = role
         self.frames: list[Json] = []
         self.texts: list[bool] = []
+        self.challenge: Json = {}
+        self.dialled_at = 0.0
+        self.challenged_after_s = 0.0
         self.hello: Json = {}
         self.handlers: dict[str, Callable[[Json], Any]] = {}
         self.silent: set[str] = set()
@@ -159,10 +202,10 @@ class PhoneSocket:
         self.closed: tuple[int, str] | None = None
 
     async def __aenter__(self) -> Self:
-        host = urlsplit(self.phone.url).hostname
+        self.dialled_at = time.monotonic()
         self._socket = await connect(
-            self.phone.url, ssl=pinned_context(), server_hostname=host, proxy=None, compression=None, max_size=2**24,
-            ping_interval=15, user_agent_header=None,
+            self.phone.url, ssl=pinned_context(), server_hostname=self.phone.sni, proxy=None, compression=None,
+            max_size=2**24, ping_interval=15, user_agent_header=None,
         )  # fmt: skip
         certificate = self._socket.transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         if hashlib.sha256(certificate).hexdigest() != self.phone.pin:
@@ -170,8 +213,9 @@ class PhoneSocket:
             raise ConnectionError("the certificate is not the pinned one")
         self._pump = asyncio.get_running_loop().create_task(self._read())
         try:
-            challenge = (await self.event("connect.challenge"))["payload"]
-            params = self.phone.connect_params(self.role, self.auth, self._scopes, challenge)
+            self.challenge = (await self.event("connect.challenge"))["payload"]
+            self.challenged_after_s = time.monotonic() - self.dialled_at
+            params = self.phone.connect_params(self.role, self.auth, self._scopes, self.challenge)
             answer = await self.request("connect", params, timeout_s=30)
             if not answer["ok"]:
                 raise Refused(answer["error"])
@@ -247,8 +291,12 @@ class PhoneSocket:
         frame: Json = {"type": "req", "id": request_id, "method": method}
         if params is not None:
             frame["params"] = params
-        await self._socket.send(json.dumps(frame).encode())
+        await self._send(frame)
         return request_id
+
+    async def _send(self, frame: Json) -> None:
+        text = json.dumps(frame)
+        await self._socket.send(text.encode() if self.phone.binary else text)
 
     async def send_raw(self, data: bytes) -> None:
         """Sends bytes as they are."""
@@ -262,7 +310,7 @@ class PhoneSocket:
         frame: Json = {"type": "req", "id": request_id, "method": method}
         if params is not None:
             frame["params"] = params
-        await self._socket.send(json.dumps(frame).encode())
+        await self._send(frame)
         try:
             return await asyncio.wait_for(future, timeout_s)
         finally:

@@ -42,7 +42,7 @@ class Tap:
         self._url = url
         self._server: Server
         self._count = 0
-        self._bridge: dict[int, ServerConnection] = {}
+        self._bridges: dict[int, ServerConnection] = {}
         self.seen: list[Seen] = []
 
     @property
@@ -54,11 +54,12 @@ class Tap:
         """Returns what the bridge sent, of one method or all."""
         return [one.frame for one in self.seen if one.up and (method is None or one.frame.get("method") == method)]
 
-    async def inject(self, frame: dict[str, Any]) -> int:
-        """Says something to the bridge in the gateway's name, on every open connection; returns on how many."""
-        for connection in self._bridge.values():
-            await connection.send(json.dumps(frame))
-        return len(self._bridge)
+    async def inject(self, frame: dict[str, Any], connection: int | None = None) -> int:
+        """Says something to the bridge in the gateway's name, on one connection or on all; returns on how many."""
+        chosen = [one for number, one in self._bridges.items() if connection in (None, number)]
+        for bridge in chosen:
+            await bridge.send(json.dumps(frame))
+        return len(chosen)
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
@@ -82,13 +83,13 @@ class Tap:
         except OSError:
             bridge.transport.abort()
             return
-        self._bridge[number] = bridge
+        self._bridges[number] = bridge
         try:
             async with gateway, asyncio.TaskGroup() as both:
                 both.create_task(self._pass(bridge, gateway, number, up=True))
                 both.create_task(self._pass(gateway, bridge, number, up=False))
         finally:
-            del self._bridge[number]
+            del self._bridges[number]
 
     async def _pass(
         self,
