@@ -68,9 +68,10 @@ async def mallory(castle: Fortress) -> AsyncIterator[NativeNode]:
 class TestB17:
     """A forged "unpair" is ignored, wherever it comes from (CVE-2025-32899). By mDNS: `test_b_window.py`.
 
-    Guard: the routes of bridge/lan/pair_pages.py are a closed list (a route `DELETE enroll/<node id>` that revokes:
-    the canary is out). Guard: `decide` for a node's calls (`allowed` in bridge/lan/node_calls.py: with every method
-    forwarded the gateway hears `node.pair.remove`).
+    Guard: the routes of bridge/lan/pair_pages.py are a closed list; with a `DELETE enroll/<node id>` that revokes, the
+    canary is out. Guard: acl/rules.py and the handlers of bridge/lan/node_traffic.py are closed lists; with
+    `node.pair.remove` in the rule of `health` and handled like it, another node's is answered with ok. The same for an
+    app's operator socket (bridge/lan/operator_traffic.py).
     """
 
     async def test_from_a_socket_that_is_not_paired(self, gate: Fortress) -> None:
@@ -117,8 +118,9 @@ class TestB17:
 class TestB20:
     """What a gateway says about pairing changes nothing here: no request is approved, no node removed, no token made.
 
-    Guard: the gateway's frames reach `OperatorLink._dispatch` as events only, and no listener decides pairing from one
-    (bridge/hub.py). With a listener that takes the request of a `node.pair.approve` from the desk the request is gone.
+    Guard: no listener decides about pairing from an event (`Hub._on_operator_event`, bridge/hub.py): with one that
+    takes the request of a `node.pair.approve` from the desk it is gone; with one that revokes the node of a
+    `node.pair.remove` the store changes.
     """
 
     async def test_requests_and_events_of_the_gateway_about_pairing(self, gate: Fortress) -> None:

@@ -119,10 +119,9 @@ class TestB18:
 
     An interrupted node is either paired, and fetches its certificate with its key, or not at all, and then its link is
     still its own. Every start succeeds.
-    Guard: `await self._save(...)` in `NodeStore.update`, bridge/pairing/store.py, before it returns (written a moment
-    later instead): acknowledged pairings are lost. Guard: the store entry before the certificate (`Issuing._issue`
-    takes a record of the store only; with one made for the ceremony in `_standing`, certificates are without an entry).
-    Guard: `may_finish` in bridge/pairing/setup_code.py (False): the interrupted node's link is dead.
+    Guard: `_save` is awaited in `NodeStore._locked_update`, bridge/pairing/store.py: written 0.15 s later instead,
+    acknowledged pairings are lost, and (without that assertion) certificates are without a store entry. Guard:
+    `may_finish` in bridge/pairing/setup_code.py: when it says no, the link of an interrupted node is dead.
     """
 
     async def test_nothing_is_lost_and_nothing_is_half_there(self) -> None:

@@ -142,8 +142,9 @@ BENT = {
 class TestB15:
     """A node sends nothing, its token least of all, unless TLS showed the key that the link names.
 
-    Guard: each `_require` of bridge/pairing/native_link.py: its row of `BENT` is read. Guard: `link.spki` as the pin of
-    the ceremony (`self._expected` in bridge/node/native_enrolment.py): without it both strangers get the `enroll`.
+    Guard: `_require` in bridge/pairing/native_link.py: without it seven of `BENT` are read (pins, ports, time and
+    version); the others fall to the strict document, the host and the base64url as well. Guard: `link.spki` as the pin
+    of the ceremony (`self._expected` in bridge/node/native_enrolment.py): without it both strangers get the `enroll`.
     """
 
     async def test_an_unbent_link_is_read(self) -> None:

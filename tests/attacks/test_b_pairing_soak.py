@@ -122,7 +122,7 @@ class TestB13:
     """Guesses come to nothing, each is compared in constant time, and the time tells wrong from used no better.
 
     Guard: `hmac.compare_digest` in `_proves`, bridge/pairing/enrolment.py (`==` in its place): the comparison of the
-    guess is not seen. Guard: `_proves` itself: every guess pairs. A pause of 5 ms before the refusal of a used token:
+    guess is not seen. Guard: `_proves` itself: every guess pairs. A pause of 0.1 s before the refusal of a used token:
     the medians part.
     """
 

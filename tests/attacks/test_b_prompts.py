@@ -201,8 +201,9 @@ class TestB19:
     """A name is a label: shown clean, with the key's fingerprint beside it; never a reason to take two for one.
 
     Guard: `clean_label` in `DeviceFacts.labels`, bridge/pairing/enrolment_bodies.py: the names arrive as they were
-    sent. Guard: `max_length=512` there: the name of 10,000 characters is taken. Guard: `node_id` as the key of the
-    store (bridge/pairing/store.py): with the name in its place there is one entry for two nodes.
+    sent. Guard: `max_length=512` there: the name of 10,000 characters is taken. Guard: identity is the key
+    (`csr.node_id` in `Enrolment._draft`, bridge/pairing/enrolment.py): with a hash of the name in its place two nodes
+    of one name are one, and nobody can be paired.
     """
 
     @pytest.mark.parametrize("name", NAMES)

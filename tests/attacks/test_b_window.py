@@ -143,9 +143,10 @@ class TestB4:
         state = CapState(CAP)
         for number in range(CAP + 1):
             state = state.begin(str(number), float(number))
-        assert state.closed
-        assert state.begin("late", 100 * WINDOW_S).closed
-        assert not state.opened().begin("late", 100 * WINDOW_S).closed
+        late = 100 * WINDOW_S
+        assert state.is_closed(late)
+        assert "late" not in state.begin("late", late).begun
+        assert "late" in state.opened().begin("late", late).begun
 
     async def test_an_approval_gives_its_place_back_and_nothing_else_does(self, reborn: Reborn) -> None:
         castle = reborn.castle
