@@ -61,7 +61,7 @@ class Parts:
         keys: the keys folder.
         hub: store, desk, roster and links.
         nodes: the port of native nodes.
-        apps: the port of OpenClaw apps.
+        apps: the port of OpenClaw apps; None: `auth.require_mtls` keeps it closed.
     """
 
     names: DiscoveryNames
@@ -69,7 +69,12 @@ class Parts:
     keys: KeyFolder
     hub: Hub
     nodes: Listener
-    apps: Listener
+    apps: Listener | None
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """The ports that there are."""
+        return (self.nodes,) if self.apps is None else (self.nodes, self.apps)
 
 
 async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
@@ -157,7 +162,7 @@ def _switchboard(config: Config, keys: KeyFolder, tasks: Tasks, log: Log) -> Swi
 
 def _listeners(
     hub: Hub, config: Config, certificates: Certificates, pages: PairPages, tasks: Tasks, log: Log
-) -> tuple[Listener, Listener]:
+) -> tuple[Listener, Listener | None]:
     limits = config.limits
     terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, limits.refusals_per_minute, clock.now())
     door = Door(
@@ -182,7 +187,8 @@ def _listeners(
     def take(identity: BridgeIdentity) -> None:
         """New handshakes show the new identity."""
         nodes.use(node_server_context(identity, certificates.authority.certificate))
-        apps.use(app_server_context(identity))
+        if apps is not None:
+            apps.use(app_server_context(identity))
 
     nodes = Listener(
         "nodes",
@@ -194,14 +200,9 @@ def _listeners(
         tasks=tasks,
         log=log,
     )
-    apps = Listener(
-        "apps",
-        app_server_context(certificates.identity),
-        door,
-        serve,
-        frame_max_bytes=limits.frame_max_bytes,
-        tasks=tasks,
-        log=log,
-    )
+    apps = None
+    if not config.auth.require_mtls:
+        context = app_server_context(certificates.identity)
+        apps = Listener("apps", context, door, serve, frame_max_bytes=limits.frame_max_bytes, tasks=tasks, log=log)
     certificates.on_change(take)
     return nodes, apps

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from bridge.code_desk import CodeDesk
 from bridge.discovery import DiscoveryState, DiscoveryStatus
 from bridge.errors import NotAllowed, UsageError
 from bridge.operations import BridgeOperations
@@ -67,6 +68,24 @@ async def test_a_code_invites_those_who_were_turned_away(bridge: House, operatio
     await operations.codes.mint_setup_code(None, None, 60, None)
     assert bridge.reception.window_opened is not None
     assert bridge.reception.window_opened >= before
+
+
+async def test_where_no_app_is_let_in_no_setup_code_is_made_and_no_window_opened(bridge: House) -> None:
+    desk = CodeDesk(
+        bridge.reception,
+        bridge.codes,
+        bridge.certificates,
+        nodes=bridge.nodes,
+        apps=None,
+        discovery=lambda: bridge.discovery,
+        host=HOST_NAME,
+    )
+    with pytest.raises(NotAllowed, match=r"auth\.require_mtls") as refused:
+        await desk.mint_setup_code(None, None, 300, None)
+    assert "clawdis-bridge pair --qr --native" in (refused.value.fix or "")
+    assert bridge.reception.window_opened is None
+    assert await desk.tokens() == []
+    assert (await desk.mint_native_link(None, None, 300, None)).url.endswith(f":{bridge.nodes.port}")
 
 
 # Questions.
