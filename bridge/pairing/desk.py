@@ -291,11 +291,11 @@ class Desk:
 
         Of those the one whose client has been silent longest goes first.
         """
-        self._forgive()
+        self.forgive()
         self._invited_until = now + INVITED_S
         self._uninvited = frozenset(self._pending)
 
-    def _forgive(self) -> None:
+    def forgive(self) -> None:
         """Silenced keys may ask again."""
         self._denied.clear()
 
