@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -111,6 +113,14 @@ class Pairings:
             await used.identity()
 
 
+def own_port(chance: random.Random) -> int:
+    """Return a free port that no client's socket is given while the bridge is dead."""
+    while True:
+        port = chance.randrange(15_000, 32_000)  # below the ports that Linux gives to clients
+        with suppress(OSError), socket.create_server((HOST, port)):
+            return port
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 @pytest.mark.asyncio(loop_scope="package")  # so that the fortress of the others goes on breathing meanwhile
@@ -127,7 +137,8 @@ class TestB18:
     async def test_nothing_is_lost_and_nothing_is_half_there(self) -> None:
         chance = random.Random(scale.seed())  # noqa: S311 - the chance of a test
         limits = {**WIDE_LIMITS, "pairings_per_minute": 6000}
-        async with BridgeProcess(NOWHERE, None, limits=limits, pairing={"ceremonies_per_window": "100"}) as bridge:
+        pairing, ports = {"ceremonies_per_window": "100"}, (own_port(chance), own_port(chance))
+        async with BridgeProcess(NOWHERE, None, limits=limits, pairing=pairing, ports=ports) as bridge:
             pairings, lines = Pairings(bridge), 0
             for _ in range(scale.scale(200)):
                 await bridge.ask(bridge.client.open_window)

@@ -66,6 +66,7 @@ class BridgeProcess:
         openclaw_config: OpenClaw's configuration, from which it then reads the gateway's secret.
         limits: keys of the table `limits`.
         pairing: keys of the table `pairing`, with values as TOML.
+        ports: `listen.node_port` and `listen.app_port`; 0: a free one.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class BridgeProcess:
         openclaw_config: Path | None = None,
         limits: Mapping[str, int] = WIDE_LIMITS,
         pairing: Mapping[str, str] | None = None,
+        ports: tuple[int, int] = (0, 0),
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="clawdis-bridge-"))  # short: a socket path has 104 bytes at most
         self.home = self._folder / "home"
@@ -91,8 +93,8 @@ class BridgeProcess:
             "allow_public": str(bool({"0.0.0.0", "::"} & set(hosts))).lower(),
             "discovery": str(discovery).lower(),
             "require_mtls": str(require_mtls).lower(),
-            "node_port": 0,
-            "app_port": 0,
+            "node_port": ports[0],
+            "app_port": ports[1],
             "limits": "\n".join(f"{name} = {value}" for name, value in limits.items()),
             "pairing": "\n".join(f"{name} = {value}" for name, value in (pairing or {}).items()),
         }
