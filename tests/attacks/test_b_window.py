@@ -97,8 +97,8 @@ class TestB1:
 class TestB12:
     """A restart changes nothing about a code: the used and the expired stay dead, the unused stays good, once.
 
-    Guard: `bound_to` and `expires_at` are in the file (bridge/pairing/codes.py); with the codes in memory the unused
-    one is dead.
+    Guard: the codes are in the file (bridge/pairing/codes.py); with those forgotten that were there at the start, the
+    unused one is dead.
     """
 
     async def test_after_a_restart(self, reborn: Reborn) -> None:
