@@ -132,6 +132,13 @@ class GatewayTable(_Table):
         return self
 
 
+class AuthTable(_Table):
+    """How a device has to prove itself."""
+
+    require_mtls: bool = False
+    """Whether only native nodes, with client certificates, may come: the app port stays closed."""
+
+
 class PairingTable(_Table):
     """How a phone gets in, and what it is granted."""
 
@@ -192,6 +199,8 @@ class Config(_Table):
     """Where phones reach the bridge."""
     gateway: GatewayTable = GatewayTable()
     """The gateway behind the bridge."""
+    auth: AuthTable = AuthTable()
+    """How a device has to prove itself."""
     pairing: PairingTable = PairingTable()
     """How a phone gets in, and what it is granted."""
     discovery: DiscoveryTable = DiscoveryTable()

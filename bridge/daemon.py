@@ -104,8 +104,8 @@ class Daemon:
         parts = await build(self._home, self._config, tasks, self._log)
         hub, listen = parts.hub, self._config.listen
         addresses = select_addresses(listen.hosts, machine_addresses(), listen.allow_public)
-        for listener, port in ((parts.nodes, listen.node_port), (parts.apps, listen.app_port)):
-            await listener.start(addresses, port)
+        for listener in parts.listeners:
+            await listener.start(addresses, listen.node_port if listener is parts.nodes else listen.app_port)
             stack.push_async_callback(listener.stop)
             self._log.info("listening", listener=listener.name, addresses=listener.addresses, port=listener.port)
         stack.push_async_callback(_goodbye, hub)
@@ -113,7 +113,7 @@ class Daemon:
             hub,
             self._config,
             parts.certificates,
-            listeners=(parts.nodes, parts.apps),
+            listeners=parts.listeners,
             discovery=self._discovery,
             codes=CodeDesk(
                 hub.reception,
@@ -162,7 +162,8 @@ class Daemon:
         while True:
             changed.clear()
             pin = parts.certificates.identity.pin
-            records = build_records(parts.names, pin, app_port=parts.apps.port, node_port=parts.nodes.port)
+            app_port = parts.apps.port if parts.apps is not None else None
+            records = build_records(parts.names, pin, app_port=app_port, node_port=parts.nodes.port)
             self._advertiser = Advertiser(records, addresses)
             async with self._advertiser as advertiser:
                 self._log.info("discovery", state=advertiser.state.value, detail=advertiser.status.detail)

@@ -63,7 +63,7 @@ class Parts:
         hub: store, desk, roster and links.
         door: who may open a socket.
         nodes: the port of native nodes.
-        apps: the port of OpenClaw apps.
+        apps: the port of OpenClaw apps; None: `auth.require_mtls` keeps it closed.
     """
 
     names: DiscoveryNames
@@ -72,7 +72,12 @@ class Parts:
     hub: Hub
     door: Door
     nodes: Listener
-    apps: Listener
+    apps: Listener | None
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """The ports that there are."""
+        return (self.nodes,) if self.apps is None else (self.nodes, self.apps)
 
 
 async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
@@ -176,7 +181,7 @@ def _door(home: Path, config: Config, tasks: Tasks, log: Log) -> Door:
 
 def _listeners(
     hub: Hub, door: Door, config: Config, certificates: Certificates, pages: PairPages, tasks: Tasks, log: Log
-) -> tuple[Listener, Listener]:
+) -> tuple[Listener, Listener | None]:
     limits = config.limits
     terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, limits.refusals_per_minute, clock.now())
 
@@ -193,9 +198,11 @@ def _listeners(
 
     def take(identity: BridgeIdentity) -> None:
         """New handshakes show the new identity, at both ports or at none."""
-        shown = node_server_context(identity, certificates.authority.certificate), app_server_context(identity)
-        nodes.use(shown[0])
-        apps.use(shown[1])
+        for_nodes = node_server_context(identity, certificates.authority.certificate)
+        for_apps = app_server_context(identity)
+        nodes.use(for_nodes)
+        if apps is not None:
+            apps.use(for_apps)
 
     nodes = Listener(
         "nodes",
@@ -207,14 +214,9 @@ def _listeners(
         tasks=tasks,
         log=log,
     )
-    apps = Listener(
-        "apps",
-        app_server_context(certificates.identity),
-        door,
-        serve,
-        frame_max_bytes=limits.frame_max_bytes,
-        tasks=tasks,
-        log=log,
-    )
+    apps = None
+    if not config.auth.require_mtls:
+        context = app_server_context(certificates.identity)
+        apps = Listener("apps", context, door, serve, frame_max_bytes=limits.frame_max_bytes, tasks=tasks, log=log)
     certificates.on_change(take)
     return nodes, apps

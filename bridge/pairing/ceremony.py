@@ -45,6 +45,7 @@ class Ceremony:
         spki_bridge: the SubjectPublicKeyInfo (DER) that the bridge showed when it began.
         began: monotonic seconds.
         token_id: the link's token that it brings, if any.
+        counted: whether it counts among those that end with a code; one by a good link does not, unless it has to.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Ceremony:
     spki_bridge: bytes = field(repr=False)
     began: float
     token_id: str | None = None
+    counted: bool = True
 
 
 class Ceremonies:

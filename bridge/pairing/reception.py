@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from acl.permissions import Permissions
@@ -18,12 +18,12 @@ from bridge.errors import AlreadyDecided, UsageError, WrongCode
 from bridge.lan.events import Decided, Filed, FilingFailed, NotFiled, Outcome, SessionEvent
 from bridge.log import Log
 from bridge.pairing import desk
-from bridge.pairing.desk import Desk, Draft, PairingRequest, Why
+from bridge.pairing.desk import INVITED_S, Desk, Draft, PairingRequest, Why
 from bridge.pairing.records import NodeRecord
 from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import StoreError
 
-WINDOW = timedelta(minutes=5)  # for which a person opens pairing when it is not always open (design §6)
+WINDOW = timedelta(seconds=INVITED_S)  # for which a person opens pairing when it is not always open (design §6)
 _NOT_IN_FORCE = frozenset({Why.NEW, Why.RETURN})
 _SEE_PENDING = "See what waits: clawdis-bridge pending"
 
@@ -112,9 +112,9 @@ class Reception:
 
     def open_window(self) -> datetime:
         """A person invites devices: silenced and revoked keys may ask again. Returns until when strangers may."""
-        self.desk.forgive()
-        self.window_opened = datetime.now(UTC)
-        self._opened_at = clock.now().mono
+        now = clock.now()
+        self.desk.invite(now.mono)
+        self.window_opened, self._opened_at = now.wall, now.mono
         self._tell(WindowOpened())
         return self.window_opened + WINDOW
 

@@ -169,18 +169,19 @@ class TestB4:
 
 
 class TestB13:
-    """After ten guesses at a link there is no eleventh.
+    """After twenty guesses at a link there is no other: ten that need no place, and the ten of everyone.
 
-    Guard: `_count` in `Enrolment.begin`, bridge/pairing/enrolment.py: all are answered with TOKEN_REFUSED.
+    Guard: `LinkBegins.spend` and `_count` in `Enrolment.begin`, bridge/pairing/enrolment.py: without either all are
+    answered with TOKEN_REFUSED.
     """
 
-    async def test_ten_guesses_close_it(self, reborn: Reborn) -> None:
+    async def test_twenty_guesses_close_it(self, reborn: Reborn) -> None:
         link = await reborn.castle.link("device")
         await open_anew(reborn.castle)
         async with reborn.castle.unharmed():
-            guesses = [replace(link, token=bytes([number] * 32)) for number in range(CAP + 5)]
+            guesses = [replace(link, token=bytes([number] * 32)) for number in range(2 * CAP + 5)]
             answers = [(await Stranger(reborn.port).redeem(guess)).refusal for guess in guesses]
-            assert answers == [(403, "TOKEN_REFUSED")] * CAP + [(429, "TOO_MANY_CEREMONIES")] * 5
+            assert answers == [(403, "TOKEN_REFUSED")] * 2 * CAP + [(429, "TOO_MANY_CEREMONIES")] * 5
         await open_anew(reborn.castle)
         assert (await Stranger(reborn.port).redeem(link)).status == 204
 

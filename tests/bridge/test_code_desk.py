@@ -37,6 +37,24 @@ def decoded(code: str) -> dict[str, object]:
     return dict(json.loads(base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))))
 
 
+async def test_where_no_app_is_let_in_no_setup_code_is_made_and_no_window_opened(bridge: House) -> None:
+    desk = CodeDesk(
+        bridge.reception,
+        bridge.codes,
+        bridge.certificates,
+        nodes=bridge.nodes,
+        apps=None,
+        discovery=lambda: bridge.discovery,
+        host=HOST_NAME,
+    )
+    with pytest.raises(NotAllowed, match=r"auth\.require_mtls") as refused:
+        await desk.mint_setup_code(None, None, 300, None)
+    assert "clawdis-bridge pair --qr --native" in (refused.value.fix or "")
+    assert bridge.reception.window_opened is None
+    assert await desk.tokens() == []
+    assert (await desk.mint_native_link(None, None, 300, None)).url.endswith(f":{bridge.nodes.port}")
+
+
 # Setup codes.
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge import clock
-from bridge.config import Config, ConfigError, PairingTable
+from bridge.config import AuthTable, Config, ConfigError, PairingTable
 from bridge.lan.door import Visit
 from bridge.lan.known_addresses import KnownAddresses
 from bridge.log import make_log
@@ -29,10 +29,10 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-async def built(home: Path) -> Parts:
+async def built(home: Path, config: Config | None = None) -> Parts:
     log = make_log("debug", "json", io.StringIO())
     async with Tasks(log) as tasks:
-        return await build(home, Config(), tasks, log)
+        return await build(home, config or Config(), tasks, log)
 
 
 async def used(home: Path, security: Security = Security.DEVICE_KEY) -> Parts:
@@ -59,6 +59,15 @@ async def test_the_first_start_writes_the_store_and_the_second_finds_it(home: Pa
     first = await built(home)
     assert (home / FILE_NAME).exists()
     assert (await built(home)).certificates.identity.pin == first.certificates.identity.pin
+
+
+async def test_where_certificates_are_required_there_is_no_port_for_apps(home: Path) -> None:
+    parts = await built(home, Config(auth=AuthTable(require_mtls=True)))
+    assert parts.apps is None
+    assert parts.listeners == (parts.nodes,)
+    await parts.certificates.renew()  # new handshakes show it, at the port that there is
+    with_apps = await built(home)
+    assert [one.name for one in with_apps.listeners] == ["nodes", "apps"]
 
 
 @pytest.mark.parametrize("lost", ["bridge.pem", "passphrase"])

@@ -8,14 +8,20 @@ import ipaddress
 import json
 import struct
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import ifaddr
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from zeroconf import Zeroconf
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from bridge.control.documents import Status
+from bridge.discovery_records import APP_SERVICE, NODE_SERVICE
+from bridge.node.native_enrolment import DeviceFacts, NativeEnrolment, Wishes
+from bridge.pairing.native_link import read_link
 from tests.support.bridge_process import BridgeProcess
 from tests.support.iphone import pinned_context
 from tests.support.waiting import eventually
@@ -24,6 +30,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only
 
 LISTEN = "0A"
 MDNS_PORT = 5353
+BROWSE_MS = 3_000  # milliseconds for an answer by multicast
 TABLES = ("tcp", "tcp6", "udp", "udp6")
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -115,6 +122,40 @@ def on_the_air(address: str) -> dict[str, tuple[str | None, int | None, list[str
 async def _on_the_air(bridge: BridgeProcess) -> Status | None:
     status = await bridge.ask(bridge.client.status)
     return status if status.discovery.state == "on" else None
+
+
+async def test_where_certificates_are_required_apps_find_no_port_no_record_and_no_code(unused_tcp_port: int) -> None:
+    """Guard out, `require_mtls` in `_listeners` (bridge/parts.py): two ports; in `_require_apps`: a setup code."""
+    lan, url = _lan_addresses()[0], f"ws://127.0.0.1:{unused_tcp_port}"
+    async with BridgeProcess(url, None, hosts=["127.0.0.1", lan], discovery=True, require_mtls=True) as bridge:
+        status = await eventually(lambda: _on_the_air(bridge), timeout_s=40, what="on the air")
+        (nodes,) = status.listeners
+        assert nodes.name == "nodes"
+        tcp = {(host, port) for kind, host, port in opened_by(bridge.pid) if kind == "tcp"}
+        assert tcp == {("127.0.0.1", nodes.port), (lan, nodes.port)}
+        assert "For apps" not in (await bridge.cli("status")).stdout
+        instance = json.loads((bridge.home / "names.json").read_text())["instance"]
+        assert [await _is_found(instance, service, lan) for service in (NODE_SERVICE, APP_SERVICE)] == [True, False]
+        refused = await bridge.cli("pair", "--qr")
+        assert refused.returncode == 1
+        assert "pair --qr --native" in refused.stderr
+        assert "require_mtls = false" in refused.stderr
+        made = await bridge.cli(
+            "pair", "--qr", "--native", "--permissions", "device", "--address", "127.0.0.1", "--json"
+        )
+        link = read_link(json.loads(made.stdout)["link"], datetime.now(UTC))
+        key = ec.generate_private_key(ec.SECP256R1())
+        wishes = Wishes((), (), ("device",))
+        node = NativeEnrolment(
+            link.host, link.port, key, DeviceFacts("Kiosk", "linux", "k"), wishes, lambda code: None, link=link
+        )
+        assert (await node.enrol()).permissions == ("device",)
+
+
+async def _is_found(instance: str, service: str, lan: str) -> bool:
+    async with AsyncZeroconf(interfaces=[lan]) as browser:
+        found = AsyncServiceInfo(service, f"{instance}.{service}")
+        return await found.async_request(browser.zeroconf, BROWSE_MS)
 
 
 async def test_on_loopback_nothing_is_open_to_the_network(unused_tcp_port: int) -> None:

@@ -40,6 +40,8 @@ app_port = {app_port}
 [gateway]
 url = "{url}"
 token_source = "{source}"
+[auth]
+require_mtls = {require_mtls}
 [discovery]
 enabled = {discovery}
 [limits]
@@ -60,6 +62,7 @@ class BridgeProcess:
         token: the gateway's token; None: mode none.
         hosts: `listen.hosts`.
         discovery: whether it advertises itself.
+        require_mtls: `auth.require_mtls`: there is no app port then.
         openclaw_config: OpenClaw's configuration, from which it then reads the gateway's secret.
         limits: keys of the table `limits`.
         pairing: keys of the table `pairing`, with values as TOML.
@@ -73,6 +76,7 @@ class BridgeProcess:
         *,
         hosts: Sequence[str] = ("127.0.0.1",),
         discovery: bool = False,
+        require_mtls: bool = False,
         openclaw_config: Path | None = None,
         limits: Mapping[str, int] = WIDE_LIMITS,
         pairing: Mapping[str, str] | None = None,
@@ -88,6 +92,7 @@ class BridgeProcess:
             "hosts": json.dumps(list(hosts)),
             "allow_public": str(bool({"0.0.0.0", "::"} & set(hosts))).lower(),
             "discovery": str(discovery).lower(),
+            "require_mtls": str(require_mtls).lower(),
             "node_port": ports[0],
             "app_port": ports[1],
             "limits": "\n".join(f"{name} = {value}" for name, value in limits.items()),
@@ -125,7 +130,7 @@ class BridgeProcess:
         """Starts and waits until it answers; the ports stay the same at the next start."""
         self._spawn()
         status = await eventually(self._answers, timeout_s=START_S, what="bridge answers")
-        self.app_port = next(one.port for one in status.listeners if one.name == "apps")
+        self.app_port = next((one.port for one in status.listeners if one.name == "apps"), 0)
         self.node_port = next(one.port for one in status.listeners if one.name == "nodes")
         self._settings |= {one.name.removesuffix("s") + "_port": one.port for one in status.listeners}
         self.pin = status.pin

@@ -12,7 +12,7 @@ from acl.permissions import PROFILES, Permission
 from bridge import clock
 from bridge.errors import AlreadyDecided
 from bridge.lan.events import Admit, Decided, Filed, FilingFailed, NotFiled, Outcome, SessionEvent
-from bridge.pairing.desk import BUSY_RETRY_MS, KEPT_S, Why
+from bridge.pairing.desk import BUSY_RETRY_MS, KEPT_S, MAX_PENDING, Why
 from bridge.pairing.records import NodeRecord, Role, Surface
 from bridge.pairing.store import StoreError
 from certs.errors import IdentityError
@@ -41,6 +41,19 @@ class TestFiling:
         await front.reception.approve(request, None, None)
         assert older.told[2:] == []
         assert newer.told[1:] == [Decided(Outcome.APPROVED)]
+
+    async def test_whom_a_person_invites_finds_room_and_who_made_it_is_told(self, front: Front) -> None:
+        """Red without `invite` in `open_window`: a desk that strangers filled keeps the person's own phone out."""
+        strangers = [Socket(f"10.0.0.{number + 1}") for number in range(MAX_PENDING)]
+        for number, socket in enumerate(strangers):
+            front.reception.file(socket, draft(number))
+        early, late = Socket(), Socket()
+        front.reception.file(early, draft(99))
+        assert early.only(FilingFailed).why is NotFiled.BUSY
+        front.reception.open_window()
+        front.reception.file(late, draft(99))
+        assert late.only(Filed).request_id in {request.id for request in front.reception.desk.pending()}
+        assert [socket.told[1:] for socket in strangers[:2]] == [[Decided(Outcome.ELSEWHERE)], []]
 
     async def test_the_same_socket_is_not_told_that_it_was_replaced(self, front: Front) -> None:
         socket = Socket()
