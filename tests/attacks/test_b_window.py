@@ -226,9 +226,9 @@ def farewells(instance: str, node_id: str) -> list[bytes]:
 class TestOnTheNetwork:
     """B14, B17: what is advertised holds no token, and what others advertise unpairs nobody.
 
-    Guard: `build_records` takes no more than names, pin and ports (bridge/discovery_records.py); with a link's text
-    among the TXT keys it is heard here. Guard: the bridge only advertises; with a browser that revokes the node of a
-    farewell (bridge/discovery.py) the store changes.
+    Guard: `build_records` takes no more than names, pin and ports (bridge/discovery_records.py); with the link said to
+    the multicast group by `mint_native_link` (bridge/code_desk.py) it is heard here. Guard: the bridge only advertises;
+    with a reader of the group in bridge/daemon.py that revokes the node of an `unpaired=1`, the store changes.
     """
 
     async def test_no_token_is_advertised(self, reborn: Reborn) -> None:
