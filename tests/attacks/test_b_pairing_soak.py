@@ -103,7 +103,7 @@ class TestB12:
 
     @pytest.mark.asyncio(loop_scope="package")
     async def test_native_links_over_the_routes(self, gate: Fortress) -> None:
-        for number in range(scale.scale(20)):
+        for number in range(scale.scale(10)):
             await open_anew(gate)
             link, stored = await gate.link("device"), set(gate.store())
             crowd = [

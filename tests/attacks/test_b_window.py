@@ -20,7 +20,7 @@ from bridge.pairing.ceremony_ledger import CeremonyLedger
 from bridge.pairing.native_link import NativeLink
 from tests.attacks.codes import expire, phone_of, spellings
 from tests.attacks.fortress import Fortress, fortress
-from tests.attacks.strangers import PAIRED, Answer, Stranger, addresses, open_anew, pending
+from tests.attacks.strangers import PAIRED, Answer, Stranger, addresses, approve, open_anew, pending
 from tests.bridge.pairing.native import p256
 from tests.support import scale
 from tests.support.bridge_process import WIDE_LIMITS
@@ -97,8 +97,8 @@ class TestB1:
 class TestB12:
     """A restart changes nothing about a code: the used and the expired stay dead, the unused stays good, once.
 
-    Guard: `bound_to` and `expires_at` are in the file (bridge/pairing/codes.py); with the codes in memory the unused
-    one is dead.
+    Guard: the codes are in the file (bridge/pairing/codes.py); with those forgotten that were there at the start, the
+    unused one is dead.
     """
 
     async def test_after_a_restart(self, reborn: Reborn) -> None:
@@ -150,13 +150,14 @@ class TestB4:
 
     async def test_an_approval_gives_its_place_back_and_nothing_else_does(self, reborn: Reborn) -> None:
         castle = reborn.castle
-        link = await castle.link("device")
         await open_anew(castle)
         for number in range(CAP - 1):
             node = Stranger(reborn.port, addresses(CAP)[number], p256(4_000 + number))
             await node.begin()
             assert (await node.reveal(bytes(32))).status == 403, "dead, and it goes on counting"
-        assert (await Stranger(reborn.port).redeem(link)).status == 204
+        tenth = await Stranger(reborn.port).asked()
+        assert self.is_closed(castle)
+        await approve(castle, tenth.id, tenth.code)
         await eventually(lambda: not self.is_closed(castle), what="the place is given back")
         assert (await Stranger(reborn.port).begin()).status == 201
         assert (await Stranger(reborn.port, "127.0.0.2").begin()).refusal == (429, "TOO_MANY_CEREMONIES")
@@ -225,9 +226,9 @@ def farewells(instance: str, node_id: str) -> list[bytes]:
 class TestOnTheNetwork:
     """B14, B17: what is advertised holds no token, and what others advertise unpairs nobody.
 
-    Guard: `build_records` takes no more than names, pin and ports (bridge/discovery_records.py); with a link's text
-    among the TXT keys it is heard here. Guard: the bridge only advertises; with a browser that revokes the node of a
-    farewell (bridge/discovery.py) the store changes.
+    Guard: `build_records` takes no more than names, pin and ports (bridge/discovery_records.py); with the link said to
+    the multicast group by `mint_native_link` (bridge/code_desk.py) it is heard here. Guard: the bridge only advertises;
+    with a reader of the group in bridge/daemon.py that revokes the node of an `unpaired=1`, the store changes.
     """
 
     async def test_no_token_is_advertised(self, reborn: Reborn) -> None:
