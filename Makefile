@@ -38,8 +38,10 @@ ARGS ?=
 define install
 mkdir -p build; set -o pipefail; $(PIP) install --require-hashes -r $(1) 2>build/pip.log | \
 	{ while IFS= read -r line; do case "$$line" in Collecting*) printf '.';; esac; done; echo; } || \
-	{ cat build/pip.log >&2; exit 1; }
+	{ if grep -qE '$(NO_NETWORK)' build/pip.log; then echo '$(OFFLINE)'; else cat build/pip.log; fi >&2; exit 1; }
 endef
+NO_NETWORK := NewConnectionError|NameResolutionError|ConnectTimeoutError|Max retries exceeded|ProxyError
+OFFLINE := The packages come from PyPI, which cannot be reached: connect to a network, or set PIP_INDEX_URL to a mirror.
 
 .PHONY: help demo test check bench soak fuzz format lock clean
 .DELETE_ON_ERROR:

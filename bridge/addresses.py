@@ -125,6 +125,21 @@ def select_addresses(
     return list(chosen.values())
 
 
+def reachable_addresses(listening: Sequence[str], present: Sequence[InterfaceAddress]) -> list[str]:
+    """The addresses at which a listener can be reached, each once, in order: a wildcard names none of them itself.
+
+    Args:
+        listening: what it listens on, as text; `0.0.0.0` and `::` stand for all addresses of their family.
+        present: what the machine has now.
+    """
+    out: dict[str, None] = {}
+    for text in listening:
+        family = {"0.0.0.0": 4, "::": 6}.get(text)  # noqa: S104 - nothing is bound here
+        found = [_found(each).text for each in present if each.address.version == family]
+        out |= dict.fromkeys(found if family is not None else [text])
+    return list(out)
+
+
 def machine_addresses() -> list[InterfaceAddress]:
     """Every IPv4 and IPv6 address that the interfaces of this machine have at the moment.
 

@@ -79,7 +79,7 @@ class CertificateDesk:
         if not commit:
             return await self._changed(self._certificates.prepare_next())
         report = await self._changed(self._certificates.rotate())
-        self._end_all("the bridge's key has changed")  # who was told of it comes back, and to nobody else's harm
+        self._end_all("the bridge's key has changed")  # who knows it comes back, and to nobody else's harm
         return report
 
     async def reload(self) -> documents.Certificates:

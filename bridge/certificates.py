@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from bridge.log import Log
 from certs.authority import ClientAuthority
+from certs.errors import IdentityError
 from certs.pins import spki_hash
 from certs.store import BridgeIdentity, KeyFolder
 
@@ -35,7 +36,7 @@ class Certificates:
         self._listeners: list[Callable[[BridgeIdentity], None]] = []
 
     def on_change(self, listener: Callable[[BridgeIdentity], None]) -> None:
-        """Calls `listener` with each identity that comes into force."""
+        """Calls `listener` with each identity that is about to come into force; an OSError of its keeps the old one."""
         self._listeners.append(listener)
 
     @property
@@ -69,7 +70,7 @@ class Certificates:
             return self._next
 
     async def rotate(self) -> BridgeIdentity:
-        """Puts the prepared key into force: whoever was not told of it has to be paired anew.
+        """Puts the prepared key into force: whoever does not know it has to be paired anew.
 
         Raises:
             IdentityError: none is prepared, or it cannot be written; the old one stays in force.
@@ -86,11 +87,21 @@ class Certificates:
             IdentityError: what is there cannot be used; the old one stays in force.
         """
         async with self._changing:
-            return self._take(await asyncio.to_thread(self._keys.reload))
+            try:
+                identity = self._take(await asyncio.to_thread(self._keys.reload))
+            except IdentityError as exc:
+                self._log.error("identity-refused", file=exc.what, why=exc.why)
+                raise
+            self._next = self._keys.next_spki
+            return identity
 
     def _take(self, identity: BridgeIdentity) -> BridgeIdentity:
-        self.identity = identity
+        try:
+            for listener in self._listeners:
+                listener(identity)
+        except OSError as exc:  # TLS reads the file itself, and somebody has changed it since
+            why = f"TLS cannot use it ({exc})"
+            raise IdentityError(str(identity.file), why, "Try again: clawdis-bridge certs reload") from exc
+        self.identity = identity  # what is said to be in force is what new handshakes show
         self._log.warning("identity-changed", pin=identity.pin, spki=identity.spki)
-        for listener in self._listeners:
-            listener(identity)
         return identity

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
 from bridge import invitations
+from bridge.addresses import machine_addresses, reachable_addresses
 from bridge.certificates import Certificates
 from bridge.control import documents
 from bridge.control.operations import resolve_prefix
 from bridge.discovery import DiscoveryState, DiscoveryStatus
-from bridge.errors import BridgeError, UnknownId
+from bridge.errors import BridgeError, NotAllowed, UnknownId
 from bridge.lan.listener import Listener
 from bridge.pairing.codes import CodeStore
 from bridge.pairing.native_link import TOKEN_BYTES, NativeLink
@@ -36,7 +37,7 @@ class CodeDesk:
         codes: the codes that were made.
         certificates: whose pin and key a code carries.
         nodes: the port that a native link names.
-        apps: the port that a setup code names.
+        apps: the port that a setup code names; None: it is closed.
         discovery: tells whether the bridge can be found by name.
         host: that name.
     """
@@ -48,7 +49,7 @@ class CodeDesk:
         certificates: Certificates,
         *,
         nodes: Listener,
-        apps: Listener,
+        apps: Listener | None,
         discovery: Callable[[], DiscoveryStatus],
         host: str,
     ) -> None:
@@ -71,11 +72,12 @@ class CodeDesk:
         self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
     ) -> documents.SetupCode:
         """Makes a one-time code for an OpenClaw app; a person invites devices with it."""
+        apps = self._require_apps()
         now = datetime.now(UTC)
         code = SetupCode(
             secrets.token_hex(ID_BYTES),
             encode_base64url(secrets.token_bytes(CODE_BYTES)),
-            invitations.url_for(self._apps.addresses, self._apps.port, self._name(), address),
+            invitations.url_for(_reachable(apps), apps.port, self._name(), address),
             self._certificates.identity.pin,
             invitations.granted(permissions, profile),
             now + timedelta(seconds=ttl_s),
@@ -92,13 +94,22 @@ class CodeDesk:
             pin=code.pin,
         )
 
+    def _require_apps(self) -> Listener:
+        if self._apps is None:
+            raise NotAllowed(
+                "OpenClaw apps are not let in: auth.require_mtls keeps their port closed.",
+                "For a native node: clawdis-bridge pair --qr --native\n"
+                "For an app: set require_mtls = false under [auth] in bridge.toml, then restart clawdis-bridge.",
+            )
+        return self._apps
+
     async def mint_native_link(
         self, permissions: list[str] | None, profile: str | None, ttl_s: int, address: str | None
     ) -> documents.NativeInvitation:
         """Makes a one-time link for a native node; a person invites devices with it."""
         now = datetime.now(UTC)
         granted = invitations.granted(permissions, profile)
-        host = invitations.host_for(self._nodes.addresses, self._name(), address)
+        host = invitations.host_for(_reachable(self._nodes), self._name(), address)
         identity = self._certificates.identity
         expires = (now + timedelta(seconds=ttl_s)).replace(microsecond=0)
         token = secrets.token_bytes(TOKEN_BYTES)
@@ -135,6 +146,10 @@ class CodeDesk:
             return await asyncio.to_thread(work)
         except StoreError as exc:
             raise BridgeError("STORE", f"The codes cannot be read or written: {exc}") from exc
+
+
+def _reachable(listener: Listener) -> list[str]:
+    return reachable_addresses(listener.addresses, machine_addresses())
 
 
 def _row(code: CodeState, now: datetime) -> documents.TokenRow:

@@ -132,6 +132,13 @@ class GatewayTable(_Table):
         return self
 
 
+class AuthTable(_Table):
+    """How a device has to prove itself."""
+
+    require_mtls: bool = False
+    """Whether only native nodes, with client certificates, may come: the app port stays closed."""
+
+
 class PairingTable(_Table):
     """How a phone gets in, and what it is granted."""
 
@@ -192,6 +199,8 @@ class Config(_Table):
     """Where phones reach the bridge."""
     gateway: GatewayTable = GatewayTable()
     """The gateway behind the bridge."""
+    auth: AuthTable = AuthTable()
+    """How a device has to prove itself."""
     pairing: PairingTable = PairingTable()
     """How a phone gets in, and what it is granted."""
     discovery: DiscoveryTable = DiscoveryTable()
@@ -233,8 +242,18 @@ def _problem(location: tuple[int | str, ...], kind: str, message: str) -> Config
         return ConfigProblem(key, "there is no such key", _nearest(location))
     if kind == "model_type":
         return ConfigProblem(key, "it must be a table", f"Write [{key}] on a line of its own, its keys below.")
-    why = message.removeprefix("Value error, ").replace("Input should", "it should")
+    why = _WORDS.get(kind) or message.removeprefix("Value error, ").replace("Input should", "it should")
     return ConfigProblem(key, why, "Change it, or remove the line to get the default.")
+
+
+_WORDS = {
+    "tuple_type": 'it must be a list, in brackets: ["..."]',
+    "string_type": "it must be text, in quotes",
+    "bool_type": "it must be true or false, without quotes",
+    "int_type": "it must be a whole number, without quotes",
+    "string_pattern_mismatch": "it has characters that such a name does not have",
+}
+"""What pydantic says in terms of Python, in terms of the file."""
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:

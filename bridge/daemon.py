@@ -15,7 +15,7 @@ from bridge import clock
 from bridge.addresses import ListenAddress, machine_addresses, select_addresses
 from bridge.certificate_desk import CertificateDesk
 from bridge.code_desk import CodeDesk
-from bridge.config import Config
+from bridge.config import Config, ConfigError
 from bridge.control.api import ControlServer
 from bridge.daemon_lock import AlreadyRunningError, daemon_lock
 from bridge.discovery import Advertiser, DiscoveryState, DiscoveryStatus
@@ -40,7 +40,16 @@ EXPIRE_EVERY_S = 5.0  # seconds between looks for requests whose clients have go
 SWEEP_EVERY_S = 30.0  # seconds between tries to remove from the gateway, and to write, what could not be before
 GOODBYE_S = 1.0  # seconds for the last frames to reach the phones
 CONTROL_SOCKET = "bridge.sock"
-_REFUSALS = (AlreadyRunningError, BridgeError, StoreError, IdentityError, PrivateFileError, OSError, ValueError)
+_REFUSALS = (
+    AlreadyRunningError,
+    ConfigError,
+    BridgeError,
+    StoreError,
+    IdentityError,
+    PrivateFileError,
+    OSError,
+    ValueError,
+)
 
 
 def run(home: Path, config: Config) -> int:
@@ -95,8 +104,8 @@ class Daemon:
         parts = await build(self._home, self._config, tasks, self._log)
         hub, listen = parts.hub, self._config.listen
         addresses = select_addresses(listen.hosts, machine_addresses(), listen.allow_public)
-        for listener, port in ((parts.nodes, listen.node_port), (parts.apps, listen.app_port)):
-            await listener.start(addresses, port)
+        for listener in parts.listeners:
+            await listener.start(addresses, listen.node_port if listener is parts.nodes else listen.app_port)
             stack.push_async_callback(listener.stop)
             self._log.info("listening", listener=listener.name, addresses=listener.addresses, port=listener.port)
         stack.push_async_callback(_goodbye, hub)
@@ -104,7 +113,7 @@ class Daemon:
             hub,
             self._config,
             parts.certificates,
-            listeners=(parts.nodes, parts.apps),
+            listeners=parts.listeners,
             discovery=self._discovery,
             codes=CodeDesk(
                 hub.reception,
@@ -153,7 +162,8 @@ class Daemon:
         while True:
             changed.clear()
             pin = parts.certificates.identity.pin
-            records = build_records(parts.names, pin, app_port=parts.apps.port, node_port=parts.nodes.port)
+            app_port = parts.apps.port if parts.apps is not None else None
+            records = build_records(parts.names, pin, app_port=app_port, node_port=parts.nodes.port)
             self._advertiser = Advertiser(records, addresses)
             async with self._advertiser as advertiser:
                 self._log.info("discovery", state=advertiser.state.value, detail=advertiser.status.detail)

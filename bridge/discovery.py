@@ -16,7 +16,7 @@ from zeroconf import DNSQuestionType, IPVersion, NonUniqueNameException, Service
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from bridge.addresses import ListenAddress
-from bridge.discovery_records import ServiceRecord
+from bridge.discovery_records import APP_SERVICE, ServiceRecord
 
 START_S = 10.0  # seconds for asking, probing and announcing, which take some 4 s for two services
 ASK_MS = 1500  # milliseconds; a responder may wait 1 s with a multicast answer that it gave just before (RFC 6762 6)
@@ -122,7 +122,7 @@ class Advertiser:
                 self._zeroconf = zeroconf
                 await zeroconf.zeroconf.async_wait_for_start()
                 if not zeroconf.zeroconf.engine.senders:
-                    return _failed("no interface of the listening addresses takes multicast")
+                    return self._failed("no interface of the listening addresses takes multicast")
                 if any(await asyncio.gather(*(_is_taken(zeroconf, each) for each in self._services))):
                     return _conflict(self._services)
                 for service in self._services:
@@ -131,12 +131,20 @@ class Advertiser:
         except NonUniqueNameException:
             return _conflict(self._services)
         except TimeoutError:
-            return _failed(f"the announcement took longer than {START_S:.0f} s")
+            return self._failed(f"the announcement took longer than {START_S:.0f} s")
         except OSError as error:
-            return _failed(_system_reason(error))
+            return self._failed(_system_reason(error))
         except Exception as error:  # whatever the library raises: the bridge serves on without it
-            return _failed(f"{type(error).__name__}: {error}")
+            return self._failed(f"{type(error).__name__}: {error}")
         return DiscoveryStatus(DiscoveryState.ON)
+
+    def _failed(self, reason: str) -> DiscoveryStatus:
+        by_code = "clawdis-bridge pair --qr"
+        if not any(each.type == APP_SERVICE for each in self._services):
+            by_code += " --native"  # apps are not let in
+        return DiscoveryStatus(
+            DiscoveryState.FAILED, f"not advertised: {reason}. Phones can still pair by code: {by_code}"
+        )
 
     async def _close(self) -> None:
         """Say goodbye for whatever was announced, then close the sockets, each within its time; idempotent."""
@@ -194,11 +202,6 @@ def _ip_version(addresses: Sequence[ListenAddress]) -> IPVersion:
     if versions == {4, 6}:
         return IPVersion.All
     return IPVersion.V4Only if versions == {4} else IPVersion.V6Only
-
-
-def _failed(reason: str) -> DiscoveryStatus:
-    detail = f"not advertised: {reason}. Phones can still pair by code: clawdis-bridge pair --qr"
-    return DiscoveryStatus(DiscoveryState.FAILED, detail)
 
 
 def _conflict(services: Sequence[ServiceInfo]) -> DiscoveryStatus:

@@ -85,24 +85,25 @@ def choose_names(bridge_name: str, random_hex: str) -> DiscoveryNames:
     return DiscoveryNames(instance=_clean(bridge_name) + SUFFIX, host=f"clawdis-bridge-{random_hex}.local")
 
 
-def build_records(names: DiscoveryNames, pin: str, *, app_port: int, node_port: int | None) -> list[ServiceRecord]:
-    """The services of a listening bridge: the app port's always, the node port's unless it is None.
+def build_records(
+    names: DiscoveryNames, pin: str, *, app_port: int | None, node_port: int | None
+) -> list[ServiceRecord]:
+    """The services of a listening bridge, one for each port that is not None.
 
     Args:
         names: the names kept for this bridge.
         pin: SHA-256 of the bridge's certificate, in any spelling.
-        app_port: the port taken for apps.
+        app_port: the port taken for apps; None: not listening.
         node_port: the port taken for native nodes; None: not listening.
 
     Raises:
         ValueError: a port outside 1 to 65535, or no pin.
     """
-    ports = [(APP_SERVICE, app_port)]
-    if node_port is not None:
-        ports.append((NODE_SERVICE, node_port))
+    ports = ((APP_SERVICE, app_port), (NODE_SERVICE, node_port))
     return [
         ServiceRecord(service, names.instance, names.host, _real_port(port), _txt(names, normalise_pin(pin), port))
         for service, port in ports
+        if port is not None
     ]
 
 

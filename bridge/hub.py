@@ -30,6 +30,7 @@ from bridge.lan.events import (
     Report,
 )
 from bridge.lan.relay import IOS_FRAME_BYTES, REMOVED, Relay
+from bridge.lan.retries import Retries
 from bridge.lan.roster import Roster
 from bridge.log import Log
 from bridge.pairing.admissions import Admissions
@@ -88,6 +89,7 @@ class Hub:
         self._penalties: dict[str, float] = {}
         self._refusals_per_minute = refusals_per_minute
         self._refusals: dict[str, RefusalMeter] = {}
+        self._retries = Retries()
         self._tasks = tasks
         self._log = log
         reception.store.on_change(self._on_record)
@@ -201,7 +203,7 @@ class Hub:
         self.reception.forget(relay)
         node_id = relay.node_id
         if node_id is not None:
-            if self.reception.desk.awaits(node_id):
+            if self.reception.desk.awaits(node_id) and self._retries.spend(node_id, relay.visit.came):
                 relay.visit.forgive()  # it comes again and again because it waits for a person
             self.roster.leave(node_id, relay)
             if not self.roster.everyone():
@@ -234,6 +236,7 @@ class Hub:
                 relay.post(Ended(REMOVED, "device removed"))
             elif known is not None and _terms_of(known) != _terms_of(record):
                 relay.post(Ended(RESTART, "permissions changed"))
+        self.switchboard.rename(record)
         if record.revoked_at is not None:
             self.switchboard.close(record.node_id)
             self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))

@@ -73,7 +73,7 @@ def url_of(host: str, port: int) -> str:
 
 
 def _best(addresses: Sequence[str]) -> str | None:
-    """The address that another device most likely reaches: beyond this machine first, then IPv4."""
+    """The address that a device of the network most likely reaches: beyond this machine, private, IPv4."""
     parsed = [ipaddress.ip_address(text) for text in addresses]
-    ranked = sorted(parsed, key=lambda one: (one.is_loopback, one.is_link_local, one.version))
+    ranked = sorted(parsed, key=lambda one: (one.is_loopback, one.is_link_local, not one.is_private, one.version))
     return str(ranked[0]) if ranked else None

@@ -1,7 +1,8 @@
 """The log: structlog, lines for people on a terminal and JSON otherwise (design §15).
 
 Never a payload, a token, a code or a transcript: callers log names, counts and ids. Text of peers is escaped by the
-renderers: JSON escapes control characters, and the console form is given the escaped text.
+renderers: JSON escapes control characters, and the console form is given the escaped text. What a library logs goes the
+same way: some of it quotes peers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Literal, TextIO
 
@@ -21,6 +23,8 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 MAX_TEXT_CHARS = 500  # characters of one logged text: a peer's words must not fill the disk
 MAX_ELEMENTS = 50  # elements of one logged collection
 MAX_TRACEBACK_CHARS = 20_000  # characters; the end is kept, where the error is
+# Loggers of libraries that only ever tell what a peer did, on a port that anyone can reach: not for the owner's eyes.
+_ABOUT_PEERS = frozenset({"aiohttp.websocket", "aiohttp.access"})
 
 
 def make_log(level: str, form: Literal["auto", "console", "json"], stream: TextIO | None = None) -> Log:
@@ -29,7 +33,7 @@ def make_log(level: str, form: Literal["auto", "console", "json"], stream: TextI
     Args:
         level: debug, info, warning or error.
         form: `auto` means console on a terminal, else JSON lines.
-        stream: where to; None: standard error.
+        stream: where to; None: standard error, which is then the way of what libraries log, too.
     """
     out = stream if stream is not None else sys.stderr
     console = form == "console" or (form == "auto" and out.isatty())
@@ -45,7 +49,45 @@ def make_log(level: str, form: Literal["auto", "console", "json"], stream: TextI
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
     )
+    if stream is None:
+        _adopt_libraries(log)
     return log
+
+
+class LibraryHandler(logging.Handler):
+    """Makes an entry of what a library logs.
+
+    Args:
+        log: where to.
+    """
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Logs a record; one that cannot be formatted is logged as it is, one that cannot be written is lost."""
+        try:
+            said = record.getMessage()
+        except (TypeError, ValueError):
+            said = str(record.msg)
+        level = logging.DEBUG if _is_about_a_peer(record) else record.levelno
+        with suppress(OSError, ValueError):
+            self._log.log(level, "library", logger=record.name, said=said, exc_info=record.exc_info)
+
+
+def _is_about_a_peer(record: logging.LogRecord) -> bool:
+    """A fault that aiohttp's server logs is a peer's when aiohttp raised it, for HTTP that is none, and else ours."""
+    kind = record.exc_info[0] if record.exc_info else None
+    unparsed = record.name == "aiohttp.server" and kind is not None and kind.__module__.startswith("aiohttp.")
+    return record.name in _ABOUT_PEERS or unparsed
+
+
+def _adopt_libraries(log: Log) -> None:
+    root = logging.getLogger()
+    for former in [one for one in root.handlers if isinstance(one, LibraryHandler)]:
+        root.removeHandler(former)
+    root.addHandler(LibraryHandler(log))
 
 
 def silent_log() -> Log:

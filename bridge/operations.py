@@ -108,13 +108,11 @@ class BridgeOperations:
 
     def _request(self, request_id: str) -> PairingRequest:
         desk = self._hub.reception.desk
-        waiting = [request.id for request in desk.pending()]
-        if not any(each.startswith(request_id) for each in waiting):
-            ended = resolve_prefix(request_id, self._decisions.ids)
-            raise AlreadyDecided(f"The request {ended} {self._decisions.said(ended)}.", _SEE_PENDING)
-        request = desk.get(resolve_prefix(request_id, waiting))
+        # A beginning that fitted a request decided a moment ago must not mean another one now.
+        whole = resolve_prefix(request_id, [*(request.id for request in desk.pending()), *self._decisions.ids])
+        request = desk.get(whole)
         if request is None:
-            raise AlreadyDecided("This request has been decided or has expired.", _SEE_PENDING)
+            raise AlreadyDecided(f"The request {whole} {self._decisions.said(whole)}.", _SEE_PENDING)
         return request
 
     async def request(self, id: str) -> documents.PendingRequest:
@@ -250,13 +248,18 @@ class BridgeOperations:
             known = self._hub.reception.store.nodes
             require_paired(which.ids, {node_id: record.revoked_at is None for node_id, record in known.items()})
         revocations: list[documents.Revocation] = []
+        unwritten: dict[str, StoreError] = {}
         for node_id in select_nodes(which, [record.node_id for record in self._paired()]):
             try:
                 record = await self._hub.reception.revoke(node_id)
-            except StoreError as exc:
-                raise _unwritten("The revocation", exc, in_force=True) from exc
+            except StoreError as exc:  # it is out all the same, and the others have to be
+                unwritten[node_id] = exc
+                continue
             when = record.revoked_at or datetime.now(UTC)
             revocations.append(documents.Revocation(node_id=node_id, revoked_at=when))
+        if unwritten:
+            names = ", ".join(node_id[:12] for node_id in unwritten)
+            raise _unwritten(f"The revocation of {names}", next(iter(unwritten.values())), in_force=True)
         return revocations
 
     # Questions.

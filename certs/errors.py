@@ -43,8 +43,8 @@ def from_backup(file: Path) -> str:
 def lost_identity(folder: Path, file: Path) -> str:
     """The advice when the bridge's identity, or what opens it, cannot be had without a backup."""
     return (
-        f"Put {shlex.quote(str(file))} back from a backup; if there is none, begin anew with: "
-        f"rm -r {shlex.quote(str(folder))} (every phone must then forget this bridge and pair again)"
+        f"Put {shlex.quote(str(file))} back from a backup; if there is none, begin anew (every phone must then "
+        f"forget this bridge and pair again): rm -r {shlex.quote(str(folder))}"
     )
 
 
@@ -52,6 +52,6 @@ def lost_authority(folder: Path, file: Path) -> str:
     """The advice when the client authority cannot be had without a backup."""
     both = " ".join(shlex.quote(str(folder / name)) for name in ("client-ca.pem", "client-ca.pin"))
     return (
-        f"Put {shlex.quote(str(file))} back from a backup; if there is none, revoke every native node "
-        f"(clawdis-bridge nodes revoke ID), let the bridge make a new one with: rm -f {both}, and pair them again"
+        f"Put {shlex.quote(str(file))} back from a backup; if there is none, have a new one made (the certificates "
+        f"of all native nodes are then void: they must pair again): rm -f {both}"
     )

@@ -90,14 +90,16 @@ async def require_loopback(url: str) -> None:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
-        raise GatewayUnreachableError(f"{host} does not resolve: {exc}") from exc
+        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise GatewayUnreachableError(f"{host} does not resolve: {why}") from exc
     for *_, address in found:
         _require_loopback_address(host, str(address[0]))
 
 
 def _require_loopback_address(host: str, address: str) -> None:
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
-        raise NotLoopbackError(f"{host} is {address}, which is not on this machine")
+        found = host if host == address else f"{host} is {address}, which"
+        raise NotLoopbackError(f"{found} is not on this machine")
 
 
 def _guarded(check: Callable[[asyncio.BaseTransport], None]) -> type[ClientConnection]:

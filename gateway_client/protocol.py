@@ -51,10 +51,12 @@ class Credentials:
     Attributes:
         kind: the member of `auth` that carries the secret, or "none".
         secret: the shared token or password, a device token, or a setup code's bootstrap token.
+        origin: where it was found, in words, for whoever has to correct it.
     """
 
     kind: str = "none"
     secret: str = field(default="", repr=False)
+    origin: str = field(default="", compare=False)
 
     def as_auth(self) -> JsonObject | None:
         """Returns `connect.auth`, or None when there is nothing to present."""

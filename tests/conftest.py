@@ -12,8 +12,10 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
+import keyring
 import pytest
 import pytest_asyncio
+from keyring.backends import fail
 
 from tests.gateway import install
 from tests.support import scale
@@ -106,6 +108,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("CLAWDIS_", "OPENCLAW_")) and not name.startswith("CLAWDIS_TEST_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    # `keyring` keeps the one that an earlier test has chosen.
+    keyring.set_keyring(fail.Keyring())  # type: ignore[no-untyped-call]  # the library has no types for it
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from bridge.cli.app import app
 from bridge.config import Config
 from tests.gateway import install
 
@@ -103,6 +104,29 @@ def test_every_configuration_key_is_in_the_operators_guide() -> None:
     guide = (ROOT / "docs" / "operators-guide.md").read_text()
     keys = [f"{table}.{key}" for table, model in tables().items() for key in model.model_fields]
     assert not [key for key in keys if f"`{key}`" not in guide]
+
+
+def test_every_answer_of_native_pairing_is_in_the_protocols_table() -> None:
+    sources = [ROOT / "bridge" / "pairing" / "enrolment_answers.py", ROOT / "bridge" / "lan" / "pair_pages.py"]
+    made = {each for file in sources for each in re.findall(r'EnrolmentRefused\((\d+), "([A-Z_]+)"', file.read_text())}
+    table = (ROOT / "docs" / "node-protocol.md").read_text()
+    assert len(made) > 12
+    assert set(re.findall(r"^\| (\d+) \| `([A-Z_]+)` \|", table, re.MULTILINE)) == made
+
+
+def test_every_command_is_in_the_operators_guide() -> None:
+    guide = (ROOT / "docs" / "operators-guide.md").read_text()
+    missing = [name for name in commands() if f"`{name}" not in guide]
+    assert len(commands()) > 20
+    assert not missing
+
+
+def commands() -> list[str]:
+    names = [each.name or "" for each in app.registered_commands]
+    for group in app.registered_groups:
+        inner = group.typer_instance.registered_commands if group.typer_instance is not None else []
+        names += [f"{group.name} {each.name or (each.callback.__name__ if each.callback else '')}" for each in inner]
+    return names
 
 
 def tables() -> dict[str, type[BaseModel]]:

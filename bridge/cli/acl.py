@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.invocation import AsJson, invocation_of
+from bridge.cli.invocation import PROGRAM, AsJson, invocation_of
 from bridge.cli.output import advise, fields, page, print_json, safe
 
 app = typer.Typer(help="What the access policy says.", no_args_is_help=True)
@@ -26,7 +26,8 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Print the decision about a call, and the rule that makes it."""
-    answer = invocation_of(ctx).client().explain(node, method, command)
+    invocation = invocation_of(ctx)
+    answer = invocation.client().explain(node, method, command)
     if as_json:
         print_json(answer)
         return
@@ -43,4 +44,4 @@ def explain(
     )
     if answer.fix is not None:
         console.print("To grant it:")
-        advise(console, answer.fix)
+        advise(console, answer.fix.replace(PROGRAM, invocation.command(), 1))  # aimed at the same home

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from typing import Annotated
@@ -121,9 +123,17 @@ def _report(error: Exception, *, as_json: bool) -> None:
         known = error if isinstance(error, BridgeError) else BridgeError("FAILED", str(error))
         print(json_text({"error": error_document(known)}), file=sys.stderr)
     elif isinstance(error, BridgeError):
-        print(f"Error: {terminal_safe(error.message)}", file=sys.stderr)
+        print(_by_words(f"Error: {terminal_safe(error.message)}"), file=sys.stderr)
         if error.fix is not None:
             print(f"  {terminal_safe(error.fix)}", file=sys.stderr)
     else:
         for line in str(error).splitlines():
-            print(f"Error: {terminal_safe(line)}", file=sys.stderr)
+            print(_by_words(f"Error: {terminal_safe(line)}"), file=sys.stderr)
+
+
+def _by_words(text: str) -> str:
+    """A sentence for standard error; on a terminal it is broken between words, so that no pin or path is cut."""
+    if not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)

@@ -55,7 +55,8 @@ def rotate(
     """Change the bridge's key, in two steps.
 
     The first makes the next key and tells native nodes of it whenever they come. The second, --commit, puts it into
-    force: nodes that were told of it follow by themselves, everybody else has to forget the bridge and pair again.
+    force: nodes that have said that they hold it follow by themselves, everybody else may have to forget the bridge and
+    pair again.
     """
     invocation = invocation_of(ctx)
     client = invocation.client()
@@ -63,17 +64,21 @@ def rotate(
         before = client.certs()
         if before.next_spki is None:
             raise RefusedError("No next key is prepared.", f"Run first: {invocation.command('certs', 'rotate')}")
-        unaware = [f"{row.display_name}, which was not told of it" for row in before.nodes if not row.knows_next]
+        unaware = [
+            f"{row.display_name}, which has not said that it knows it" for row in before.nodes if not row.knows_next
+        ]
         _confirm([*_lost_apps(before), *unaware], yes=yes)
     report = client.rotate_key(commit=commit)
     if commit or as_json:
         _print_change(report, invocation, as_json=as_json)
         return
     console = page()
-    told = sum(row.knows_next for row in report.nodes)
+    knowing = sum(row.knows_next for row in report.nodes)
     console.print(Text("The next key is made. Nothing has changed yet.", style="bold"))
     console.print(fields([("Next key", safe(report.next_spki or ""))]))
-    console.print(f"{told} of {len(report.nodes)} native nodes know of it; the others learn it when they come.")
+    console.print(
+        f"{knowing} of {len(report.nodes)} native nodes know of it, as they say; the others learn it when they come."
+    )
     console.print("See who knows, then put it into force:")
     advise(console, invocation.command("certs", "show"))
     advise(console, invocation.command("certs", "rotate", "--commit"))
@@ -130,9 +135,10 @@ def print_page(console: Console, report: Certificates, now: datetime) -> None:
         ("Host", safe(report.host)),
         ("Valid", f"{clock(report.not_before, now)} to {clock(report.not_after, now)}"),
         ("Next key", safe(report.next_spki or "none prepared")),
-        ("Node CA", safe(f"{report.authority.spki}, to {clock(report.authority.not_after, now)}")),
+        ("Node CA", safe(report.authority.spki)),
+        ("", f"valid to {clock(report.authority.not_after, now)}"),
         ("Passphrase", f"in {place}"),
-        ("OpenClaw clients", str(report.apps)),
+        ("Apps", f"{report.apps} that pin the certificate"),
     ]
     console.print(fields(rows))
     console.print()

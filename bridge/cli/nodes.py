@@ -199,7 +199,7 @@ def _print_node(console: Console, node: NodeDetail, invocation: Invocation, now:
         ("  State", _state(node, now)),
         ("  Platform", safe(node.platform)),
         ("  Secured by", "its own client certificate" if node.security == "mtls" else "its device key"),
-        ("  At the gateway", safe(node.gateway_node_id or "not known there yet")),
+        ("  Gateway id", safe(node.gateway_node_id or "not known there yet")),
         ("  Tokens", f"{node.tokens.node} as node, {node.tokens.operator} as operator"),
         ("  Offers", commands(node.declared_commands)),
         ("  Usable", commands(node.effective_commands)),
@@ -213,7 +213,7 @@ def _print_node(console: Console, node: NodeDetail, invocation: Invocation, now:
         advise(console, "  " + invocation.command("pair"))
         return
     console.print("  It may:")
-    console.print(permission_lines(node.permissions))
+    console.print(permission_lines(node.permissions, indent=4))
     print_not_granted(console, node, invocation)
     print_withheld(console, node.withheld, node.allow_line)
     _print_wants(console, node, invocation)

@@ -72,12 +72,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Text | str]], *, whol
     return out
 
 
-def permission_lines(permissions: Iterable[str]) -> Table:
-    """What permissions mean, one per line."""
-    rows = in_plain_words(permissions)
+def permission_lines(permissions: Iterable[str], *, indent: int = 2) -> Table:
+    """What permissions mean, one per line, so many columns in."""
+    rows, margin = in_plain_words(permissions), " " * indent
     if not rows:
-        return fields([("  nothing", "it may connect and report its state")])
-    return fields((f"  {terminal_safe(name)}", words) for name, words in rows)
+        return fields([(f"{margin}nothing", "it may connect and report its state")])
+    return fields((f"{margin}{terminal_safe(name)}", words) for name, words in rows)
 
 
 def not_granted_rows(lacking: Mapping[str, Sequence[str]]) -> list[tuple[str, Text]]:

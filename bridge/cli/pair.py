@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
-from bridge.cli.moments import until
+from bridge.cli.moments import clock, until
 from bridge.cli.output import advise, fields, page, permission_lines, print_json, safe
 from bridge.cli.qr import qr_lines
 from bridge.cli.qr_file import require_writable, write_qr
@@ -88,7 +88,9 @@ def _open_window(invocation: Invocation, *, as_json: bool) -> None:
         return
     console = page()
     console.print(Text("Devices may ask to be paired.", style="bold"))
-    console.print(f"Those that were turned down may ask again. Open {until(window.open_until, datetime.now(UTC))}.")
+    console.print(
+        f"Those that were turned down may ask again. Open until {clock(window.open_until, datetime.now(UTC))}."
+    )
     console.print("Connect from the device now, then see what waits:")
     advise(console, invocation.command("pending"))
     console.print("Or make a one-time code, which needs no question:")

@@ -29,7 +29,7 @@ from bridge.control.documents import Approval, NodeDetail, PendingRequest
 from bridge.control.not_granted import not_granted
 from bridge.errors import AlreadyDecided, RefusedError, UnknownId, UsageError, WrongCode
 
-_PIN_QUESTION = "Did the phone show this pin when you tapped Trust, and shall it be let in?"
+_PIN_QUESTION = "Did the phone show this pin when you tapped Trust? Then let it in?"
 _WIDER_QUESTION = "Shall it offer these as well?"
 _CODE_QUESTION = "The six digits that the device shows"
 _NOTES = {
@@ -134,7 +134,7 @@ def print_request(console: Console, request: PendingRequest, now: datetime) -> N
         rows.append(("", safe("the phone must have shown this pin when you tapped Trust", "dim")))
     console.print(fields([*rows, *not_granted_rows(request.not_granted)]))
     console.print("  If you approve, it gets:" if request.reason != "wider" else "  It may already, and keeps:")
-    console.print(permission_lines(request.permissions))
+    console.print(permission_lines(request.permissions, indent=4))
 
 
 def _asked(request: PendingRequest, now: datetime) -> str:
@@ -211,7 +211,7 @@ def _print_approval(console: Console, approval: Approval, invocation: Invocation
     console.print(Text.assemble(("Paired: ", "green"), safe(approval.display_name, "bold")))
     console.print(fields([("  Node", safe(approval.node_id)), ("  Secured by", _security(approval.security))]))
     console.print("  It may now:")
-    console.print(permission_lines(approval.permissions))
+    console.print(permission_lines(approval.permissions, indent=4))
     print_not_granted(console, approval, invocation)
     print_withheld(console, approval.withheld, approval.allow_line)
     console.print("To take it back:")

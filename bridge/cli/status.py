@@ -73,8 +73,14 @@ def _print_requests(
     console.print(Text(f"{count} pairing request{'' if count == 1 else 's'} waiting for you:", style="bold yellow"))
     for each in requests[:_SHOWN_REQUESTS]:
         line = Text("  ").append_text(safe(each.display_name, "bold"))
-        line.append_text(safe(f" ({each.platform}) from {each.address}, expires {until(each.expires_at, now)}"))
+        line.append_text(safe(_what_it_asks(each, now)))
         console.print(line, soft_wrap=True)
         advise(console, "  " + invocation.command("approve", each.id[:SHORT_ID]))
     if count > _SHOWN_REQUESTS:
         advise(console, invocation.command("pending"))
+
+
+def _what_it_asks(request: PendingRequest, now: datetime) -> str:
+    if request.reason == "wider":
+        return f" is paired, and offers more: {', '.join(request.adds)}"
+    return f" ({request.platform}) from {request.address}, expires {until(request.expires_at, now)}"

@@ -239,7 +239,7 @@ class NodeCertificateRow(Document):
     """Hexadecimal; None: it has fetched none yet."""
     not_after: Instant | None = None
     knows_next: bool
-    """Whether it was told the bridge's next key."""
+    """Whether it has said that it holds the bridge's next key; that it was told is no sign of it."""
 
 
 class AuthorityReport(Document):

@@ -9,7 +9,7 @@ is held against an address: penalties fall on keys.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Network
@@ -20,6 +20,7 @@ from bridge.lan.origin import Origin, origin_of, read_address
 KNOWN_S = 86_400.0  # seconds for which an address is known after a paired node came in from it
 MAX_KNOWN = 4_096  # known addresses, 150 bytes each; the one that was heard of longest ago is forgotten
 RESERVED = 32  # places that only known addresses may take; half of them all where those are fewer than 64
+QUICK_S = 2.0  # seconds in which an app's looks are over and its requests asked: TCP, TLS and a few hundred bytes
 MIN_WAIT_S = 1.0  # seconds that a client is told to wait at the least
 _ALL = "all"
 
@@ -40,18 +41,33 @@ class Visit:
     Attributes:
         address: the peer's IP address.
         known: whether a paired node came in from there lately.
+        came: when it came, in the door's seconds.
     """
 
     address: str
     known: bool
+    came: float
     _door: Door
     _origin: Origin
     _attempts: tuple[Attempt, ...]
     _asked: Attempt | None = None
     _left: bool = False
+    _slow: bool | None = None
+
+    def note_pace(self, now: float) -> None:
+        """It has asked its first question, or goes without one; only the first time counts.
+
+        Who takes longer than `QUICK_S` holds a place that others want, whatever comes of it in the end.
+        """
+        if self._slow is None:
+            self._slow = now - self.came > QUICK_S
 
     def forgive(self) -> None:
-        """It turned out harmless: its attempt is given back, once."""
+        """It turned out harmless: its attempt is given back, once, unless it was slow about it."""
+        if not self._slow:
+            self._give_back()
+
+    def _give_back(self) -> None:
         for attempt in self._attempts:
             attempt.give_back()
 
@@ -62,8 +78,8 @@ class Visit:
             self._door.free(self._origin, known=self.known)
 
     def admit(self, now: float) -> None:
-        """A paired node proved itself: it is forgiven, leaves, and its address is known from now on."""
-        self.forgive()
+        """A paired node proved itself: it is forgiven at any pace, leaves, and its address is known from now on."""
+        self._give_back()
         self.leave()
         self._door.remember(self.address, now)
 
@@ -105,6 +121,7 @@ class Door:
         self._held: Counter[str] = Counter()
         self._held_by_strangers = 0
         self._known: dict[str, float] = {}
+        self._on_known: list[Callable[[str, float], None]] = []
         self._of_strangers = Budget(handshakes)
         self._of_known = Budget(handshakes)
         # Neighbours have 2^64 addresses each: together they fail as often as the addresses that fit in at a time.
@@ -133,7 +150,7 @@ class Door:
             return TurnedAway.OFTEN
         self._held.update(_counted(whose))
         self._held_by_strangers += not known
-        return Visit(address, known, self, whose, attempts)
+        return Visit(address, known, now, self, whose, attempts)
 
     def _has_place(self, whose: Origin, *, known: bool) -> bool:
         if self.count >= self.total or self._held[whose.key] >= self.per_address:
@@ -167,9 +184,23 @@ class Door:
         seen = self._known.get(plain)
         return seen is not None and now - seen < KNOWN_S
 
+    def on_known(self, listener: Callable[[str, float], None]) -> None:
+        """Calls `listener` with each address from which a paired node came in, and the moment."""
+        self._on_known.append(listener)
+
+    def recall(self, known: Mapping[str, float]) -> None:
+        """Addresses that were known before a restart, each with the seconds at which a paired node came in from it."""
+        for plain, seen in sorted(known.items(), key=lambda each: each[1]):
+            self._remember(plain, seen)
+
     def remember(self, address: str, now: float) -> None:
         """A paired node came in from this address."""
         plain = str(read_address(address))
+        self._remember(plain, now)
+        for listener in self._on_known:
+            listener(plain, now)
+
+    def _remember(self, plain: str, now: float) -> None:
         self._known.pop(plain, None)
         while len(self._known) >= MAX_KNOWN:
             del self._known[next(iter(self._known))]

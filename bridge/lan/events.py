@@ -160,6 +160,11 @@ class LinkLost:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkReady:
+    """The node's link to the gateway has been made, or made anew: what was subscribed over it has to be said again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """An event of the gateway could not be read: what it was streaming has a gap now."""
 
@@ -201,6 +206,7 @@ SessionEvent = (
     | Answered
     | Unanswered
     | LinkLost
+    | LinkReady
     | Gap
     | Ended
     | Oversized
@@ -296,7 +302,8 @@ class Forward:
         allow: the decision that permits it.
         wait_s: seconds to wait for the answer; None: as long as the link lives.
         delay_s: seconds to wait before sending.
-        owed: whether it ends what the gateway has begun; such a request takes no place of the node's own calls.
+        owed: whether it ends what the gateway has begun, or the bridge says it by itself; such a request takes no place
+            of the node's own calls.
     """
 
     link: Link
@@ -326,10 +333,11 @@ class Penalise:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something for the log. Never a payload, a token or a transcript."""
+    """Something for the log, when `quiet` at level debug. Never a payload, a token or a transcript."""
 
     event: str
     fields: Mapping[str, Json] = field(default_factory=dict)
+    quiet: bool = False
 
 
 Command = Send | Close | FileRequest | Redeem | Admit | NoteRevocationTold | Join | Forward | Report | Penalise | Note

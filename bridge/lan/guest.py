@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from bridge.pairing.records import NodeRecord, Security
 from certs.leaf import LeafRefused, read_leaf
@@ -20,11 +21,13 @@ class Guest:
     Attributes:
         address: the peer's IP address.
         node_id: the paired node that TLS proved; None: it showed no certificate, or one that is refused.
+        renew_from: from when that node may renew the certificate that it showed; None without `node_id`.
         refused: why its certificate opens nothing, for the log; None: there is nothing against it.
     """
 
     address: str
     node_id: str | None = None
+    renew_from: datetime | None = None
     refused: str | None = None
 
 
@@ -47,4 +50,4 @@ def guest_of(certificate: bytes | None, address: str, record_of: Callable[[str],
         return Guest(address, refused="the store does not know its key" if record is None else "its key was revoked")
     if record.security is not Security.MTLS:
         return Guest(address, refused="its key was paired to prove itself in another way")
-    return Guest(address, leaf.node_id)
+    return Guest(address, leaf.node_id, leaf.renew_from)

@@ -19,6 +19,7 @@ from aiohttp import WSMsgType, hdrs, web
 
 from bridge import clock
 from bridge.addresses import ListenAddress
+from bridge.lan.bind_refusal import bind_refusal
 from bridge.lan.budget import Budget
 from bridge.lan.door import Door, TurnedAway, Visit
 from bridge.lan.frame_gate import cut
@@ -160,11 +161,11 @@ class Listener:
         With port 0 the first address takes a free one and the others follow.
 
         Raises:
-            OSError: an address or the port cannot be had; nothing is bound then.
+            BindRefused: an address or the port cannot be had; nothing is bound then.
         """
         try:
             for address in addresses:
-                bound = _bind(address, self.port or port)
+                bound = _bind(self.name, address, self.port or port)
                 self._sockets.append(bound)
                 self.port = bound.getsockname()[1]
                 self.addresses.append(address.text)
@@ -236,6 +237,7 @@ class Listener:
     def _note_failure(self, visit: Visit, exc: OSError) -> None:
         failure = read_failure(exc)
         if failure.by_peer:  # an app's first visits end so on purpose: connect-and-close, then a handshake it aborts
+            visit.note_pace(clock.now().mono)
             visit.forgive()
             self._log.debug("tls-aborted", address=visit.address, reason=failure.reason)
         else:
@@ -249,6 +251,7 @@ class Listener:
         metered = self._connections.get(request.protocol)
         if metered is None:
             return empty_answer(404)
+        metered.visit.note_pace(clock.now().mono)
         guest = self._guest(request, metered.visit.address)
         if guest.refused is not None:
             self._log.info("certificate-refused", address=guest.address, why=guest.refused)
@@ -316,7 +319,7 @@ def _is_upgrade(request: web.BaseRequest) -> bool:
     )
 
 
-def _bind(address: ListenAddress, port: int) -> socket.socket:
+def _bind(name: str, address: ListenAddress, port: int) -> socket.socket:
     family = socket.AF_INET if address.address.version == 4 else socket.AF_INET6
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -328,7 +331,7 @@ def _bind(address: ListenAddress, port: int) -> socket.socket:
         bound.listen(BACKLOG)
     except OSError as exc:
         bound.close()
-        raise OSError(exc.errno, f"{address.text} port {port}: {exc.strerror}") from exc
+        raise bind_refusal(exc, name, address.text, port) from exc
     return bound
 
 

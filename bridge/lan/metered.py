@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from bridge import clock
 from bridge.lan.door import Visit
 
 # A request head (8 KiB line, headers), the largest `connect` (64 KiB), early frames and pings. Times 64 places: 12 MiB.
@@ -59,9 +60,10 @@ class MeteredProtocol(asyncio.Protocol):
         return self.inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Passes the end on. A peer that saw the certificate and went without a word looked, and no more."""
+        """Passes the end on. A peer that saw the certificate and soon went without a word looked, and no more."""
         self._stop_timer()
         if self._left == STRANGER_BYTES and not self._aborted:
+            self.visit.note_pace(clock.now().mono)
             self.visit.forgive()
         self.inner.connection_lost(exc)
         self._on_lost()

@@ -17,6 +17,7 @@ from acl.model import Allow, Call, Direction, Policy, Subject
 from bridge.lan import answers
 from bridge.lan.events import Fault
 from bridge.lan.node_calls import ParamsError, turn_members
+from bridge.lan.subscriptions import subscription
 from gateway_client.frames import Bounds, FrameError, Json, JsonObject, Response, object_of, parse_json, text_of
 
 MAX_PAYLOAD_BYTES = 65_536  # of an ordinary event; the largest that apps send is an APNs registration, about 2 KiB
@@ -60,12 +61,14 @@ class Pass:
         allow: the proof.
         background: whether it says that the app went to the background.
         on_fault: the answer when the gateway gives none.
+        subscription: the session whose chat is followed from now on (True) or no longer; None: none.
     """
 
     params: JsonObject = field(repr=False)
     allow: Allow
     background: bool = False
     on_fault: Callable[[Fault], Response] | None = None
+    subscription: tuple[str, bool] | None = None
 
     def shape(self, response: Response) -> Response:
         """What the node sees of the gateway's answer: no error for an event that asks for nothing.
@@ -107,7 +110,8 @@ def read_event(params: Json, subject: Subject, policy: Policy) -> Reading:
     if name == "node.state":
         return State(name, object_of(payload).get("state") == "background")
     background = name == "node.presence.alive" and object_of(payload).get("trigger") == "background"
-    return Pass(_as_given(name, fields), decision, background, lambda _: _unhandled(name))
+    about = subscription(name, payload)
+    return Pass(_as_given(name, fields), decision, background, lambda _: _unhandled(name), about)
 
 
 def _unhandled(name: str) -> Response:

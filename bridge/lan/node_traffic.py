@@ -23,6 +23,7 @@ from bridge.lan.events import (
     Instant,
     Link,
     LinkLost,
+    LinkReady,
     Note,
     Oversized,
     Report,
@@ -31,6 +32,7 @@ from bridge.lan.events import (
     Unanswered,
 )
 from bridge.lan.results import Results
+from bridge.lan.subscriptions import Subscriptions
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from bridge.pairing.records import NodeRecord
 from bridge.upstream.outcomes import InFlight, Invoke, read_invoke
@@ -58,6 +60,7 @@ class NodeTraffic:
     _forwarding: Forwarding = field(default_factory=Forwarding)
     _in_flight: InFlight = field(default_factory=InFlight)
     _results: Results = field(default_factory=Results)
+    _subscriptions: Subscriptions = field(default_factory=Subscriptions)
     _refused_actions: list[str] = field(default_factory=list)
     _acknowledging: str | None = None
 
@@ -122,16 +125,30 @@ class NodeTraffic:
                 self.background = background
                 return [Send(answers.ok(request.id, node_events.handled(name)))]
             case node_events.Pass():
-                if outcome.background:
-                    self.background = True
-                return self._forwarding.send(
-                    request,
-                    Link.NODE,
-                    outcome.params,
-                    outcome.allow,
-                    reshape=outcome.shape,
-                    on_fault=outcome.on_fault,
-                )
+                return self._pass_event(request, outcome)
+
+    def _pass_event(self, request: Request, event: node_events.Pass) -> Result:
+        if event.background:
+            self.background = True
+        if event.subscription is not None and not event.subscription[1]:
+            self._subscriptions.note(*event.subscription)  # ended, whether the gateway hears of it now or not
+
+        def shape(response: Response) -> Response:
+            if event.subscription is not None and response.ok:
+                self._subscriptions.note(*event.subscription)
+            return event.shape(response)
+
+        return self._forwarding.send(
+            request, Link.NODE, event.params, event.allow, reshape=shape, on_fault=event.on_fault
+        )
+
+    def _subscribe_again(self) -> list[Command]:
+        decision = decide(self.directory.policy, self.subject, Call(Direction.NODE_EVENT, "chat.subscribe"))
+        key = f"s{self._forwarding.next_key()}"
+        params = self._subscriptions.next_to_say(key) if isinstance(decision, Allow) else None
+        if params is None or not isinstance(decision, Allow):
+            return []
+        return [Forward(Link.NODE, key, "node.event", params, decision, owed=True)]
 
     def _pull(self, request: Request, allow: Allow, _now: Instant) -> Result:
         self.background = False
@@ -213,6 +230,12 @@ class NodeTraffic:
             case Answered(key=key) | Unanswered(key=key) if key == self._acknowledging:
                 self._acknowledging = None
                 return self._acknowledge_refused()
+            case Answered(key=key) | Unanswered(key=key) if key == self._subscriptions.saying:
+                self._subscriptions.said()
+                return self._subscribe_again()
+            case LinkReady():
+                self._subscriptions.begin()
+                return self._subscribe_again()
             case Answered():
                 return [*self._forwarding.answered(event), *self._acknowledge_refused()]
             case Unanswered():

@@ -27,9 +27,16 @@ from bridge.lan.events import (
 from bridge.lan.operator_params import read_params
 from bridge.lan.streams import RunFilter
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
-from gateway_client.frames import Event, Request, Response, object_of, text_of
+from gateway_client.frames import Event, JsonObject, Request, Response, object_of, text_of
 
 _RUN_EVENTS = frozenset({"chat", "agent"})
+# Answered here: one connection serves all phones, so that one phone's word would act on the others, and would outlive
+# it. The events of these subscriptions are in no table; runs are followed by the session that a phone asks about.
+_SUBSCRIBING = {
+    "sessions.subscribe": True,
+    "sessions.messages.subscribe": True,
+    "sessions.messages.unsubscribe": False,
+}
 
 
 @dataclass(slots=True)
@@ -60,8 +67,10 @@ class OperatorTraffic:
         except node_calls.ParamsError as exc:
             return refused(request, answers.invalid(str(exc)))
         session = text_of(params, "sessionKey", "key")
-        if session is not None:
+        if session is not None and _SUBSCRIBING.get(request.method, True):
             self._runs.follow(session)
+        if request.method in _SUBSCRIBING:
+            return [Send(answers.ok(request.id, _subscribed(_SUBSCRIBING[request.method], session)))]
         wait_s = node_calls.wait_for(params, default_s=30.0)
         return self._forwarding.send(request, Link.OPERATOR, params, decision, wait_s=wait_s)
 
@@ -104,3 +113,7 @@ class OperatorTraffic:
     def next_deadline(self) -> float | None:
         """Never."""
         return None
+
+
+def _subscribed(on: bool, session: str | None) -> JsonObject:
+    return {"subscribed": on} if session is None else {"subscribed": on, "key": session}

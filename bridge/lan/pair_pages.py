@@ -76,7 +76,8 @@ class PairPages:
     async def answer(self, request: web.BaseRequest, guest: Guest, connection: MeteredProtocol) -> web.Response:
         """Answers one request below `PREFIX`.
 
-        Whoever proved a key, by its certificate or for a poll, costs its address nothing at the door.
+        Whoever proved a key, by its certificate or for a poll, costs its address nothing at the door; the outcome of a
+        request is fetched once at that price.
         """
         path = request.rel_url.raw_path.removeprefix(PREFIX)
         for method, pattern, handler in self._routes:
@@ -87,7 +88,7 @@ class PairPages:
                 body = await _body_of(request) if method == hdrs.METH_POST else b""
                 asking = Asking(request, guest, found.groupdict().get("id", ""), body, connection)
                 answer = await handler(asking)
-                if method == hdrs.METH_GET or guest.node_id is not None:
+                if guest.node_id is not None:
                     connection.visit.forgive()
                 return answer
             except BodyError as exc:
@@ -111,7 +112,10 @@ class PairPages:
     async def _poll(self, asking: Asking) -> web.Response:
         wait_s = _wait_of(asking.http)
         asking.connection.extend(wait_s + ANSWER_S)
-        return _json(await self._issuing.poll(asking.id, asking.http.headers.get(PROOF, ""), wait_s), 200)
+        fetched = await self._issuing.poll(asking.id, asking.http.headers.get(PROOF, ""), wait_s)
+        if not fetched.again:
+            asking.connection.visit.forgive()
+        return _json(fetched.document, 200)
 
     async def _challenge(self, asking: Asking) -> web.Response:
         body = read_body(ChallengeBody, asking.body)
@@ -119,12 +123,12 @@ class PairPages:
 
     async def _renew(self, asking: Asking) -> web.Response:
         body = read_body(RenewBody, asking.body)
-        return _json(await self._issuing.renew(body, asking.guest.node_id, asking.guest.address), 200)
+        return _json(await self._issuing.renew(body, asking.guest), 200)
 
     async def _identity(self, asking: Asking) -> web.Response:
         if asking.guest.node_id is None:
             raise EnrolmentRefused(401, "UNAUTHORIZED", "a client certificate is needed")
-        return _json(await self._issuing.identity(asking.guest.node_id), 200)
+        return _json(await self._issuing.identity(asking.guest.node_id, _knows_of(asking.http)), 200)
 
 
 async def _body_of(request: web.BaseRequest) -> bytes:
@@ -147,6 +151,13 @@ def _wait_of(request: web.BaseRequest) -> float:
     if not re.fullmatch(r"[0-9]{1,3}", text):
         raise BodyError("wait: it must be seconds")
     return min(float(text), MAX_WAIT_S)
+
+
+def _knows_of(request: web.BaseRequest) -> str | None:
+    text = request.rel_url.query.get("knows")
+    if text is not None and not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise BodyError("knows: it must be the SHA-256 of a key, in lower-case hex")
+    return text
 
 
 def _json(document: JsonObject, status: int) -> web.Response:

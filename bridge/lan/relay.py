@@ -164,8 +164,8 @@ class Relay:
                 self._rooms.report(self, command)
             case Penalise():
                 self._rooms.penalise(command)
-            case Note(event=name, fields=fields):
-                self._log.info(name, **fields)
+            case Note(event=name, fields=fields, quiet=quiet):
+                (self._log.debug if quiet else self._log.info)(name, **fields)
             case _:
                 assert_never(command)
 

@@ -162,7 +162,8 @@ class Session:
                 self._connect, self._connect_id = connect, request_id
                 return self._on_connect(connect, now)
             case NotConnect(request_id=request_id, refusal=answer):
-                return self._refuse(request_id, answer, now)
+                self._connect_id = request_id
+                return self._refused(answer, now)
             case NoFrame(what=what, code=code, reason=reason):
                 return [Note("frame-refused", {"what": what}), *self._close(code, reason, now)]
 
@@ -238,7 +239,8 @@ class Session:
             case Outcome.DENIED:
                 return self._refused(refusal.pairing_denied(node_id, self._role), now)
             case Outcome.ELSEWHERE | Outcome.EXPIRED:
-                return self._refused(refusal.pairing_required(self._request_id, node_id, self._role), now)
+                waiting = refusal.pairing_required(self._request_id, node_id, self._role)
+                return self._refused(waiting, now, quiet=outcome is Outcome.ELSEWHERE)
 
     def _enter(self, admitted: Admitted, now: Instant) -> list[Command]:
         connect, record = self._connect, admitted.record
@@ -330,14 +332,11 @@ class Session:
             case _:
                 return [Note("deadline", {"phase": self.phase.value}), *self._close(1000, "", now)]
 
-    def _refused(self, answer: Refusal, now: Instant) -> list[Command]:
-        return self._refuse(self._connect_id, answer, now)
-
-    def _refuse(self, request_id: str, answer: Refusal, now: Instant) -> list[Command]:
+    def _refused(self, answer: Refusal, now: Instant, *, quiet: bool = False) -> list[Command]:
         detail = answer.error.detail("code") or answer.error.code
         return [
-            Note("connect-refused", {"code": detail}),
-            Send(answers.failure(request_id, answer.error)),
+            Note("connect-refused", {"code": detail}, quiet),
+            Send(answers.failure(self._connect_id, answer.error)),
             *self._close(answer.close, answer.reason, now),
         ]
 

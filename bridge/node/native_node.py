@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self, TypeVar
@@ -25,7 +25,7 @@ from bridge.node.native_enrolment import DeviceFacts, Wishes
 from bridge.node.native_identity import NodeIdentity
 from bridge.node.native_invokes import Handler, Invokes
 from bridge.node.native_renewal import bridge_keys, moved, prove, renewed
-from bridge.node.pairing_errors import BridgeMismatch
+from bridge.node.pairing_errors import BridgeMismatch, EnrolmentError
 from bridge.node.pairing_http import mismatch_behind
 from bridge.pairing.hosts import url_host
 from bridge.tasks import Tasks
@@ -156,15 +156,26 @@ class NativeNode(AbstractAsyncContextManager["NativeNode"]):
         Raises:
             EnrolmentError: no new certificate; the old one stays.
         """
-        return await self._changed(lambda state: renewed(state, self._now()))
+        before = self.state.next_spki
+        await self._changed(lambda state: renewed(state, self._now()))
+        if self.state.next_spki not in (None, before):
+            with suppress(EnrolmentError):  # the certificate is there; what we know is said with the next question
+                await self._changed(bridge_keys)
+        return self.state
 
     async def identity(self) -> NodeIdentity:
         """Asks the bridge for its keys, so that a key that it will have later is known in time.
 
+        One that is new is kept, and then said back to the bridge, which counts only on what it hears.
+
         Raises:
             EnrolmentError: no answer, or not from our bridge.
         """
-        return await self._changed(bridge_keys)
+        before = self.state.next_spki
+        await self._changed(bridge_keys)
+        if self.state.next_spki not in (None, before):
+            await self._changed(bridge_keys)
+        return self.state
 
     async def _changed(self, ask: Callable[[NodeIdentity], Awaitable[NodeIdentity]]) -> NodeIdentity:
         async with self._changing:

@@ -81,7 +81,9 @@ async def renewed(identity: NodeIdentity, now: datetime) -> NodeIdentity:
 
 
 async def bridge_keys(identity: NodeIdentity) -> NodeIdentity:
-    """Returns the identity with what the bridge says about its next key.
+    """Returns the identity with what the bridge says about its next key, and tells the bridge which one it holds.
+
+    What it learns here the bridge can only know when it is asked again, with the identity that was kept.
 
     Raises:
         EnrolmentError: no answer, or one that names another key than TLS showed.
@@ -89,7 +91,8 @@ async def bridge_keys(identity: NodeIdentity) -> NodeIdentity:
     pin = SpkiPin(identity.spki)
     context = await asyncio.to_thread(identity.client_context, pin)
     async with PairingHttp(identity.host, identity.port, context) as bridge:
-        keys = read_answer(BridgeKeys, await bridge.ask("GET", "identity"))
+        knows = {"knows": identity.next_spki} if identity.next_spki is not None else None
+        keys = read_answer(BridgeKeys, await bridge.ask("GET", "identity", query=knows))
     if not same_pin(keys.spki, identity.spki):
         raise BridgeMismatch(identity.spki, keys.spki, "names in its answer")
     return replace(identity, next_spki=next_of(keys.next_spki, identity.spki))
@@ -98,7 +101,7 @@ async def bridge_keys(identity: NodeIdentity) -> NodeIdentity:
 async def _renewed_by_certificate(identity: NodeIdentity, now: datetime) -> NodeIdentity:
     pin = SpkiPin(identity.spki)
     context = await asyncio.to_thread(identity.client_context, pin)
-    body: JsonObject = {"csr": encode_base64url(build_csr(identity.private_key))}
+    body = _request(identity, build_csr(identity.private_key))
     async with PairingHttp(identity.host, identity.port, context) as bridge:
         answer = read_answer(Renewed, await bridge.ask("POST", "renew", body))
     return _with_certificate(identity, answer, now)
@@ -113,13 +116,19 @@ async def _renewed_by_proof(identity: NodeIdentity, now: datetime) -> NodeIdenti
         spki_bridge = pin.seen_der or b""  # seen, since an answer came
         proof = sign(identity.private_key, renewal_digest(nonce, spki_bridge, csr))
         body: JsonObject = {
-            "csr": encode_base64url(csr),
+            **_request(identity, csr),
             "nodeId": identity.node_id,
             "nonce": encode_base64url(nonce),
             "proof": encode_base64url(proof),
         }
         answer = read_answer(Renewed, await bridge.ask("POST", "renew", body))
     return _with_certificate(identity, answer, now)
+
+
+def _request(identity: NodeIdentity, csr: bytes) -> JsonObject:
+    """What every renewal says; the next key only if there is one."""
+    body: JsonObject = {"csr": encode_base64url(csr)}
+    return body if identity.next_spki is None else {**body, "knowsNext": identity.next_spki}
 
 
 def _with_certificate(identity: NodeIdentity, answer: Renewed, now: datetime) -> NodeIdentity:

@@ -45,6 +45,7 @@ class Ceremony:
         spki_bridge: the SubjectPublicKeyInfo (DER) that the bridge showed when it began.
         began: monotonic seconds.
         token_id: the link's token that it brings, if any.
+        counted: whether it counts among those that end with a code; one by a good link does not, unless it has to.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Ceremony:
     spki_bridge: bytes = field(repr=False)
     began: float
     token_id: str | None = None
+    counted: bool = True
 
 
 class Ceremonies:
@@ -75,6 +77,10 @@ class Ceremonies:
             del self._begun[one.id]
         self._begun[ceremony.id] = ceremony
         return gone
+
+    def forget_uninvited(self) -> None:
+        """A person opens enrolment: ceremonies from before, of which somebody may know the codes, count no more."""
+        self._begun = {name: one for name, one in self._begun.items() if one.token_id is not None}
 
     @staticmethod
     def _yields(old: Ceremony, new: Ceremony) -> bool:

@@ -1,7 +1,7 @@
 """Pure: the cap on ceremonies that did not end in an approval (design §6).
 
-At the cap enrolment closes, and stays closed until a person opens it: time alone must not, or a patient attacker would
-have as many guesses as there are windows.
+At the cap enrolment closes, and stays closed until a person opens it: time alone does not open it again. Whoever stays
+below the cap has one guess fewer per window, each of them on record.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class CapState:
     Attributes:
         limit: ceremonies in a window; also the most that are ever remembered.
         begun: monotonic seconds by ceremony.
-        closed: whether the cap was reached and nobody has opened since.
+        closed: whether the cap was reached and nobody has opened since; what was begun is then kept as it is.
     """
 
     limit: int
@@ -31,14 +31,17 @@ class CapState:
         return self.closed or len(self._recent(now)) >= self.limit
 
     def begin(self, ceremony_id: str, now: float) -> CapState:
-        """Returns the state with one more ceremony; a `closed` one means that it may not begin."""
-        if self.is_closed(now):
-            return replace(self, closed=True)
-        return replace(self, begun={**self._recent(now), ceremony_id: now})
+        """Returns the state with one more ceremony; the one that reaches the limit closes.
+
+        The caller has asked `is_closed`.
+        """
+        begun = {**self._recent(now), ceremony_id: now}
+        return replace(self, begun=begun, closed=len(begun) >= self.limit)
 
     def give_back(self, ceremony_id: str) -> CapState:
-        """Returns the state without a ceremony that was approved."""
-        return replace(self, begun={name: at for name, at in self.begun.items() if name != ceremony_id})
+        """Returns the state without a ceremony that was approved: a person is there, so it may open again."""
+        begun = {name: at for name, at in self.begun.items() if name != ceremony_id}
+        return replace(self, begun=begun, closed=self.closed and len(begun) >= self.limit)
 
     def opened(self) -> CapState:
         """Returns the state after a person opened enrolment."""

@@ -45,21 +45,23 @@ class CeremonyLedger:
 
     def begin(self, ceremony_id: str, now: float, wall: datetime) -> bool:
         """Counts a ceremony, on disk, before it begins; False: it may not begin, and nothing will until `open`."""
+        if self._state.is_closed(now):
+            return False
         state = self._state.begin(ceremony_id, now)
         with self._database.opened() as database:
-            database.execute("DELETE FROM ceremonies WHERE begun_at < ? AND NOT closes", (wall.timestamp() - WINDOW_S,))
-            if state.closed:
-                database.execute("UPDATE ceremonies SET closes = 1")
-            else:
-                database.execute("INSERT INTO ceremonies VALUES (?, ?, 0)", (ceremony_id, wall.timestamp()))
+            database.execute("DELETE FROM ceremonies WHERE begun_at < ?", (wall.timestamp() - WINDOW_S,))
+            database.execute("INSERT INTO ceremonies VALUES (?, ?, 0)", (ceremony_id, wall.timestamp()))
+            database.execute("UPDATE ceremonies SET closes = ?", (state.closed,))
         self._state = state
-        return not state.closed
+        return True
 
     def give_back(self, ceremony_id: str) -> None:
         """A ceremony ended in an approval: it does not count."""
+        state = self._state.give_back(ceremony_id)
         with self._database.opened() as database:
             database.execute("DELETE FROM ceremonies WHERE id = ?", (ceremony_id,))
-        self._state = self._state.give_back(ceremony_id)
+            database.execute("UPDATE ceremonies SET closes = ?", (state.closed,))
+        self._state = state
 
     def open(self) -> None:
         """A person opens enrolment: counting begins anew."""

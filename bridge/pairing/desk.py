@@ -2,7 +2,8 @@
 
 pending -> approved | denied | expired. A request is frozen when it is made: what the person read is granted. One
 request per key; a retry of the same content keeps its id and keeps it alive, other content makes a new one. One per
-address, too: a second key from an address waits until the first has been silent for a while.
+address, too: a second key from an address waits until the first has been silent for a while. A full desk turns
+newcomers away, until a person invites devices: then those that waited before make room.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import IPv6Address
 
 from acl.permissions import Permissions
+from bridge.lan.origin import read_address
 from bridge.pairing.records import Labels, Surface
 from bridge.pairing.transcript import short_code
 
@@ -21,6 +24,8 @@ KEPT_S = 300.0  # seconds after the last retry; the gateway keeps its own reques
 SILENT_S = 60.0  # seconds: the slowest client retries every 30 s, so twice that means it has gone
 DENIED_S = 900.0  # seconds during which a denied key asks nobody
 MAX_PENDING = 32  # requests of keys that are not in; about 10 KiB each at the largest, more than anyone would read
+MAX_OF_SITE = 8  # of them from one IPv6 /64, whose addresses cost nothing: a host has two or three such, not four
+INVITED_S = 300.0  # seconds for which a person invites devices (design §6: 5 minutes)
 MAX_DENIED = 1024  # keys remembered as denied, 100 bytes each; the oldest go first
 MAX_WRONG_CODES = 3  # tries to type what a native node shows; with one chance in a million each
 BUSY_RETRY_MS = 5_000  # milliseconds until a key that found the desk busy should try again
@@ -130,7 +135,7 @@ class Filed:
     Attributes:
         request: the request.
         fresh: whether it is new; False for a retry.
-        ended: the requests it takes the place of: the key's former one, and one of its address that fell silent.
+        ended: the requests it takes the place of: the key's former one, and one that yields to it.
     """
 
     request: PairingRequest
@@ -163,6 +168,8 @@ class Desk:
         self._new_id = new_id
         self._pending: dict[str, PairingRequest] = {}
         self._denied: dict[str, float] = {}
+        self._invited_until: float | None = None
+        self._uninvited: frozenset[str] = frozenset()
 
     def file(
         self, draft: Draft, address: str, now: float, wall: datetime, request_id: str | None = None
@@ -184,12 +191,10 @@ class Desk:
             kept = replace(mine, seen=now)
             self._pending[kept.id] = kept
             return Filed(kept, fresh=False)
-        rival = self._of_address(address, draft.node_id) if draft.why is not Why.WIDER else None
-        if rival is not None and now - rival.seen < SILENT_S:
+        yielding = self._yielding(draft.node_id, address, now) if draft.why is not Why.WIDER else ()
+        if yielding is None:
             return Busy()
-        ended = tuple(one for one in (mine, rival) if one is not None)
-        if not ended and draft.why is not Why.WIDER and self._strangers() >= MAX_PENDING:
-            return Busy()
+        ended = (*((mine,) if mine is not None else ()), *yielding)
         for one in ended:
             del self._pending[one.id]
         request = PairingRequest(request_id or self._new_id(), draft, address, wall, now)
@@ -198,10 +203,28 @@ class Desk:
 
     def has_room(self, node_id: str, address: str, now: float) -> bool:
         """Tells whether a request of a key from an address would be taken now."""
-        rival = self._of_address(address, node_id)
-        if rival is not None and now - rival.seen < SILENT_S:
-            return False
-        return rival is not None or self._of_key(node_id) is not None or self._strangers() < MAX_PENDING
+        return self._yielding(node_id, address, now) is not None
+
+    def _yielding(self, node_id: str, address: str, now: float) -> tuple[PairingRequest, ...] | None:
+        """Returns whose places a stranger's request takes, beside its key's own; None: there is no place for it."""
+        others = [one for one in self._pending.values() if not one.lasting and one.draft.node_id != node_id]
+        rival = next((one for one in others if one.address == address), None)
+        if rival is not None:
+            return (rival,) if now - rival.seen >= SILENT_S else None
+        site = _site_of(address)
+        neighbours = [one for one in others if site is not None and _site_of(one.address) == site]
+        crowd = neighbours if len(neighbours) >= MAX_OF_SITE else others if len(others) >= MAX_PENDING else None
+        if crowd is None:
+            return ()
+        invited = self._invited_until is not None and now < self._invited_until
+        before = [one for one in crowd if invited and one.id in self._uninvited]
+        return (min(before, key=lambda one: one.seen),) if before else None
+
+    def refresh(self, request_id: str, now: float) -> None:
+        """The device of a request has shown that it still waits."""
+        request = self._pending.get(request_id)
+        if request is not None:
+            self._pending[request_id] = replace(request, seen=now)
 
     def silence_left(self, node_id: str, now: float) -> float:
         """Returns the seconds for which a denied key asks nobody."""
@@ -224,15 +247,8 @@ class Desk:
             del self._pending[request_id]
         return CodeVerdict(False, MAX_WRONG_CODES - tried.wrong_codes)
 
-    def _strangers(self) -> int:
-        return sum(not request.lasting for request in self._pending.values())
-
     def _of_key(self, node_id: str) -> PairingRequest | None:
         return next((request for request in self._pending.values() if request.draft.node_id == node_id), None)
-
-    def _of_address(self, address: str, node_id: str) -> PairingRequest | None:
-        others = (one for one in self._pending.values() if not one.lasting and one.draft.node_id != node_id)
-        return next((one for one in others if one.address == address), None)
 
     def pending(self) -> list[PairingRequest]:
         """Returns the pending requests, oldest first."""
@@ -270,8 +286,17 @@ class Desk:
             del self._denied[next(iter(self._denied))]
         self._denied[node_id] = now + DENIED_S
 
+    def invite(self, now: float) -> None:
+        """A person opened the window (`pair`): silenced keys may ask again, and who waits now makes room for others.
+
+        Of those the one whose client has been silent longest goes first.
+        """
+        self.forgive()
+        self._invited_until = now + INVITED_S
+        self._uninvited = frozenset(self._pending)
+
     def forgive(self) -> None:
-        """A person opened the window (`pair`): silenced keys may ask again."""
+        """Silenced keys may ask again."""
         self._denied.clear()
 
     def drop_wider(self, node_id: str) -> PairingRequest | None:
@@ -290,3 +315,9 @@ class Desk:
         for request in gone:
             del self._pending[request.id]
         return gone
+
+
+def _site_of(address: str) -> int | None:
+    """The /64 of an IPv6 address; None for IPv4 and loopback, which count one by one."""
+    parsed = read_address(address)
+    return int(parsed) >> 64 if isinstance(parsed, IPv6Address) and not parsed.is_loopback else None

@@ -1,7 +1,8 @@
 """Native enrolment: begins ceremonies, opens them, and hands out certificates to whom a person let in (design §6).
 
 The order is fixed: what a person approved is in the store, on disk, before a certificate exists; a link's token is
-consumed before anything is written for it; a ceremony is counted before its 201.
+consumed before anything is written for it; a ceremony is counted before its 201, or, when it began by a good link,
+before a person is asked after all.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from bridge.pairing.codes import CodeStore
 from bridge.pairing.desk import DENIED_S, Draft, NativeProof, Why
 from bridge.pairing.enrolment_answers import BridgeFacts, EnrolmentRefused
 from bridge.pairing.enrolment_bodies import EnrolBody, RevealBody
+from bridge.pairing.link_begins import LinkBegins
 from bridge.pairing.reception import DeskChange, Reception, Settled, WindowOpened
 from bridge.pairing.registrar import Registrar
 from bridge.pairing.setup_code import CodeState, may_bind, may_finish
@@ -76,6 +78,7 @@ class Enrolment:
         self._tasks = tasks
         self._log = log
         self._ceremonies = Ceremonies()
+        self._link_begins = LinkBegins()
         self._counting = asyncio.Lock()
         reception.on_change(self._on_desk)
 
@@ -89,10 +92,13 @@ class Enrolment:
         """
         csr = self._read(body.csr)
         draft = self._draft(body, csr)
-        self._require_welcome(draft, address)
+        self._require_welcome(draft)
         link = await self._link(body.token_id, csr.node_id)
         if link is not None:
             draft = replace(draft, permissions=link.permissions)
+        counted = link is None or draft.revoked_at is not None or not self._link_begins.spend(link.id)
+        if counted:
+            self._require_room(csr.node_id, address)
         now = clock.now()
         ceremony = Ceremony(
             secrets.token_hex(ID_BYTES),
@@ -105,8 +111,10 @@ class Enrolment:
             spki_der(self._certificates.identity.key.public_key()),
             now.mono,
             body.token_id,
+            counted,
         )
-        await self._count(ceremony.id)
+        if counted:
+            await self._count(ceremony.id)
         self._ceremonies.begin(ceremony)
         self._log.info("enrolment-begun", request=ceremony.id, address=address, name=draft.labels.display_name)
         return answers.begun(ceremony, BridgeFacts(self._certificates.identity.spki, self._name))
@@ -130,14 +138,17 @@ class Enrolment:
         known = self._registrar.store.get(draft.node_id)
         ended = self._registrar.revoked_at(draft.node_id)
         why = Why.RETURN if ended is not None else Why.NEW if known is None else Why.REPAIR
+        if why is Why.REPAIR and known is not None and not known.labels.same_kind(draft.labels):
+            why = Why.CHANGED
         return replace(draft, why=why, revoked_at=ended)
 
-    def _require_welcome(self, draft: Draft, address: str) -> None:
-        now = clock.now()
+    def _require_welcome(self, draft: Draft) -> None:
         if not self._reception.is_open:
             raise answers.closed()
         self._require_not_denied(draft)
-        if not self._reception.desk.has_room(draft.node_id, address, now.mono):
+
+    def _require_room(self, node_id: str, address: str) -> None:
+        if not self._reception.desk.has_room(node_id, address, clock.now().mono):
             raise answers.busy(desk.BUSY_RETRY_MS)
 
     def _require_not_denied(self, draft: Draft) -> None:
@@ -200,6 +211,9 @@ class Enrolment:
                 return
             draft = self._as_stored(draft)
             self._require_not_denied(draft)
+            if not ceremony.counted:
+                self._require_room(draft.node_id, ceremony.address)
+                await self._count(ceremony.id)
         elif body.token_proof is not None:
             raise answers.token_refused()
         match self._reception.file_draft(draft, ceremony.address, ceremony.id):
@@ -245,6 +259,8 @@ class Enrolment:
             case Settled(request=request, outcome=Outcome.APPROVED) if request.draft.native is not None:
                 self._tasks.spawn("ceremony-approved", self._give_back(request.id))
             case WindowOpened():
+                self._ceremonies.forget_uninvited()
+                self._link_begins.clear()
                 self._tasks.spawn("ceremonies-open", self._open())
             case _:
                 pass

@@ -115,6 +115,11 @@ def too_often(retry_after_ms: int) -> EnrolmentRefused:
     return EnrolmentRefused(429, "RATE_LIMITED", "this address asks too often", retry_after_ms)
 
 
+def issued_often(retry_after_ms: int) -> EnrolmentRefused:
+    """The key was given enough certificates within a minute."""
+    return EnrolmentRefused(429, "RATE_LIMITED", "a certificate was issued to this key a moment ago", retry_after_ms)
+
+
 def token_refused() -> EnrolmentRefused:
     """The link's token is unknown, used, expired, revoked, or not proven: one answer for all."""
     return EnrolmentRefused(403, "TOKEN_REFUSED", "this link is not valid: make a new one with clawdis-bridge pair")

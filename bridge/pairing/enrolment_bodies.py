@@ -126,6 +126,8 @@ class RenewBody(_Body):
     """`POST /pair/v1/renew`: over mutual TLS the request alone; without a certificate, with a proof of the key."""
 
     csr: Der
+    knows_next: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """The bridge's next key that the node holds, SPKI hash; None: it holds none."""
     node_id: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     nonce: Nonce | None = Field(default=None, repr=False)
     proof: Annotated[str, Field(max_length=128)] | None = None

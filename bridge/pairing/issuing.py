@@ -1,12 +1,14 @@
 """Hands certificates to native nodes: after an approval, and again before and after the old one runs out (design §6).
 
 A certificate is made only for a record that is in the store, on disk: `LeafPermit` is built here and nowhere else.
+An answer can get lost, so whoever proves its key may ask again; how often one is made is bounded, not whether.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,9 +16,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from bridge import clock
 from bridge.certificates import Certificates
+from bridge.lan.budget import Budget
 from bridge.lan.events import Outcome
+from bridge.lan.guest import Guest
 from bridge.log import Log
 from bridge.pairing import enrolment_answers as answers
+from bridge.pairing.enrolment_answers import EnrolmentRefused
 from bridge.pairing.enrolment_bodies import RenewBody
 from bridge.pairing.reception import DeskChange, Reception, Settled
 from bridge.pairing.records import CertificateNote, NodeRecord, Security
@@ -25,13 +30,16 @@ from bridge.pairing.store import NodeStore, StoreError
 from bridge.pairing.transcript import fetch_digest, renewal_digest
 from certs.csr import CsrRefused, read_csr
 from certs.keys import KeyRefused, NodeKey, read_spki, spki_der, verify_signature
-from certs.leaf import LEAF_LIFETIME, RENEW_AFTER, LeafPermit, issue_leaf
+from certs.leaf import LeafPermit, issue_leaf
 from gateway_client.frames import Json, JsonObject
 from gateway_client.identity import BadKeyError, decode_base64url, encode_base64url
 
 MAX_WAIT_S = 25.0  # seconds of a long poll: below what home routers and phones give an idle connection
 FETCHABLE = timedelta(hours=24)  # for which the answer to an approved request stays
 MAX_ENDED = 64  # requests remembered that ended without an approval, 400 bytes each; the oldest go first
+MAX_FETCHED = 256  # requests whose outcome was fetched, with a certificate of 1.2 KiB each; the oldest go first
+RENEWALS_PER_MINUTE = 2  # of one key: one by its certificate, one by its signature when that answer was lost
+MIN_WAIT_S = 1.0  # seconds that a node is told to wait at the least
 MAX_PROOF_CHARS = 128  # of base64url: an ECDSA signature on P-256 has at most 72 bytes
 
 
@@ -43,6 +51,19 @@ class _Standing:
     key: NodeKey
     digest: bytes
     record: NodeRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """How a request stands, as its node is told.
+
+    Attributes:
+        document: the answer.
+        again: whether the outcome has been fetched before, as far as this run knows.
+    """
+
+    document: JsonObject
+    again: bool = False
 
 
 class Issuing:
@@ -61,12 +82,16 @@ class Issuing:
         self._ended: dict[str, _Standing] = {}
         self._polls: dict[str, asyncio.Event] = {}
         self._challenges = RenewalChallenges()
+        self._fetched: dict[str, str] = {}  # from a request to its certificate, PEM; empty: it ended without one
+        self._fetching = asyncio.Lock()
+        self._of_requests = Budget(1)  # certificates; one that is still remembered is not made anew
+        self._of_keys = Budget(RENEWALS_PER_MINUTE)
         reception.on_change(self._on_desk)
 
     # How a request stands.
 
-    async def poll(self, request_id: str, proof: str, wait_s: float) -> JsonObject:
-        """Returns how a request stands, with the certificate once it is approved.
+    async def poll(self, request_id: str, proof: str, wait_s: float) -> Fetched:
+        """Returns how a request stands, with the certificate once it is approved: the same one however often it asks.
 
         Args:
             request_id: which.
@@ -74,16 +99,39 @@ class Issuing:
             wait_s: seconds to wait for a decision; at most `MAX_WAIT_S`.
 
         Raises:
-            EnrolmentRefused: there is no such request of that key.
+            EnrolmentRefused: there is no such request of that key, or it needs another certificate too soon.
         """
         standing = self._proven(request_id, proof)
+        self._reception.desk.refresh(request_id, clock.now().mono)
         if standing.status == "pending" and wait_s > 0:
             await self._decided(request_id, min(wait_s, MAX_WAIT_S))
             standing = self._proven(request_id, proof)
+        if standing.status == "pending":
+            return Fetched({"status": "pending"})
         if standing.record is None:
-            return {"status": standing.status}
-        certificate = await self._issue(standing.record, standing.key)
-        return {"status": "approved", "nodeId": standing.record.node_id, **certificate}
+            again = request_id in self._fetched
+            self._note_fetched(request_id, "")
+            return Fetched({"status": standing.status}, again)
+        async with self._fetching:  # two polls at a time are one certificate
+            return await self._certificate_of(request_id, standing.record, standing.key)
+
+    async def _certificate_of(self, request_id: str, record: NodeRecord, key: NodeKey) -> Fetched:
+        issued = self._fetched.get(request_id)
+        again = bool(issued)
+        if issued:
+            document = self._answer(self._in_force(record.node_id), issued)
+        else:
+            with _paced(self._of_requests, request_id):
+                record, issued = await self._issue(record, key, {})
+            document = self._answer(record, issued)
+        self._note_fetched(request_id, issued)
+        return Fetched({"status": "approved", **document}, again)
+
+    def _note_fetched(self, request_id: str, certificate: str) -> None:
+        self._fetched.pop(request_id, None)
+        while len(self._fetched) >= MAX_FETCHED:
+            del self._fetched[next(iter(self._fetched))]
+        self._fetched[request_id] = certificate
 
     def _proven(self, request_id: str, proof: str) -> _Standing:
         standing = self._standing(request_id)
@@ -134,63 +182,75 @@ class Issuing:
 
     # Certificates.
 
-    async def _issue(self, record: NodeRecord, key: NodeKey) -> JsonObject:
+    async def _issue(self, record: NodeRecord, key: NodeKey, notes: dict[str, object]) -> tuple[NodeRecord, str]:
+        """Issues a certificate and writes down that it exists, with `notes`; returns the record and the PEM."""
         permit = LeafPermit(record.node_id, spki_der(key))
         authority = self._certificates.authority
         leaf = await asyncio.to_thread(issue_leaf, permit, authority.key, authority.certificate, now=datetime.now(UTC))
         note = CertificateNote(serial=f"{leaf.serial_number:x}", not_after=leaf.not_valid_after_utc)
-        told = {"certificate": note, "next_spki_told": self._certificates.next_spki}
+        stored = await self._noted(record.node_id, {"certificate": note, **notes})
+        self._log.info("certificate-issued", node=record.node_id[:8], serial=note.serial, until=str(note.not_after))
+        return stored, leaf.public_bytes(Encoding.PEM).decode("ascii")
 
+    async def _noted(self, node_id: str, notes: dict[str, object]) -> NodeRecord:
         def change(known: NodeRecord | None) -> NodeRecord:
             """From what is stored at that moment: a certificate goes only to whom is still paired."""
-            if known is None or known.revoked_at is not None or known.security is not Security.MTLS:
-                raise answers.not_paired()
-            return known.model_copy(update=told)
+            return _require_in_force(known).model_copy(update=notes)
 
         try:
-            stored = await self._store.update(record.node_id, change)
+            return await self._store.update(node_id, change)
         except StoreError as exc:
             self._log.error("store-failed", error=str(exc))
             raise answers.unavailable() from exc
-        self._log.info("certificate-issued", node=record.node_id[:8], serial=note.serial, until=str(note.not_after))
-        out: JsonObject = {
-            "certificate": leaf.public_bytes(Encoding.PEM).decode("ascii"),
-            "permissions": list[Json](sorted(stored.permissions)),
-        }
+
+    def _in_force(self, node_id: str) -> NodeRecord:
+        return _require_in_force(self._store.get(node_id))
+
+    def _answer(self, record: NodeRecord, certificate: str) -> JsonObject:
+        permissions = list[Json](sorted(record.permissions))
+        told: JsonObject = {"nodeId": record.node_id, "certificate": certificate, "permissions": permissions}
+        return {**told, **self._following()}
+
+    def _following(self) -> JsonObject:
         following = self._certificates.next_spki
-        return out if following is None else {**out, "nextSpki": following}
+        return {} if following is None else {"nextSpki": following}
+
+    def _knowing(self, knows: str | None) -> dict[str, object]:
+        """What is written down of a node that says which next key it holds: that it was told is no sign of it."""
+        return {"next_spki_told": knows if knows == self._certificates.next_spki else None}
 
     def challenge(self, node_id: str, address: str) -> JsonObject:
         """Returns what a node without a valid certificate has to sign; the same for a key that nobody knows."""
         nonce = self._challenges.draw(node_id, address, clock.now().mono)
         return {"nonce": encode_base64url(nonce)}
 
-    async def renew(self, body: RenewBody, certified: str | None, address: str) -> JsonObject:
+    async def renew(self, body: RenewBody, guest: Guest) -> JsonObject:
         """Issues a new certificate for a paired key.
+
+        The certificate that TLS showed tells whether it is time, because that is the one that the node has: the note in
+        the record may be of one that never arrived. A node that shows none has none that it could use.
 
         Args:
             body: the request.
-            certified: the node that TLS proved; None: the body must prove it.
-            address: the peer's IP address.
+            guest: who asks; one without a node: the body must prove it.
 
         Raises:
-            EnrolmentRefused: the key is not proven, not paired, or its certificate is still young.
+            EnrolmentRefused: the key is not proven, not paired, renews too often, or its certificate is still young.
         """
         try:
             csr = read_csr(body.csr)
         except CsrRefused as exc:
             raise answers.bad_csr(str(exc)) from None
-        node_id = certified if certified is not None else self._proven_by_body(body, csr.key, address)
-        record = self._store.get(node_id)
-        active = record is not None and record.revoked_at is None and record.security is Security.MTLS
-        if record is None or not active or csr.node_id != node_id:
+        node_id = guest.node_id if guest.node_id is not None else self._proven_by_body(body, csr.key, guest.address)
+        record = self._in_force(node_id)
+        if csr.node_id != node_id:
             raise answers.not_paired()
-        note = record.certificate
-        due = note.not_after - LEAF_LIFETIME + RENEW_AFTER if note is not None else datetime.now(UTC)
-        left = (due - datetime.now(UTC)).total_seconds()
+        left = (guest.renew_from - datetime.now(UTC)).total_seconds() if guest.renew_from is not None else 0.0
         if left > 0:
             raise answers.too_early(int(left * 1000))
-        return {"nodeId": node_id, **await self._issue(record, csr.key)}
+        with _paced(self._of_keys, node_id):
+            stored, certificate = await self._issue(record, csr.key, self._knowing(body.knows_next))
+        return self._answer(stored, certificate)
 
     def _proven_by_body(self, body: RenewBody, key: NodeKey, address: str) -> str:
         """The node that signed our challenge with the key of its request; one answer for whatever is wrong."""
@@ -203,26 +263,47 @@ class Issuing:
             raise answers.not_paired()
         return body.node_id
 
-    async def identity(self, node_id: str) -> JsonObject:
+    async def identity(self, node_id: str, knows: str | None) -> JsonObject:
         """Tells a native node the bridge's key and, while one is prepared, the key that will follow.
 
+        Args:
+            node_id: the node.
+            knows: the next key that it holds, as it says (SPKI hash, hex); None: it names none.
+
         Raises:
-            EnrolmentRefused: the node is not paired, or that it was told could not be written down.
+            EnrolmentRefused: the node is not paired, or what it knows could not be written down.
         """
-        spki, following = self._certificates.identity.spki, self._certificates.next_spki
+        await self._noted(node_id, self._knowing(knows))
+        return {"spki": self._certificates.identity.spki, **self._following()}
 
-        def change(known: NodeRecord | None) -> NodeRecord:
-            """From what is stored at that moment."""
-            if known is None or known.revoked_at is not None:
-                raise answers.not_paired()
-            return known.model_copy(update={"next_spki_told": following})
 
-        try:
-            await self._store.update(node_id, change)
-        except StoreError as exc:
-            self._log.error("store-failed", error=str(exc))
-            raise answers.unavailable() from exc
-        return {"spki": spki} if following is None else {"spki": spki, "nextSpki": following}
+@contextmanager
+def _paced(budget: Budget, key: str) -> Iterator[None]:
+    """Takes an attempt for the block, and gives it back when nothing came of it.
+
+    Raises:
+        EnrolmentRefused: there is none left within this minute.
+    """
+    now = clock.now().mono
+    attempt = budget.spend(key, now)
+    if attempt is None:
+        raise answers.issued_often(int(max(MIN_WAIT_S, budget.wait(key, now)) * 1000))
+    try:
+        yield
+    except EnrolmentRefused:
+        attempt.give_back()
+        raise
+
+
+def _require_in_force(record: NodeRecord | None) -> NodeRecord:
+    """Returns the record of a native node that is paired.
+
+    Raises:
+        EnrolmentRefused: it is none.
+    """
+    if record is None or record.revoked_at is not None or record.security is not Security.MTLS:
+        raise answers.not_paired()
+    return record
 
 
 def _standing_of(status: str, public_key: str, digest: bytes, record: NodeRecord | None = None) -> _Standing | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from acl.permissions import Permissions
@@ -18,12 +18,13 @@ from bridge.errors import AlreadyDecided, UsageError, WrongCode
 from bridge.lan.events import Decided, Filed, FilingFailed, NotFiled, Outcome, SessionEvent
 from bridge.log import Log
 from bridge.pairing import desk
-from bridge.pairing.desk import Desk, Draft, PairingRequest, Why
+from bridge.pairing.desk import INVITED_S, Desk, Draft, PairingRequest, Why
 from bridge.pairing.records import NodeRecord
 from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import StoreError
 
-WINDOW = timedelta(minutes=5)  # for which a person opens pairing when it is not always open (design §6)
+WINDOW = timedelta(seconds=INVITED_S)  # for which a person opens pairing when it is not always open (design §6)
+_NOT_IN_FORCE = frozenset({Why.NEW, Why.RETURN})
 _SEE_PENDING = "See what waits: clawdis-bridge pending"
 
 
@@ -86,6 +87,8 @@ class Reception:
         self._held: dict[str, Waiting] = {}
         self._deciding: set[str] = set()
         self._listeners: list[Callable[[DeskChange], None]] = []
+        self._opened_at: float | None = None
+        self.store.on_change(self._on_record)
 
     def on_change(self, listener: Callable[[DeskChange], None]) -> None:
         """Calls `listener` with whatever happens on the desk, after it has happened."""
@@ -105,19 +108,19 @@ class Reception:
     @property
     def is_invited(self) -> bool:
         """Whether a person has opened the window a short while ago."""
-        opened = self.window_opened
-        return opened is not None and datetime.now(UTC) - opened < WINDOW
+        return self._opened_at is not None and clock.now().mono - self._opened_at < WINDOW.total_seconds()
 
     def open_window(self) -> datetime:
         """A person invites devices: silenced and revoked keys may ask again. Returns until when strangers may."""
-        self.desk.forgive()
-        self.window_opened = datetime.now(UTC)
+        now = clock.now()
+        self.desk.invite(now.mono)
+        self.window_opened, self._opened_at = now.wall, now.mono
         self._tell(WindowOpened())
         return self.window_opened + WINDOW
 
     def file(self, peer: Waiting, draft: Draft) -> bool:
         """Files a request for a socket, which is then held until it is decided; tells whether the request is new."""
-        if not self.is_open and draft.why is Why.NEW:
+        if not self.is_open and draft.why in _NOT_IN_FORCE:
             peer.post(FilingFailed(NotFiled.CLOSED))
             return False
         filed = self.file_draft(draft, peer.address)
@@ -145,7 +148,10 @@ class Reception:
             request_id: the id it has already; None: it gets one.
         """
         now = clock.now()
-        if draft.why is Why.NEW and (gone := self._registrar.revoked_at(draft.node_id)) is not None:
+        gone = self._registrar.revoked_at(draft.node_id)
+        if draft.why is Why.WIDER and gone is not None:
+            return desk.Silenced(0.0)  # revoked a moment ago: it offers nothing any more
+        if draft.why is Why.NEW and gone is not None:
             draft = replace(draft, why=Why.RETURN, revoked_at=gone)  # the person has to know
         filed = self.desk.file(draft, address, now.mono, now.wall, request_id)
         if isinstance(filed, desk.Filed):
@@ -159,6 +165,7 @@ class Reception:
                     address=address,
                     name=draft.labels.display_name,
                 )
+            if filed.fresh or self.is_invited:  # a retry while the window is open is somebody that a person waits for
                 self._tell(Asked(filed.request))
         return filed
 
@@ -186,6 +193,14 @@ class Reception:
         for request in self.desk.expire(clock.now().mono):
             self._log.info("pairing-expired", request=request.id)
             self._settle(request, Outcome.EXPIRED)
+
+    def _on_record(self, record: NodeRecord) -> None:
+        """A tombstone has landed: what its key asked meanwhile does not mention it, and must not be answered."""
+        pending = [one for one in self.desk.pending() if one.draft.node_id == record.node_id]
+        if record.revoked_at is not None and any(one.draft.revoked_at != record.revoked_at for one in pending):
+            dropped = self.desk.drop_key(record.node_id)
+            if dropped is not None:
+                self._settle(dropped, Outcome.DENIED)
 
     def _settle(self, request: PairingRequest, outcome: Outcome) -> None:
         held = self._held.pop(request.id, None)

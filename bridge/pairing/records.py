@@ -177,7 +177,7 @@ class NodeRecord(Document):
     certificate: CertificateNote | None = None
     """Of a native node: its newest certificate; None before it fetched one."""
     next_spki_told: str | None = None
-    """The bridge's announced next key, as this node was told it (SPKI hash, hex)."""
+    """The bridge's next key (SPKI hash, hex), once this node has said that it holds it."""
 
     @property
     def upstream(self) -> UpstreamIdentity:

@@ -36,6 +36,7 @@ class Registrar:
         self._keys = keys
         self._log = log
         self._unburied = False
+        self._making = asyncio.Lock()  # the keys folder refuses whoever comes while another key is being made
         self._forgotten = {node_id: at for node_id, at in tombstones.all().items() if store.get(node_id) is None}
 
     def revoked_at(self, node_id: str) -> datetime | None:
@@ -76,7 +77,8 @@ class Registrar:
 
         def change(known: NodeRecord | None) -> NodeRecord:
             """From what is stored at that moment."""
-            if revoked_at(known) != revoked_at(seen):
+            ended = revoked_at(known) if known is not None else self._forgotten.get(draft.node_id)
+            if ended != draft.revoked_at:  # nobody lets a key in by a question that did not say so
                 raise StoreError("the node was revoked a moment ago")
             record = paired_record(draft, permissions, name, known, upstream, now, request_id)
             for role, token in minted:
@@ -102,7 +104,8 @@ class Registrar:
         if known is not None and known.revoked_at is None and known.labels.same_kind(draft.labels):
             return known.upstream
         name = secrets.token_hex(UPSTREAM_KEY_BYTES)
-        key = await asyncio.to_thread(self._keys.create_ed25519, name)
+        async with self._making:
+            key = await asyncio.to_thread(self._keys.create_ed25519, name)
         return UpstreamIdentity(key_name=name, gateway_node_id=DeviceIdentity(key).device_id)
 
     async def revoke(self, node_id: str) -> NodeRecord:

@@ -6,6 +6,8 @@ A change is on disk before anyone is told of it. A file that cannot be read stop
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +26,34 @@ Listener = Callable[[NodeRecord], None]
 
 class StoreError(Exception):
     """The store cannot be read or written; the message says what to do."""
+
+
+def open_store(folder: Path, *, was_used: bool) -> NodeStore:
+    """Opens the store of a bridge that starts; the very first time an empty one is written.
+
+    Args:
+        folder: the bridge's home.
+        was_used: whether anything tells that nodes were paired: then a store that is missing is lost, not new.
+
+    Raises:
+        StoreError: it is lost, or it cannot be read or written.
+    """
+    path = folder / FILE_NAME
+    if not os.path.lexists(path):
+        if was_used:
+            raise StoreError(
+                f"{path} is missing, and keys of paired nodes are there.\n"
+                f"Put it back from a backup, or start without any paired node:\n{start_empty(path)}"
+            )
+        _save(path, StoreFile())
+    return NodeStore(folder)
+
+
+def start_empty(path: Path) -> str:
+    """Returns the line with which a person begins a store anew; what is there is kept beside it."""
+    quoted = shlex.quote(str(path))
+    aside = f"mv {quoted} {shlex.quote(f'{path}.bad')}; " if os.path.lexists(path) else ""
+    return f"{aside}(umask 077; echo '{{}}' > {quoted})"
 
 
 class NodeStore:
@@ -143,13 +173,20 @@ def _load(path: Path) -> StoreFile:
         stored = StoreFile.model_validate_json(data)
     except ValidationError as exc:
         raise StoreError(
-            f"{path} is damaged ({exc.error_count()} faults; the first: {exc.errors()[0]['msg']}). "
-            f"Put a backup in its place, or move it away to start without any paired node: mv '{path}' '{path}.bad'"
+            f"{path} is damaged ({exc.error_count()} faults; the first: {exc.errors()[0]['msg']}).\n"
+            f"Put a backup in its place, or start without any paired node:\n{start_empty(path)}"
         ) from exc
     if stored.version != STORE_VERSION:
-        raise StoreError(f"{path} has version {stored.version}; this clawdis-bridge reads version {STORE_VERSION}")
+        raise StoreError(
+            f"{path} was written by another version of clawdis-bridge: it has version {stored.version}, and this one "
+            f"reads version {STORE_VERSION}.\n"
+            f"Install that clawdis-bridge again, or start without any paired node:\n{start_empty(path)}"
+        )
     if len({record.node_id for record in stored.nodes}) != len(stored.nodes):
-        raise StoreError(f"{path} holds two records of one node. Put a backup in its place")
+        raise StoreError(
+            f"{path} holds two records of one node.\n"
+            f"Put a backup in its place, or start without any paired node:\n{start_empty(path)}"
+        )
     return stored
 
 

@@ -8,6 +8,13 @@ from collections.abc import Awaitable, Callable
 
 from bridge.log import Log
 from gateway_client.connection import GatewayConnection
+from gateway_client.errors import (
+    ConnectRefusedError,
+    GatewayError,
+    GatewayGoneError,
+    GatewayUnreachableError,
+    NotLoopbackError,
+)
 from gateway_client.frames import JsonObject, Response
 from gateway_client.protocol import Dropped
 from gateway_client.retry import backoff
@@ -70,3 +77,25 @@ async def keep_up(once: Callable[[float], Awaitable[float]]) -> None:
         if loop.time() - started > STABLE_S:
             waits = backoff(random.random)
         await asyncio.sleep(pause)
+
+
+def explain(exc: GatewayError, url: str, origin: str) -> str:
+    """Returns why a link is not up, and what to do about it.
+
+    Args:
+        exc: what ended it, or kept it from being.
+        url: the gateway.
+        origin: where the credentials were found, in words.
+    """
+    if isinstance(exc, GatewayUnreachableError):
+        return f"no gateway answers at {url}. Start it (openclaw gateway), or set gateway.url in bridge.toml"
+    if isinstance(exc, NotLoopbackError):
+        return f"{exc}. Set gateway.url in bridge.toml to an address of this machine, like ws://127.0.0.1:18789"
+    if isinstance(exc, ConnectRefusedError) and exc.detail_code.startswith("AUTH_"):
+        what = origin or "the bridge's token"
+        return f"the gateway refused {what} ({exc.detail_code}). Correct it, or set gateway.token_source in bridge.toml"
+    if isinstance(exc, ConnectRefusedError):
+        return f"the gateway refused the bridge ({exc.detail_code}: {exc.error.message})"
+    if isinstance(exc, GatewayGoneError):
+        return f"the gateway closed the connection ({exc.code} {exc.reason})".replace(" )", ")")
+    return str(exc)

@@ -6,11 +6,11 @@ import asyncio
 import random
 from typing import Protocol
 
-from bridge.lan.events import FromGateway, LinkLost, SessionEvent
+from bridge.lan.events import FromGateway, LinkLost, LinkReady, SessionEvent
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
 from bridge.tasks import Tasks
-from bridge.upstream.channel import Channel, LinkDownError, keep_up, note_dropped
+from bridge.upstream.channel import Channel, LinkDownError, explain, keep_up, note_dropped
 from bridge.upstream.secret import SecretError, SecretSource
 from bridge.upstream.surface import SurfaceApproval, SurfaceError, SurfaceState
 from gateway_client.connection import GatewayConnection
@@ -147,6 +147,18 @@ class NodeLink(Channel):
             self._relink = True
             self._tasks.spawn("relink", self._connection.close(1000, "relink"))
 
+    def rename(self, record: NodeRecord) -> None:
+        """The node has another name now: the gateway is told, and the connection stays."""
+        self.record = record
+        if self.surface is not None:
+            self._tasks.spawn("rename-upstream", self._rename())
+
+    async def _rename(self) -> None:
+        try:
+            await self._approval.rename(self.record.gateway_node_id, unique_name(self.record))
+        except (GatewayError, SurfaceError, SecretError, TimeoutError) as exc:
+            self._log.info("rename-failed", error=str(exc) or type(exc).__name__)  # the next connection tries again
+
     async def finish_reports(self) -> None:
         """Waits, briefly, until what was reported has been sent."""
         if self._reports:
@@ -181,11 +193,11 @@ class NodeLink(Channel):
                 finally:
                     settling.cancel()
         except ConnectRefusedError as exc:
-            return await self._refused(exc, planned)
+            return await self._refused(exc, planned, credentials.origin)
         except GatewayError as exc:
             gone = exc
         self._log.info("node-unlinked", reason=str(gone))
-        self.error = None if self._relink else str(gone)
+        self.error = None if self._relink else explain(gone, self._url, credentials.origin)
         return 0.0 if self._relink else wait_before_retry(gone, planned)
 
     def _closed(self) -> None:
@@ -196,7 +208,7 @@ class NodeLink(Channel):
         if was_open and self._peer is not None:
             self._peer.post(LinkLost())
 
-    async def _refused(self, exc: ConnectRefusedError, planned: float) -> float:
+    async def _refused(self, exc: ConnectRefusedError, planned: float, origin: str) -> float:
         if exc.detail_code == "PAIRING_REQUIRED":
             try:
                 if await self._approval.approve_device(self._identity):
@@ -205,7 +217,7 @@ class NodeLink(Channel):
                 self.error = f"the gateway has not approved it: {failed}"
                 self._log.warning("device-approval-failed", error=str(failed))
             return planned
-        self.error = f"the gateway refused it ({exc.detail_code}: {exc.error.message})"
+        self.error = explain(exc, self._url, origin)
         if self._told != exc.detail_code and needs_a_person(exc):
             self._told = exc.detail_code
             self._log.warning("node-link-refused", code=exc.detail_code, message=exc.error.message)
@@ -220,7 +232,8 @@ class NodeLink(Channel):
             except (GatewayError, LinkDownError, SurfaceError, SecretError, TimeoutError) as exc:
                 self.error = f"the gateway has not approved what it offers: {str(exc) or type(exc).__name__}"
                 self._log.info("surface-not-settled", error=str(exc) or type(exc).__name__)
-                self.ready.set()  # whatever it takes without a settled surface, it takes now
+                if not self.ready.is_set():  # whatever it takes without a settled surface, it takes now
+                    self._now_ready()
                 await asyncio.sleep(next(waits))
             else:
                 self._settled(settled)
@@ -235,9 +248,16 @@ class NodeLink(Channel):
             self.relink()
             return
         self.surface, self.error = settled, None
-        self.ready.set()
+        self._now_ready()
+        if settled.display_name not in ("", unique_name(self.record)):
+            self.rename(self.record)
         if settled.withheld:
             self._log.info("commands-withheld", commands=list(settled.withheld))
+
+    def _now_ready(self) -> None:
+        self.ready.set()
+        if self._peer is not None:
+            self._peer.post(LinkReady())
 
     def _dropped(self, dropped: Dropped) -> None:
         note_dropped(self._log, dropped)

@@ -7,10 +7,10 @@ from typing import Literal
 
 from bridge import __version__
 from bridge.log import Log
-from bridge.upstream.channel import Channel, keep_up, note_dropped
+from bridge.upstream.channel import Channel, explain, keep_up, note_dropped
 from bridge.upstream.secret import SecretError, SecretSource
 from gateway_client.connection import GatewayConnection
-from gateway_client.errors import ConnectRefusedError, GatewayError, GatewayGoneError, GatewayUnreachableError
+from gateway_client.errors import GatewayError
 from gateway_client.frames import Event, JsonObject, object_of
 from gateway_client.protocol import ConnectProfile, Dropped
 from gateway_client.retry import REFUSED_S, needs_a_person, wait_before_retry
@@ -76,8 +76,10 @@ class OperatorLink(Channel):
 
     async def _once(self, planned: float) -> float:
         gone: GatewayError
+        origin = ""
         try:
             credentials = await self._secret.read()
+            origin = credentials.origin
             async with GatewayConnection(self.url, operator_profile(SCOPES), credentials, None) as connection:
                 self._opened(connection)
                 gone = await connection.run(self._dispatch, self._dropped)
@@ -92,7 +94,7 @@ class OperatorLink(Channel):
             return planned
         finally:
             self._closed()
-        self._failed("refused" if needs_a_person(gone) else "down", _explain(gone, self.url))
+        self._failed("refused" if needs_a_person(gone) else "down", explain(gone, self.url, origin))
         return wait_before_retry(gone, planned)
 
     def _opened(self, connection: GatewayConnection) -> None:
@@ -124,15 +126,3 @@ class OperatorLink(Channel):
             return
         for listener in self._on_gap:
             listener()
-
-
-def _explain(exc: GatewayError, url: str) -> str:
-    if isinstance(exc, GatewayUnreachableError):
-        return f"no gateway answers at {url}. Start it (openclaw gateway), or set gateway.url in bridge.toml"
-    if isinstance(exc, ConnectRefusedError) and exc.detail_code.startswith("AUTH_"):
-        return f"the gateway refused the bridge's token ({exc.detail_code}). Check gateway.token_source in bridge.toml"
-    if isinstance(exc, ConnectRefusedError):
-        return f"the gateway refused the bridge ({exc.detail_code}: {exc.error.message})"
-    if isinstance(exc, GatewayGoneError):
-        return f"the gateway closed the connection ({exc.code} {exc.reason})".replace(" )", ")")
-    return str(exc)

@@ -20,6 +20,7 @@ from gateway_client.protocol import Credentials
 
 KEYRING_SERVICE = "clawdis-bridge"
 KEYRING_NAME = "gateway-token"
+_KEYRING = f"the keyring ({KEYRING_SERVICE} / {KEYRING_NAME})"
 READ_S = 20.0  # seconds for a person to answer the keychain
 MAX_SECRET_BYTES = 4096
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
@@ -51,18 +52,22 @@ class SecretReader:
         """
         match self.settings.token_source:
             case "none":
-                return Credentials()
+                return Credentials(origin="a connection without a token, as gateway.token_source says")
             case "env":
-                return self._required(self._from_environment(), f"the environment variable {self.settings.token_env}")
+                return self._required(self._from_environment(), self._variable)
             case "file":
                 return self._required(self._from_file(), f"the file {self.settings.token_file}")
             case "keyring":
-                return self._required(self._from_keyring(), f"the keyring ({KEYRING_SERVICE} / {KEYRING_NAME})")
+                return self._required(self._from_keyring(), _KEYRING)
             case "openclaw":
                 return self._from_openclaw()
             case "auto":
                 found = self._from_environment() or self._from_file() or self._from_keyring()
                 return found or self._from_openclaw()
+
+    @property
+    def _variable(self) -> str:
+        return f"the environment variable {self.settings.token_env}"
 
     @staticmethod
     def _required(found: Credentials | None, where: str) -> Credentials:
@@ -74,7 +79,7 @@ class SecretReader:
 
     def _from_environment(self) -> Credentials | None:
         value = self.environ.get(self.settings.token_env, "").strip()
-        return Credentials("token", value) if value else None
+        return _token(value, self._variable)
 
     def _from_file(self) -> Credentials | None:
         if self.settings.token_file is None:
@@ -88,7 +93,7 @@ class SecretReader:
             raise SecretError(f"{path} cannot be read ({exc}). It must hold the gateway's token") from exc
         except UnicodeDecodeError:
             raise SecretError(f"{path} holds something else than text. It must hold the gateway's token") from None
-        return Credentials("token", text) if text else None
+        return _token(text, f"the file {path}")
 
     @staticmethod
     def _from_keyring() -> Credentials | None:
@@ -96,14 +101,14 @@ class SecretReader:
             value = keyring.get_password(KEYRING_SERVICE, KEYRING_NAME)
         except Exception:
             return None
-        return Credentials("token", value) if value else None
+        return _token(value, _KEYRING)
 
     def _from_openclaw(self) -> Credentials:
         path = Path(self.environ.get("OPENCLAW_CONFIG_PATH") or self._state_folder() / "openclaw.json")
         auth = object_of(object_of(_load(path).get("gateway")).get("auth"))
         mode = auth.get("mode", "token" if "token" in auth else "none")
         if mode == "none":
-            return Credentials()
+            return Credentials(origin=f"a connection without a token, as {path} says")
         if mode == "trusted-proxy":
             raise SecretError(
                 f"{path} sets gateway.auth.mode to trusted-proxy, with which no node can authenticate. "
@@ -115,11 +120,15 @@ class SecretReader:
             raise SecretError(
                 f"{path} holds no plain gateway.auth.{kind}. Name another gateway.token_source in bridge.toml"
             )
-        return Credentials(kind, value)
+        return Credentials(kind, value, f"the {kind} from {path}")
 
     def _state_folder(self) -> Path:
         folder = self.environ.get("OPENCLAW_STATE_DIR")
         return Path(folder) if folder else self.home / ".openclaw"
+
+
+def _token(value: str | None, place: str) -> Credentials | None:
+    return Credentials("token", value, f"the token from {place}") if value else None
 
 
 def _read_token(path: Path) -> str:

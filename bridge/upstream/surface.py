@@ -49,11 +49,13 @@ class SurfaceState:
         effective: commands that it lets through.
         withheld: commands that were granted here and that it does not let through.
         fresh: whether it was approved just now.
+        display_name: what it calls the node; empty: it does not say.
     """
 
     effective: frozenset[str]
     withheld: tuple[str, ...]
     fresh: bool = False
+    display_name: str = ""
 
 
 class SurfaceApproval:
@@ -86,7 +88,7 @@ class SurfaceApproval:
             await self.remove(gateway_id)
             raise SurfaceError("the gateway had approved more than was offered; the node was removed there")
         withheld = tuple(name for name in offer.commands if name not in verdict.effective)
-        return SurfaceState(verdict.effective, withheld, fresh)
+        return SurfaceState(verdict.effective, withheld, fresh, verdict.display_name)
 
     async def _look(self, gateway_id: str, offer: Surface) -> Settled | Waits:
         deadline = asyncio.get_running_loop().time() + APPEAR_S
@@ -123,6 +125,16 @@ class SurfaceApproval:
                 return False
             await _ask(link, "device.pair.approve", {"requestId": request_id})
         return True
+
+    async def rename(self, gateway_id: str, name: str) -> None:
+        """Gives a node another name at the gateway; it outlasts the one that the node's connection says.
+
+        Raises:
+            GatewayError, SecretError: the gateway could not be asked.
+            SurfaceError: it refused.
+        """
+        async with self._pairing_link(PAIRING_SCOPES) as link:
+            await _ask(link, "node.rename", {"nodeId": gateway_id, "displayName": name})
 
     async def remove(self, gateway_id: str) -> None:
         """Removes a node and its device from the gateway; one that is gone already is fine.

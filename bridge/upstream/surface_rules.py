@@ -15,9 +15,11 @@ class Settled:
 
     Attributes:
         effective: the commands that the gateway lets through.
+        display_name: what the gateway calls the node; empty: it does not say.
     """
 
     effective: frozenset[str]
+    display_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def judge_row(row: JsonObject | None, offer: Surface) -> Settled | Waits | Unkno
     if state.startswith("pending"):
         return Waits()
     if state == "approved" or not (offer.commands or offer.caps):
-        return Settled(frozenset(_names(row.get("commands"))))
+        return Settled(frozenset(_names(row.get("commands"))), text_of(row, "displayName") or "")
     return Unknown()
 
 

@@ -33,9 +33,9 @@ from gateway_client.identity import DeviceIdentity
 # always have room. A socket has at most 32 (lan.traffic); a call costs a task and its parameters.
 MAX_FORWARDED = 256
 MAX_FORWARDED_OF_NODE = 64
-# What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, and one
-# acknowledgement by the bridge. Its session sends no more than that.
-MAX_OWED = InFlight.LIMIT + 1
+# What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, and by the bridge
+# one acknowledgement and one subscription at a time. Its session sends no more than that.
+MAX_OWED = InFlight.LIMIT + 2
 LAST_WORDS_S = 2.0  # seconds for what a socket said just before it ended
 READY_S = 5.0  # seconds that a phone's first calls wait for its link
 KEY_AGAIN_S = 30.0  # seconds between looks whether a key that cannot be used has been mended: it needs a person
@@ -139,6 +139,12 @@ class Switchboard:
             if waits is None or waits[0] is not peer:
                 return None
             self._opening[record.node_id] = peer
+
+    def rename(self, record: NodeRecord) -> None:
+        """Has the gateway call a linked node what it is called here; others are renamed when they are linked."""
+        link = self.link(record.node_id)
+        if link is not None and link.record.labels.display_name != record.labels.display_name:
+            link.rename(record)
 
     def link_error(self, node_id: str) -> str | None:
         """Returns why nothing stands for a connected node at the gateway, and what to do; None: nothing is wrong."""

@@ -1,14 +1,16 @@
-"""One-time codes of a fortress: setup codes, the phones that present them, and codes whose time is over."""
+"""One-time codes of a fortress: setup codes, the phones that present them, codes whose time is over, and spellings."""
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 from contextlib import closing
 from typing import Any
 
 import orjson
 
-from gateway_client.identity import decode_base64url
+from bridge.pairing.native_link import LINK_PREFIX, NativeLink
+from gateway_client.identity import decode_base64url, encode_base64url
 from tests.attacks.fortress import Fortress
 from tests.support.iphone import IPhone, Refused
 
@@ -40,3 +42,14 @@ async def redeemed(phone: IPhone, token: str) -> dict[str, Any] | None:
             return None
     except Refused as refused:
         return refused.error
+
+
+def spellings(link: NativeLink) -> list[bytes]:
+    """How a link's token could be written somewhere."""
+    return [
+        link.token,
+        encode_base64url(link.token).encode(),
+        base64.b64encode(link.token),
+        link.token.hex().encode(),
+        link.text().removeprefix(LINK_PREFIX).encode(),
+    ]

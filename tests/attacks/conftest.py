@@ -1,4 +1,4 @@
-"""One fortress for all attacks of a module, and two for all attacks on pairing."""
+"""One fortress for all attacks of a module, and one for all attacks on pairing."""
 
 from __future__ import annotations
 
@@ -31,11 +31,3 @@ async def gate(shared_gate: Fortress) -> Fortress:
     """The same with an empty desk, after a person has invited devices."""
     await open_anew(shared_gate)
     return shared_gate
-
-
-@pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def strict() -> AsyncIterator[Fortress]:
-    """A bridge that is closed unless a person opens it, has its own caps, and can be found by its name."""
-    limits = {**WIDE_LIMITS, "handshakes_per_minute": 6000}
-    async with fortress(discovery=True, limits=limits, pairing={"always_open": "false"}) as made:
-        yield made

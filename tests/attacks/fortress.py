@@ -23,6 +23,7 @@ from bridge.node.native_enrolment import DeviceFacts, NativeEnrolment, Wishes
 from bridge.node.native_identity import NodeIdentity
 from bridge.node.native_node import NativeNode
 from bridge.pairing.native_link import NativeLink, read_link
+from certs.keys import NodePrivateKey
 from gateway_client.frames import JsonObject
 from tests.support.bridge_process import BridgeProcess
 from tests.support.operator import Operator, operator
@@ -73,14 +74,14 @@ class Fortress:
         self.secrets.append(made.link.partition("#")[2])
         return read_link(made.link, datetime.now(UTC))
 
-    def enrolment(self, key: ec.EllipticCurvePrivateKey | None = None, **more: Any) -> NativeEnrolment:
+    def enrolment(self, key: NodePrivateKey | None = None, **more: Any) -> NativeEnrolment:
         """Return a node that is about to pair here; its codes go nowhere unless `show_code` is given."""
         show = more.pop("show_code", lambda code: None)
         key = key or ec.generate_private_key(ec.SECP256R1())
         facts, wishes = more.pop("facts", FACTS), more.pop("wishes", WISHES)
         return NativeEnrolment("127.0.0.1", self.node_port, key, facts, wishes, show, **more)
 
-    async def paired(self, key: ec.EllipticCurvePrivateKey | None = None, *permissions: str) -> NodeIdentity:
+    async def paired(self, key: NodePrivateKey | None = None, *permissions: str) -> NodeIdentity:
         """Pair a node by a link."""
         return (await self.enrolment(key, link=await self.link(*permissions)).enrol()).identity
 

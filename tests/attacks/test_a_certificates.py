@@ -28,7 +28,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SOON_S = 2.0  # seconds for an answer that waits for no body
+SOON_S = 5.0  # seconds for an answer that waits for no body: half of what a request may take
 SHORT_LIFE = timedelta(seconds=3)
 LOCAL = sorted({(route.method, re.sub(r"\{id\}", "a", route.path)) for route in ROUTES})
 

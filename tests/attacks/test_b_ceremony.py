@@ -62,7 +62,7 @@ def swaps_the_nonce(man: Middle) -> None:
 
 def widens(man: Middle) -> None:
     """Ask for more than the node does, and hide it from the node."""
-    man.up = lambda body: body.update(permissions=["device", "system"])
+    man.up = lambda body: body.update(permissions=["device", "screen"])
     man.down = lambda opened: man.claim(opened, permissions=["device"])
 
 

@@ -114,10 +114,10 @@ def greedy() -> bytes:
 class TestB11:
     """Anything but one well signed request of a P-256 or Ed25519 key is refused; what it asks for is ignored.
 
-    Guards, all in certs/csr.py: `_require_self_signed`: another key's request begins; `read_spki(_spki_of(...))`
-    (taking `request.public_key()` instead): RSA, P-384, P-521, Ed448 and the spelt-out curve begin; `MAX_CSR_BYTES`:
-    RSA 16384 is parsed before it is refused. Guard: `_extensions` in certs/leaf.py: with the request's extensions
-    copied the certificate is another node's, an authority's and a server's.
+    Guards in certs/csr.py: `_require_self_signed`: without it another key's request begins; `read_spki(_spki_of(...))`
+    (`request.public_key()` in its place): RSA, P-384, P-521, Ed448 and the spelt-out curve begin. Guard: a certificate
+    is built from the permit alone, which has no request (`issue_leaf`, certs/leaf.py): with one extension more
+    (OCSPNoCheck, which the request asks for) the set of extensions is another.
     """
 
     @pytest.mark.parametrize("what", REFUSED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,9 +13,9 @@ import pytest
 import pytest_asyncio
 
 from bridge.node.pairing_errors import BridgeMismatch
-from bridge.pairing.native_link import LINK_PREFIX, LinkRefused, NativeLink, read_link
+from bridge.pairing.native_link import LINK_PREFIX, LinkRefused, read_link
 from gateway_client.identity import encode_base64url
-from tests.attacks.codes import phone_of, redeemed, setup_code
+from tests.attacks.codes import phone_of, redeemed, setup_code, spellings
 from tests.attacks.fortress import Fortress
 from tests.attacks.middle import Middle, middle
 from tests.attacks.strangers import Stranger, ask, victim
@@ -25,17 +24,6 @@ from tests.bridge.node.stages import DoubleStage, double_stage
 from tests.support.iphone import IPhone
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-
-def spellings(link: NativeLink) -> list[bytes]:
-    """How a link's token could be written somewhere."""
-    return [
-        link.token,
-        encode_base64url(link.token).encode(),
-        base64.b64encode(link.token),
-        link.token.hex().encode(),
-        link.text().removeprefix(LINK_PREFIX).encode(),
-    ]
 
 
 def everything_written(castle: Fortress) -> dict[str, bytes]:
@@ -51,8 +39,8 @@ class TestB14:
 
     What is advertised is looked at in `test_b_window.py`.
     Guard: `token_key` in `CodeStore.add_link`, bridge/pairing/codes.py: with the token itself the database holds it.
-    Guard: `code_hash` in `CodeStore.add`: likewise for setup codes. Guard: `repr=False` of `NativeLink.token` and the
-    log of ids only (bridge/pairing/enrolment.py): with `link-refused` naming the proof's token the log holds it.
+    Guard: `code_hash` (bridge/pairing/setup_code.py): likewise for setup codes. Guard: only ids go to the log
+    (bridge/pairing/enrolment.py): with the proof in it, it holds what a node sent in its place.
     """
 
     async def test_a_used_and_a_refused_link_leave_no_trace(self, gate: Fortress) -> None:
@@ -154,8 +142,9 @@ BENT = {
 class TestB15:
     """A node sends nothing, its token least of all, unless TLS showed the key that the link names.
 
-    Guard: each `_require` of bridge/pairing/native_link.py: its row of `BENT` is read. Guard: `link.spki` as the pin of
-    the ceremony (`self._expected` in bridge/node/native_enrolment.py): without it both strangers get the `enroll`.
+    Guard: `_require` in bridge/pairing/native_link.py: without it seven of `BENT` are read (pins, ports, time and
+    version); the others fall to the strict document, the host and the base64url as well. Guard: `link.spki` as the pin
+    of the ceremony (`self._expected` in bridge/node/native_enrolment.py): without it both strangers get the `enroll`.
     """
 
     async def test_an_unbent_link_is_read(self) -> None:

@@ -15,8 +15,8 @@ import pytest_asyncio
 from bridge.control.requests import RevokeBody
 from bridge.pairing.approvers.approver import Approve, Prompt
 from bridge.pairing.approvers.wording import full_text, headline, warnings
-from bridge.pairing.desk import MAX_PENDING, Why
-from bridge.pairing.prompt_rules import MAX_QUEUED, PromptRules
+from bridge.pairing.desk import Why
+from bridge.pairing.prompt_rules import PromptRules
 from bridge.pairing.records import key_fingerprint
 from bridge.prompting import Prompting
 from tests.attacks.fortress import Fortress
@@ -73,8 +73,8 @@ class TestB10:
     """A crowd gets one prompt on screen, three in the queue and 429; the first of all can still be approved.
 
     Guard: `if self._visible is not None` in `PromptRules._next`, bridge/pairing/prompt_rules.py: without it the person
-    is asked again and again. Guard: `has_room` in bridge/pairing/enrolment.py and `MAX_PENDING` in
-    bridge/pairing/desk.py: without both the desk takes more than 32.
+    is asked about another device meanwhile. Guard: `[:MAX_QUEUED]` there: nine are queued. Guard: `MAX_PENDING` in
+    bridge/pairing/desk.py: without it more than 32 lie on the desk.
     """
 
     async def test_hundreds_of_requests_from_fifty_addresses(self, gate: Fortress) -> None:
@@ -95,8 +95,8 @@ class TestB10:
             answers = await asyncio.gather(*map(push, crowd))
             refused = [answer.refusal for answer in answers if answer.status != 204]
             assert set(refused) <= {(429, "BUSY"), (429, "TOO_MANY_CEREMONIES"), (404, "NOT_FOUND")}, set(refused)
-            assert len(await pending(gate)) <= MAX_PENDING
-            assert len(answers) - len(refused) < MAX_PENDING
+            assert len(await pending(gate)) <= 32
+            assert len(answers) - len(refused) < 32
             await approve(gate, first.id, first.code)
         assert first.node_id in gate.store()
 
@@ -106,7 +106,7 @@ class TestB10:
         refused = [await Stranger(desk.port, address).begin() for address in addresses(20)[9:]]
         assert {answer.refusal for answer in refused[1:]} == {(429, "TOO_MANY_CEREMONIES")}
         assert prompt.id == crowd[0].id
-        assert len(desk.rules.queued) == MAX_QUEUED == 3
+        assert len(desk.rules.queued) == 3
         assert desk.person.open == 1
         assert {asked.id for asked in desk.person.asked} == {crowd[0].id}
         assert "trying at the same time" in " ".join(warnings(desk.person.asked[-1]))
@@ -201,8 +201,9 @@ class TestB19:
     """A name is a label: shown clean, with the key's fingerprint beside it; never a reason to take two for one.
 
     Guard: `clean_label` in `DeviceFacts.labels`, bridge/pairing/enrolment_bodies.py: the names arrive as they were
-    sent. Guard: `max_length=512` there: the name of 10,000 characters is taken. Guard: `node_id` as the key of the
-    store (bridge/pairing/store.py): with the name in its place there is one entry for two nodes.
+    sent. Guard: `max_length=512` there: the name of 10,000 characters is taken. Guard: identity is the key
+    (`csr.node_id` in `Enrolment._draft`, bridge/pairing/enrolment.py): with a hash of the name in its place two nodes
+    of one name are one, and nobody can be paired.
     """
 
     @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -29,10 +30,9 @@ def rows(castle: Fortress, stranger: Stranger) -> dict[str, Any]:
 class TestB6:
     """What the prompt showed is what is granted (OpenClaw #72006): a changed request is another one.
 
-    Guard: `mine.draft == draft` in `Desk.file`, bridge/pairing/desk.py (any retry of the key taken into the old
-    request): the new ceremony's code is that of nobody, and the old id stays in the list. Guard: the request that
-    `Reception.approve` is given is the one of the id (`draft = request.draft`); with the key's newest draft in its
-    place the wider permissions are stored.
+    Guard: `mine.draft == draft` in `Desk.file`, bridge/pairing/desk.py (whatever the key sends taken for a retry): the
+    old id stays in the list. Guard: the draft on the desk is never written again; with `Enrolment.begin`
+    (bridge/pairing/enrolment.py) putting the new wishes into it, the wider permissions are shown and stored.
     """
 
     @pytest.mark.parametrize("change", [WIDER, RENAMED, MORE_COMMANDS, {"csr": "again"}], ids=str)
@@ -122,27 +122,26 @@ class TestB8:
     certificate.
     """
 
-    @pytest.mark.parametrize("waits", [False, True], ids=["gone", "gone while it waited"])
-    async def test_the_approval_of_an_absent_node(self, gate: Fortress, waits: bool) -> None:
-        node = await Stranger(gate.node_port).asked()
-        if waits:
-            await self.wait_and_go(gate, node)
+    async def test_the_approval_of_absent_nodes(self, gate: Fortress) -> None:
+        gone, waited = [await Stranger(gate.node_port, f"127.0.0.{number}").asked() for number in (2, 3)]
+        await self.wait_and_go(gate, waited)
         lines = len(gate.bridge.log_lines())
         async with gate.unharmed(store=False, heard=PAIRED):
-            await approve(gate, node.id, node.code)
-            thief = Stranger(gate.node_port, "127.0.0.2", opened=node.opened, nonce=node.nonce)
-            thief.bridge_spki = node.bridge_spki
+            await asyncio.gather(*(approve(gate, node.id, node.code) for node in (gone, waited)))
             nothing = await ask(gate.node_port, "GET", "/pair/v1/enroll/nope")
-            for answer in (await thief.poll(), await node.poll(proof=""), await node.poll(proof="AAAA")):
-                assert answer.shape == nothing.shape
-        assert rows(gate, node)["permissions"] == ["device"]
-        if not waits:
-            assert gate.events("certificate-issued", lines) == []
-            assert rows(gate, node)["certificate"] is None
-        answer = (await node.poll()).json
-        assert (answer["status"], answer["nodeId"]) == ("approved", node.node_id)
-        leaf = x509.load_pem_x509_certificate(answer["certificate"].encode())
-        assert leaf.public_key() == node.key.public_key()
+            for node in (gone, waited):
+                thief = Stranger(gate.node_port, "127.0.0.4", opened=node.opened, nonce=node.nonce)
+                thief.bridge_spki = node.bridge_spki
+                for answer in (await thief.poll(), await node.poll(proof=""), await node.poll(proof="AAAA")):
+                    assert answer.shape == nothing.shape
+        assert gone.node_id[:8] not in {line["node"] for line in gate.events("certificate-issued", lines)}
+        assert rows(gate, gone)["certificate"] is None
+        for node in (gone, waited):
+            assert rows(gate, node)["permissions"] == ["device"]
+            answer = (await node.poll()).json
+            assert (answer["status"], answer["nodeId"]) == ("approved", node.node_id)
+            leaf = x509.load_pem_x509_certificate(answer["certificate"].encode())
+            assert leaf.public_key() == node.key.public_key()
 
     @staticmethod
     async def wait_and_go(gate: Fortress, node: Stranger) -> None:
@@ -155,9 +154,10 @@ class TestB8:
 class TestB9:
     """Which request is approved is said by its id or not at all.
 
-    Guard: `len(prefix) < MIN_PREFIX` and the exact match in `resolve_prefix`, bridge/control/operations.py (positions
-    and the newest taken instead): `1` and `latest` reach a request. Guard: `self._pending.get(request_id)` in
-    `Desk.try_code`, bridge/pairing/desk.py: with the code searched among all, the other one's code approves it.
+    Guard: `len(prefix) < MIN_PREFIX` in `resolve_prefix`, bridge/control/operations.py: without it one digit reaches a
+    request. Guard: positions and `latest` are no ids there: with them taken for some, `latest` and `1` reach one.
+    Guard: `Desk.try_code`, bridge/pairing/desk.py, compares with the named request: with the code searched among all
+    that wait, the other one's code approves it.
     """
 
     async def test_nothing_but_an_id_names_a_request(self, gate: Fortress) -> None:

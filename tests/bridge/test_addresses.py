@@ -15,6 +15,7 @@ from bridge.addresses import (
     is_near,
     machine_addresses,
     on_link_networks,
+    reachable_addresses,
     select_addresses,
     unwrapped,
 )
@@ -270,3 +271,19 @@ class TestThisMachine:
             with socket.socket(family, socket.SOCK_STREAM) as listener:
                 listener.bind(each.socket_address(0))
                 assert listener.getsockname()[1] > 0
+
+
+@pytest.mark.parametrize(
+    "listening, reached",
+    [
+        (["192.168.1.20", "fe80::aa%en0"], ["192.168.1.20", "fe80::aa%en0"]),
+        (["0.0.0.0"], ["127.0.0.1", "192.168.1.20", "169.254.7.7", "100.101.102.103", "8.8.4.4"]),
+        (["::"], ["::1", "fe80::1%lo0", "fe80::aa%en0", "fd00::20", "2606:4700::20", "fe80::aa%en1"]),
+        (["192.168.1.20", "0.0.0.0"], ["192.168.1.20", "127.0.0.1", "169.254.7.7", "100.101.102.103", "8.8.4.4"]),
+        ([], []),
+    ],
+    ids=str,
+)
+def test_a_wildcard_is_reached_at_the_addresses_of_the_machine(listening: list[str], reached: list[str]) -> None:
+    assert reachable_addresses(listening, MACHINE) == reached
+    assert reachable_addresses(["0.0.0.0", "::"], []) == []

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "token_file": None,
         "token_env": "OPENCLAW_GATEWAY_TOKEN",
     },
+    "auth": {"require_mtls": False},
     "pairing": {
         "always_open": True,
         "prompt": "auto",
@@ -79,6 +80,8 @@ def test_every_key_can_be_set() -> None:
         token_source = "file"
         token_file = "~/token"
         token_env = "TOKEN"
+        [auth]
+        require_mtls = true
         [pairing]
         always_open = false
         prompt = "terminal"
@@ -131,7 +134,7 @@ def test_the_configuration_cannot_be_changed() -> None:
         ("[listen]\nnode_prot = 1", "listen.node_prot", "Did you mean 'node_port'?"),
         ("[limits]\npenalty = 1", "limits.penalty", "Did you mean 'penalty_s'?"),
         ("[listne]\nnode_port = 1", "listne", "Did you mean 'listen'?"),
-        ("name = 'x'", "name", "Valid here: bridge, listen, gateway, pairing, discovery, limits, logging."),
+        ("name = 'x'", "name", "Valid here: bridge, listen, gateway, auth, pairing, discovery, limits, logging."),
         ("[logging]\nzzz = 1", "logging.zzz", "Valid here: level, format."),
         ("[bridge]\nname.first = 'x'", "bridge.name", "Change it, or remove the line to get the default."),
         ("listen = 3", "listen", "Write [listen] on a line of its own, its keys below."),
@@ -277,3 +280,27 @@ def test_an_unknown_key_is_never_taken_in_silence(table: str, key: str) -> None:
     if key in DEFAULTS[table]:
         return
     assert refused(f"[{table}]\n{key} = 1").problems[0].key == f"{table}.{key}"
+
+
+@pytest.mark.parametrize(
+    "text, key, words",
+    [
+        ('[listen]\nhosts = "auto"', "listen.hosts", 'it must be a list, in brackets: ["..."]'),
+        ("[listen]\nhosts = [1]", "listen.hosts.0", "it must be text, in quotes"),
+        ('[listen]\napp_port = "18794"', "listen.app_port", "it must be a whole number"),
+        ('[discovery]\nenabled = "yes"', "discovery.enabled", "it must be true or false"),
+        (
+            '[pairing]\ndefault_profile = "Phone!"',
+            "pairing.default_profile",
+            "characters that such a name does not have",
+        ),
+    ],
+)
+def test_a_wrong_type_is_said_in_terms_of_the_file(text: str, key: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_config(text, file="bridge.toml")
+    (problem,) = refused.value.problems
+    assert problem.key == key
+    assert words in problem.why
+    for word in ("tuple", "Input", "pattern"):
+        assert word not in str(refused.value)

@@ -195,6 +195,14 @@ async def test_a_failing_library_is_a_state_and_no_exception(error: Exception, r
     assert advertiser.state is DiscoveryState.FAILED
 
 
+async def test_where_no_app_is_let_in_a_failure_speaks_of_native_codes() -> None:
+    names = choose_names("Mac", "0a1b2c3d")
+    native = build_records(names, PIN, app_port=None, node_port=18790)
+    here = [ListenAddress(ip_address("10.0.0.1"))]
+    async with Advertiser(native, here, open_zeroconf=Opened(OSError(19, "No such device"))) as advertiser:
+        assert (advertiser.status.detail or "").endswith("clawdis-bridge pair --qr --native")
+
+
 # The library forgets its wildcard socket when an interface is gone; the collector closes it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 async def test_an_address_that_has_gone_is_a_failure() -> None:

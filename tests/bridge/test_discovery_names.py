@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bridge.discovery_names import MAX_BYTES, NAMES_FILE, load_names
 from certs.private_files import PrivateFileError
+from certs.store import KeyFolder
 
 
 @pytest.fixture
@@ -37,6 +39,28 @@ def test_two_bridges_of_one_name_have_two_hosts(home: Path) -> None:
     first = load_names(home, "Mac")
     (home / NAMES_FILE).unlink()
     assert load_names(home, "Mac").host != first.host
+
+
+def test_a_bridge_that_has_an_identity_gets_no_new_names_and_is_told_the_old_ones(home: Path) -> None:
+    names = load_names(home, "Mac")
+    KeyFolder(home / "keys").load_or_create(names.host, now=datetime.now(UTC))
+    (home / NAMES_FILE).unlink()
+    with pytest.raises(PrivateFileError, match="clawdis-bridge restore") as refused:
+        load_names(home, "Mac")
+    assert not (home / NAMES_FILE).exists()
+    document = refused.value.mend.partition("mode 0600: ")[2]
+    lay(home, document.encode())
+    assert load_names(home, "Mac") == names, "what the message says to write is what was lost"
+
+
+@pytest.mark.parametrize("trace", ["keys/bridge.pem", "keys/bridge.pin", "paired-nodes.json"])
+def test_any_trace_of_an_earlier_start_is_enough(home: Path, trace: str) -> None:
+    (home / "keys").mkdir(mode=0o700)
+    (home / trace).touch(mode=0o600)
+    with pytest.raises(PrivateFileError, match="it is gone"):
+        load_names(home, "Mac")
+    (home / trace).unlink()
+    assert load_names(home, "Mac").instance == "Mac (Clawdis Bridge)"
 
 
 def test_a_name_beyond_ascii_is_kept_as_it_is(home: Path) -> None:

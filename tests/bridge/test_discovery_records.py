@@ -49,6 +49,11 @@ def test_without_a_node_listener_there_is_no_node_record() -> None:
     assert [record.service for record in records] == ["_openclaw-gw._tcp.local."]
 
 
+def test_without_an_app_listener_there_is_no_app_record() -> None:
+    records = build_records(NAMES, PIN, app_port=None, node_port=18790)
+    assert [record.service for record in records] == ["_clawdis-bridge._tcp.local."]
+
+
 @pytest.mark.parametrize("port", [0, -1, 65536])
 def test_a_port_that_was_not_taken_is_refused(port: int) -> None:
     with pytest.raises(ValueError, match="port"):

@@ -47,6 +47,12 @@ class TestUrl:
         assert url_for(["127.0.0.1", "fd00::20", "169.254.1.1"], 18794, None, None) == "wss://[fd00::20]:18794"
         assert url_for(["::1", "127.0.0.1"], 18794, None, None) == "wss://127.0.0.1:18794"
 
+    def test_a_private_address_goes_before_a_public_one(self) -> None:
+        addresses = ["8.8.4.4", "2606:4700::20", "fd00::20", "192.168.1.20", "127.0.0.1"]
+        assert url_for(addresses, 18794, None, None) == "wss://192.168.1.20:18794"
+        assert url_for(addresses[:3], 18794, None, None) == "wss://[fd00::20]:18794"
+        assert url_for(addresses[:2], 18794, None, None) == "wss://8.8.4.4:18794"
+
     @pytest.mark.parametrize("address", ["192.168.1.20", "127.0.0.1"])
     def test_an_address_that_was_asked_for_goes_before_the_name(self, address: str) -> None:
         assert url_for(LAN, 18794, HOST, address) == f"wss://{address}:18794"

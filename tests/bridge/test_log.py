@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
+from collections.abc import Iterator
 
 import pytest
+from aiohttp.http_exceptions import BadHttpMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.log import MAX_ELEMENTS, MAX_TEXT_CHARS, MAX_TRACEBACK_CHARS, make_log, silent_log
+from bridge.log import MAX_ELEMENTS, MAX_TEXT_CHARS, MAX_TRACEBACK_CHARS, LibraryHandler, make_log, silent_log
 
 FORGED = '2026-11-21T12:00:00Z [info] paired node=evil {"event": "paired"}'
 HOSTILE = [
@@ -34,6 +37,15 @@ class Terminal(io.StringIO):
     def isatty(self) -> bool:
         """Return that it is one."""
         return True
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    """Gives the libraries' loggers back as they were."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    yield
+    root.handlers[:] = before
 
 
 def written(form: Form, **fields: object) -> str:
@@ -136,3 +148,65 @@ class TestForm:
         silent_log().bind(a=1).error("one", b=2)
         captured = capsys.readouterr()
         assert captured.err + captured.out == ""
+
+
+class TestLibraries:
+    @pytest.mark.parametrize("text", HOSTILE)
+    @pytest.mark.parametrize("name", ["asyncio", "websockets.client", "zeroconf", "aiohttp.client", "no.such.library"])
+    def test_what_they_say_is_one_bounded_entry(self, name: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+        make_log("info", "json")
+        logging.getLogger(name).warning("a peer said %r and %s", text, text + "x" * 100_000)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert len(line) < MAX_TEXT_CHARS * 11 + 300
+        entry = json.loads(line)
+        assert (entry["event"], entry["level"], entry["logger"]) == ("library", "warning", name)
+        assert entry["said"].startswith("a peer said ")
+
+    @pytest.mark.parametrize("name", ["aiohttp.websocket", "aiohttp.access"])
+    def test_what_only_tells_of_peers_is_for_debugging(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        make_log("info", "json")
+        logging.getLogger(name).error("a stranger did something")
+        assert capsys.readouterr().err == ""
+        make_log("debug", "json")
+        logging.getLogger(name).error("a stranger did something")
+        assert json.loads(capsys.readouterr().err)["level"] == "debug"
+
+    def test_a_failure_has_its_traceback_in_the_same_entry(self, capsys: pytest.CaptureFixture[str]) -> None:
+        make_log("info", "json")
+        try:
+            raise ValueError("why\nforged")
+        except ValueError:
+            logging.getLogger("asyncio").exception("task failed")
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "ValueError: why" in json.loads(line)["exception"]
+
+    @pytest.mark.parametrize(("fault", "level"), [(BadHttpMessage("no HTTP"), "debug"), (ValueError("ours"), "error")])
+    def test_a_request_that_is_none_is_the_peer_s_fault_and_any_other_is_ours(
+        self, fault: Exception, level: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        make_log("debug", "json")
+        logging.getLogger("aiohttp.server").error("Error handling request", exc_info=fault)
+        entry = json.loads(capsys.readouterr().err)
+        assert (entry["level"], type(fault).__name__ in entry["exception"]) == (level, True)
+
+    def test_a_record_that_cannot_be_formatted_is_an_entry_as_well(self) -> None:
+        stream = io.StringIO()
+        record = {"name": "asyncio", "msg": "%d bytes\n", "args": ("many",), "levelno": logging.ERROR}
+        LibraryHandler(make_log("info", "json", stream)).emit(logging.makeLogRecord(record))
+        assert json.loads(stream.getvalue())["said"] == "%d bytes\\n"
+
+    def test_a_second_log_takes_the_first_one_s_place(self, capsys: pytest.CaptureFixture[str]) -> None:
+        make_log("info", "json")
+        make_log("info", "json")
+        logging.getLogger("asyncio").warning("once")
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+    def test_a_log_to_a_stream_leaves_the_libraries_alone(self) -> None:
+        make_log("info", "json", io.StringIO())
+        assert not [one for one in logging.getLogger().handlers if isinstance(one, LibraryHandler)]
+
+    def test_a_log_that_cannot_be_written_disturbs_nobody(self) -> None:
+        stream = io.StringIO()
+        handler = LibraryHandler(make_log("info", "json", stream))
+        stream.close()
+        handler.emit(logging.makeLogRecord({"name": "asyncio", "msg": "late", "levelno": logging.ERROR}))

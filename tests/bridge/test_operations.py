@@ -17,7 +17,7 @@ from bridge.control.not_granted import not_granted
 from bridge.control.requests import RevokeBody
 from bridge.errors import AlreadyDecided, BridgeError, NotAllowed, UnknownId
 from bridge.operations import BridgeOperations
-from bridge.pairing.records import key_fingerprint
+from bridge.pairing.records import key_fingerprint, unique_name
 from tests.bridge.house import NOWHERE, House, house
 from tests.bridge.lan.phones import ANDROID, IPHONE, PHONE
 from tests.bridge.upstream.stage import embedded
@@ -230,6 +230,31 @@ async def test_renaming(bridge: House, operations: BridgeOperations) -> None:
     assert (await operations.rename(IPHONE.node_id, "\u202e")).display_name == "Kitchen"
 
 
+async def test_a_new_name_reaches_the_gateway_and_stays_there(tmp_path: Path) -> None:
+    async with embedded() as gateway, house(tmp_path / "home", gateway.url) as bridge:
+        await eventually(lambda: bridge.stage.operator.is_open)
+        record = await bridge.pair(IPHONE)
+
+        def shown() -> str:
+            core = gateway.core
+            return str(core.nodes.rows(core.devices.paired.values(), core.surfaces)[0]["displayName"])
+
+        async with bridge.call(IPHONE) as caller:
+            await caller.gets_in()
+            link = await eventually(lambda: bridge.stage.switchboard.link(IPHONE.node_id))
+            await eventually(lambda: link.surface)
+            assert shown() == unique_name(record)
+            renamed = await bridge.operations.rename(IPHONE.node_id, "Kitchen")
+            await eventually(lambda: shown() == f"Kitchen [{IPHONE.node_id[:6]}]")
+            assert bridge.stage.switchboard.link(IPHONE.node_id) is link
+        await eventually(lambda: bridge.hub.roster.node(IPHONE.node_id) is None)
+        gateway.core.nodes.names[record.gateway_node_id] = "what it was called while the bridge was away"
+        async with bridge.call(IPHONE) as caller:
+            await caller.gets_in()
+            await eventually(lambda: shown() == f"Kitchen [{IPHONE.node_id[:6]}]")
+    assert renamed.display_name == "Kitchen"
+
+
 async def test_changing_permissions(bridge: House, operations: BridgeOperations) -> None:
     await bridge.pair(IPHONE)
     async with bridge.call(IPHONE) as caller:
@@ -305,3 +330,16 @@ async def test_a_disk_that_refuses_is_told_and_nothing_has_changed(bridge: House
     with pytest.raises(BridgeError):
         await operations.revoke(RevokeBody(all=True))
     assert (await operations.node(IPHONE.node_id)).display_name == "Anna's iPhone"
+
+
+async def test_revoking_all_goes_on_over_a_disk_that_refuses(bridge: House, operations: BridgeOperations) -> None:
+    async with bridge.call(IPHONE) as phone, bridge.call(ANDROID) as other:
+        for caller, who in ((phone, IPHONE), (other, ANDROID)):
+            await bridge.pair(who)
+            await caller.gets_in()
+        (bridge.home / "paired-nodes.json").unlink()
+        (bridge.home / "paired-nodes.json").mkdir()
+        with pytest.raises(BridgeError) as failed:
+            await operations.revoke(RevokeBody(all=True))
+        assert all(who.node_id[:12] in str(failed.value) for who in (IPHONE, ANDROID))
+        assert [(await caller.ended())[0] for caller in (phone, other)] == [4001, 4001]

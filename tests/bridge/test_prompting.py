@@ -143,6 +143,18 @@ async def test_an_answer_that_cannot_be_written_down_is_asked_again(front: Front
         await eventually(lambda: identity().device_id in front.reception.store.nodes)
 
 
+async def test_a_device_that_waited_already_goes_first_once_a_person_invites_it(front: Front) -> None:
+    async with asked(front) as person:
+        for number in range(1, 6):
+            front.filed(number)
+        mine = front.filed(7, Socket("10.0.0.7"))
+        await person.sees()
+        front.reception.open_window()
+        front.filed(7, Socket("10.0.0.7"))
+        await person.answers.put(NoAnswer())
+        assert (await person.sees(2)).id == mine.id
+
+
 async def test_nobody_there_leaves_it_pending(front: Front) -> None:
     async with asked(front) as person:
         request = front.filed()

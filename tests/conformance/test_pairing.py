@@ -190,6 +190,18 @@ async def test_removal_closes_the_node_and_ends_its_token(gateway: Target, metho
     assert end.detail == "AUTH_DEVICE_TOKEN_MISMATCH"
 
 
+async def test_a_name_that_an_operator_gave_outlasts_what_the_node_calls_itself(gateway: Target) -> None:
+    identity = new_identity()
+    async with gateway.operator() as operator:
+        async with gateway.approved_node(operator, identity) as (_, node_id):
+            renamed = await operator.ok("node.rename", {"nodeId": node_id, "displayName": " K\u00fcche "})
+            while_connected = await operator.ok("node.describe", {"nodeId": node_id})
+        async with gateway.node(identity, about={"displayName": "Another"}):
+            again = await operator.ok("node.describe", {"nodeId": node_id})
+    assert renamed == {"nodeId": node_id, "displayName": "K\u00fcche"}
+    assert (while_connected["displayName"], again["displayName"]) == ("K\u00fcche", "K\u00fcche")
+
+
 async def test_newer_system_of_an_app_is_the_same_device(gateway: Target) -> None:
     identity = new_identity()
     async with gateway.node(identity):

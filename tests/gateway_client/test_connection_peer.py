@@ -81,8 +81,9 @@ async def test_loopback_is_fine(url: str) -> None:
     ],
 )
 async def test_anything_else_is_not(host: str) -> None:
-    with pytest.raises(NotLoopbackError, match="not on this machine"):
+    with pytest.raises(NotLoopbackError, match="not on this machine") as refused:
         await require_loopback(f"ws://{host}:18789")
+    assert f"{host.strip('[]')} is {host.strip('[]')}" not in str(refused.value)
 
 
 BAD_URLS = [

@@ -107,6 +107,9 @@ async def test_08_the_operator_socket_does_what_the_app_asks(estate: Estate) -> 
         for method, params in AFTER_CONNECTING.items():
             answer = await chat.request(method, params)
             assert answer["ok"], (method, answer)
+        for method in ("sessions.subscribe", "sessions.messages.subscribe", "sessions.messages.unsubscribe"):
+            params = {"key": "agent:main:main"} if "messages" in method else {}
+            assert (await chat.request(method, params))["payload"]["subscribed"] is not method.endswith("unsubscribe")
         secrets = json.dumps(await chat.request("config.get", {}))
         assert estate.gateway.token not in secrets
         health = await chat.request("health")
@@ -118,7 +121,8 @@ async def test_08_the_operator_socket_does_what_the_app_asks(estate: Estate) -> 
             assert denied["error"]["details"]["requiredScopes"] == [denied["error"]["details"]["missingScope"]]
         assert chat.closed is None
     asked = {frame["method"] for frame in estate.tap.sent_up()}
-    assert not asked & {*TRIED_AND_DENIED, "config.set", "no.such.method"}
+    assert not asked & {*TRIED_AND_DENIED, "config.set", "sessions.delete", "no.such.method"}
+    assert not [method for method in asked if "subscribe" in method], "one phone's would be every phone's"
 
 
 async def test_09_chat_streams_whole_runs_without_gaps(estate: Estate) -> None:
@@ -222,7 +226,8 @@ async def test_10_a_cancel_reaches_the_phone_under_its_own_id(estate: Estate) ->
         # The gateway cancels only what its own parts stream; the recorder says it in its place.
         for invoke_id in ("of-no-invoke", invoke["id"]):
             payload = {"invokeId": invoke_id, "nodeId": node_id}
-            await estate.tap.inject(link, {"type": "event", "event": "node.invoke.cancel", "payload": payload})
+            cancel = {"type": "event", "event": "node.invoke.cancel", "payload": payload}
+            assert await estate.tap.inject(cancel, link) == 1
         cancel = await node.event("node.invoke.cancel")
         assert cancel["payload"] == {"invokeId": invoke["id"], "nodeId": phone.node_id}
         error = {"code": "UNAVAILABLE", "message": "node invoke cancelled"}

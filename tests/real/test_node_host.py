@@ -73,6 +73,25 @@ async def _pair_by_approval(estate: Estate, arguments: tuple[str, ...]) -> None:
         assert "gateway connected" in host.output()
 
 
+async def test_a_new_name_is_the_one_that_the_agent_sees(estate: Estate) -> None:
+    bridge = estate.bridge
+    made = await bridge.cli("pair", "--qr", "--permissions", "system", "--json")
+    link = json.loads(made.stdout)["link"]
+    async with NodeHost("--pair", link, "--commands", "system.which", "--display-name", "To be renamed"):
+        row = await eventually(lambda: _named(estate, "To be renamed"), timeout_s=60, what="paired by the code")
+        detail = await bridge.settled(row.node_id, "system.which")
+        done = await bridge.cli("nodes", "rename", row.node_id[:8], "B\u00fcro")
+        assert done.returncode == 0, done.stderr
+
+        async def shown() -> bool:
+            async with estate.operator() as client:
+                rows = (await client.request("node.list", {}))["nodes"]
+            names = [each["displayName"] for each in rows if each["nodeId"] == detail.gateway_node_id]
+            return names == [f"B\u00fcro [{row.node_id[:6]}]"]
+
+        await eventually(shown, timeout_s=30, what="the new name at the gateway")
+
+
 async def test_a_restarted_node_host_comes_back_by_its_token(estate: Estate) -> None:
     bridge = estate.bridge
     arguments = ("--host", "127.0.0.1", "--port", str(bridge.app_port), "--tls", "--tls-fingerprint", bridge.pin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.real.conftest import Estate
 from tests.support.iphone import IPhone, PhoneSocket, Refused
+from tests.support.model_server import say
 from tests.support.operator import Operator, OperatorError
 from tests.support.waiting import eventually
 
@@ -146,6 +148,33 @@ async def _late_results_are_dropped(estate: Estate, node: PhoneSocket, old: list
 
 def _asked(node: PhoneSocket) -> list[dict[str, Any]]:
     return [frame for frame in node.frames if frame.get("event") == "node.invoke.request"]
+
+
+async def test_a_chat_subscription_outlives_the_gateway_s_restart(estate: Estate) -> None:
+    phone = estate.phone("Listening phone")
+    estate.model.script = say("Still here.")
+    async with await estate.invite(phone, "chat", "device") as node:
+        await estate.gateway_id(phone, "device.info")
+        subscribed = {"event": "chat.subscribe", "payloadJSON": json.dumps({"sessionKey": "main"})}
+        assert (await node.request("node.event", subscribed))["ok"]
+        before = len(_subscribing(estate))
+        await estate.gateway.restart()
+        await eventually(lambda: len(_subscribing(estate)) > before, timeout_s=60, what="subscribed again")
+        assert node.closed is None
+        async with estate.operator() as client:
+            await client.request(
+                "agent",
+                {"message": "Are you there?", "sessionKey": "main", "idempotencyKey": "again-1"},
+                final=True,
+                timeout_s=60,
+            )
+            final = await node.event("chat", lambda payload: payload.get("state") == "final", timeout_s=30)
+        assert "Still here." in json.dumps(final)
+
+
+def _subscribing(estate: Estate) -> list[dict[str, Any]]:
+    events = [frame["params"] for frame in estate.tap.sent_up("node.event")]
+    return [params for params in events if params["event"] == "chat.subscribe"]
 
 
 async def test_the_bridge_is_killed_in_mid_traffic(estate: Estate) -> None:

@@ -34,11 +34,14 @@ CONFIG = """
 name = "Test Bridge"
 [listen]
 hosts = {hosts}
+allow_public = {allow_public}
 node_port = {node_port}
 app_port = {app_port}
 [gateway]
 url = "{url}"
 token_source = "{source}"
+[auth]
+require_mtls = {require_mtls}
 [discovery]
 enabled = {discovery}
 [limits]
@@ -59,9 +62,11 @@ class BridgeProcess:
         token: the gateway's token; None: mode none.
         hosts: `listen.hosts`.
         discovery: whether it advertises itself.
+        require_mtls: `auth.require_mtls`: there is no app port then.
         openclaw_config: OpenClaw's configuration, from which it then reads the gateway's secret.
         limits: keys of the table `limits`.
         pairing: keys of the table `pairing`, with values as TOML.
+        ports: `listen.node_port` and `listen.app_port`; 0: a free one.
     """
 
     def __init__(
@@ -71,9 +76,11 @@ class BridgeProcess:
         *,
         hosts: Sequence[str] = ("127.0.0.1",),
         discovery: bool = False,
+        require_mtls: bool = False,
         openclaw_config: Path | None = None,
         limits: Mapping[str, int] = WIDE_LIMITS,
         pairing: Mapping[str, str] | None = None,
+        ports: tuple[int, int] = (0, 0),
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="clawdis-bridge-"))  # short: a socket path has 104 bytes at most
         self.home = self._folder / "home"
@@ -83,9 +90,11 @@ class BridgeProcess:
             "url": gateway_url,
             "source": "openclaw" if openclaw_config else "none" if token is None else "env",
             "hosts": json.dumps(list(hosts)),
+            "allow_public": str(bool({"0.0.0.0", "::"} & set(hosts))).lower(),
             "discovery": str(discovery).lower(),
-            "node_port": 0,
-            "app_port": 0,
+            "require_mtls": str(require_mtls).lower(),
+            "node_port": ports[0],
+            "app_port": ports[1],
             "limits": "\n".join(f"{name} = {value}" for name, value in limits.items()),
             "pairing": "\n".join(f"{name} = {value}" for name, value in (pairing or {}).items()),
         }
@@ -121,7 +130,7 @@ class BridgeProcess:
         """Starts and waits until it answers; the ports stay the same at the next start."""
         self._spawn()
         status = await eventually(self._answers, timeout_s=START_S, what="bridge answers")
-        self.app_port = next(one.port for one in status.listeners if one.name == "apps")
+        self.app_port = next((one.port for one in status.listeners if one.name == "apps"), 0)
         self.node_port = next(one.port for one in status.listeners if one.name == "nodes")
         self._settings |= {one.name.removesuffix("s") + "_port": one.port for one in status.listeners}
         self.pin = status.pin

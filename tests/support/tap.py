@@ -73,9 +73,12 @@ class Tap:
         """Returns what the bridge sent, of one method or all."""
         return [one.frame for one in self.seen if one.up and (method is None or one.frame.get("method") == method)]
 
-    async def inject(self, connection: int, frame: dict[str, Any]) -> None:
-        """Sends the bridge a frame that the gateway could have sent on one of its connections."""
-        await self._bridges[connection].send(json.dumps(frame))
+    async def inject(self, frame: dict[str, Any], connection: int | None = None) -> int:
+        """Says something to the bridge in the gateway's name, on one connection or on all; returns on how many."""
+        chosen = [one for number, one in self._bridges.items() if connection in (None, number)]
+        for bridge in chosen:
+            await bridge.send(json.dumps(frame))
+        return len(chosen)
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
@@ -99,7 +102,6 @@ class Tap:
     async def _relay(self, bridge: ServerConnection) -> None:
         self._count += 1
         number = self._count
-        self._bridges[number] = bridge
         try:
             gateway = await connect(
                 self._url,
@@ -113,9 +115,13 @@ class Tap:
         except OSError:
             bridge.transport.abort()
             return
-        async with gateway, asyncio.TaskGroup() as both:
-            both.create_task(self._pass(bridge, gateway, number, up=True))
-            both.create_task(self._pass(gateway, bridge, number, up=False))
+        self._bridges[number] = bridge
+        try:
+            async with gateway, asyncio.TaskGroup() as both:
+                both.create_task(self._pass(bridge, gateway, number, up=True))
+                both.create_task(self._pass(gateway, bridge, number, up=False))
+        finally:
+            del self._bridges[number]
 
     async def _pass(
         self,

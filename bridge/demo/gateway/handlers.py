@@ -85,10 +85,22 @@ def _node_pair_remove(core: Core, client: Client, params: JsonObject) -> Json:
     return {"nodeId": node_id}
 
 
+def _node_rename(core: Core, client: Client, params: JsonObject) -> Json:
+    node_id, name = str(params["nodeId"]).strip(), str(params["displayName"]).strip()
+    if not name:
+        raise invalid("displayName required")
+    device = core.devices.paired.get(node_id)
+    if device is None or "node" not in device.tokens:
+        raise invalid("unknown nodeId")
+    core.nodes.names[node_id] = name
+    return {"nodeId": node_id, "displayName": name}
+
+
 def _forget_node(core: Core, node_id: str) -> None:
     core.surfaces.forget(node_id)
     core.foreground.forget(node_id)
     core.nodes.sessions.pop(node_id, None)
+    core.nodes.names.pop(node_id, None)
 
 
 # -- devices
@@ -252,6 +264,7 @@ HANDLERS: dict[str, Handler] = {
     "node.pair.approve": _node_pair_approve,
     "node.pair.reject": _node_pair_reject,
     "node.pair.remove": _node_pair_remove,
+    "node.rename": _node_rename,
     "device.pair.list": _device_pair_list,
     "device.pair.approve": _device_pair_approve,
     "device.pair.reject": _device_pair_reject,

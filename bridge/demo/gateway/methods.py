@@ -24,6 +24,7 @@ SCOPES = {
     "node.pair.approve": PAIRING,
     "node.pair.reject": PAIRING,
     "node.pair.remove": PAIRING,
+    "node.rename": PAIRING,
     "device.pair.list": PAIRING,
     "device.pair.approve": PAIRING,
     "device.pair.reject": PAIRING,

@@ -42,6 +42,8 @@ class Nodes:
 
     sessions: dict[str, Session] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """Names that an operator gave: they outlast what a node calls itself."""
 
     def register(self, session: Session, now_ms: int) -> Session | None:
         """Makes `session` the node's; returns the one that it replaced."""
@@ -83,6 +85,8 @@ class Nodes:
             "commands": [*sorted(surface.commands)],
             "sessionHost": False,
         }
+        if node_id in self.names:
+            row["displayName"] = self.names[node_id]
         if surface.permissions:
             row["permissions"] = dict(surface.permissions)
         if session is not None:

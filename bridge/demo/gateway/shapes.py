@@ -155,6 +155,7 @@ PARAMS: dict[str, Check] = {
     "node.pair.approve": closed({"requestId": _NAME}),
     "node.pair.reject": closed({"requestId": _NAME}),
     "node.pair.remove": closed({"nodeId": _NAME}),
+    "node.rename": closed({"nodeId": _NAME, "displayName": _NAME}),
     "device.pair.list": _NOTHING,
     "device.pair.approve": closed({"requestId": _NAME}),
     "device.pair.reject": closed({"requestId": _NAME}),

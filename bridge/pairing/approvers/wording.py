@@ -23,6 +23,7 @@ _HEADLINES = {
     Why.RETURN: "A device that you revoked asks to be let in again.",
     Why.WIDER: "A paired device offers more than you approved.",
 }
+_PAIR_AGAIN = "A paired device asks to be paired again."
 _NOTHING = "it may connect and report its state"
 
 
@@ -73,6 +74,8 @@ def _one_line(notice: str) -> str:
 
 def headline(prompt: Prompt) -> str:
     """What it is about."""
+    if prompt.kind == "native" and prompt.why is Why.REPAIR:
+        return _PAIR_AGAIN
     return _HEADLINES[prompt.why]
 
 

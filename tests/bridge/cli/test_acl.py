@@ -22,7 +22,9 @@ def test_the_command_that_would_grant_it_is_told(daemon: ControlDaemon, program:
     node = daemon.operations.phone_is_paired()
     fix = "clawdis-bridge nodes permissions abcd chat"
     daemon.operations.verdict = Explanation(decision="deny", rule="operator-write", reason="needs `chat`", fix=fix)
-    assert program("acl", "explain", node.node_id, "chat.send").out.endswith(f"To grant it:\n  {fix}\n")
+    assert program("acl", "explain", node.node_id, "chat.send").out.endswith(
+        f"To grant it:\n  clawdis-bridge --home {daemon.home} nodes permissions abcd chat\n"
+    )
 
 
 def test_a_denial_is_an_answer_and_no_failure(daemon: ControlDaemon, program: Program) -> None:

@@ -10,7 +10,7 @@ from bridge import __version__
 from bridge.cli import main
 from bridge.cli.app import home_first
 from bridge.errors import RefusedError
-from tests.bridge.cli.program import Program, in_pipe
+from tests.bridge.cli.program import Program, in_pipe, on_terminal
 from tests.doubles.control_daemon import ControlDaemon
 
 COMMANDS = [
@@ -152,6 +152,14 @@ def test_a_refusal_of_the_daemon_says_what_mends_it(daemon: ControlDaemon, progr
     result = program("nodes")
     assert result.status == 1
     assert result.err == "Error: It is\\x1b[2J refused.\n  Do this\\nand that.\n"
+
+
+def test_on_a_terminal_a_refusal_is_broken_between_words(daemon: ControlDaemon) -> None:
+    pin = "ab" * 32
+    daemon.operations.break_with(RefusedError(f"Some words that fill the line and then {pin}."))
+    status, shown = on_terminal(["--home", str(daemon.home), "nodes"], COLUMNS="60")
+    assert status == 1
+    assert shown.splitlines() == ["Error: Some words that fill the line and then", f"{pin}."]
 
 
 def test_a_fault_of_the_daemon_ends_with_1(daemon: ControlDaemon, program: Program) -> None:

@@ -30,7 +30,7 @@ def test_the_page_tells_what_is_in_force(daemon: ControlDaemon, program: Program
     for fact in (PIN, SPKI, HOST, following, certs.report.authority.spki, "in the keychain"):
         assert fact in result.out
     lines = {line.split()[0]: " ".join(line.split()) for line in result.out.splitlines() if line}
-    assert lines["OpenClaw"] == "OpenClaw clients 2"
+    assert lines["Apps"] == "Apps 2 that pin the certificate"
     assert "valid to" in lines["Kitchen"]
     assert lines["Kitchen"].endswith("known")
     assert "ran out" in lines["Hall"]
@@ -44,6 +44,13 @@ def test_a_passphrase_in_a_file_and_no_native_node_are_said(daemon: ControlDaemo
     assert "in a file beside the keys" in out
     assert "none prepared" in out
     assert "No native node is paired." in out
+
+
+def test_hashes_stay_whole_on_eighty_columns(daemon: ControlDaemon) -> None:
+    following = daemon.operations.certs.next_is_prepared()
+    _, shown = on_terminal(["--home", str(daemon.home), "certs", "show"], COLUMNS="80", NO_COLOR="1")
+    for fact in (PIN, SPKI, following, daemon.operations.certs.report.authority.spki):
+        assert fact in shown
 
 
 def test_json_is_the_document_of_the_contract(daemon: ControlDaemon, program: Program) -> None:
@@ -82,7 +89,7 @@ def test_on_a_terminal_it_is_said_who_loses_the_bridge_and_no_is_the_default(
     status, shown = on_terminal(["--home", str(daemon.home), "certs", *arguments], answer)
     assert "have to forget the bridge and pair again" in shown
     assert "  3 OpenClaw clients" in shown
-    assert ("Kitchen" in shown) == (arguments[0] == "rotate")
+    assert ("Kitchen, which has not said that it knows it" in shown) == (arguments[0] == "rotate")
     assert "Hall" not in shown
     assert (status == 0, daemon.operations.certs.report != before) == (changed, changed)
 

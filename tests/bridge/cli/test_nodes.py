@@ -43,6 +43,13 @@ def test_show_tells_everything(daemon: ControlDaemon, program: Program) -> None:
     assert json.loads(program("nodes", "show", node.node_id, "--json").out) == node.to_json()
 
 
+def test_ids_stay_whole_on_eighty_columns(daemon: ControlDaemon) -> None:
+    node = daemon.operations.phone_is_paired(not_granted={"system": ["system.run"]}, link_error="why")
+    _, shown = on_terminal(["--home", str(daemon.home), "nodes", "show", node.node_id], COLUMNS="80", NO_COLOR="1")
+    assert node.node_id in shown
+    assert node.gateway_node_id in shown
+
+
 def test_show_says_what_is_not_granted_and_why_it_is_not_linked(daemon: ControlDaemon, program: Program) -> None:
     node = daemon.operations.phone_is_paired(
         not_granted={"system": ["system.run", "system.which"]}, link_error="the key is missing; do this"

@@ -36,6 +36,13 @@ def test_a_waiting_request_comes_with_the_command_that_lets_it_in(daemon: Contro
     assert "Anna's iPhone (iOS 19.1) from 192.168.1.33, expires in 5 minutes" in out or "in 4 minutes" in out
 
 
+def test_a_paired_node_that_offers_more_is_said_to_be_one(daemon: ControlDaemon, program: Program) -> None:
+    daemon.operations.phone_asks(reason="wider", adds=["camera.snap"])
+    out = program("status").out
+    assert "Anna's iPhone is paired, and offers more: camera.snap\n" in out
+    assert "expires" not in out
+
+
 def test_many_requests_do_not_push_the_rest_away(daemon: ControlDaemon, program: Program) -> None:
     for number in range(10):
         daemon.operations.phone_asks(f"request-{number:04d}", f"Phone {number}")

@@ -111,6 +111,25 @@ def test_of_too_many_known_addresses_the_one_heard_of_longest_ago_is_forgotten()
     assert known == [True] + [False] * 100 + [True] * (MAX_KNOWN - 1)
 
 
+def test_what_was_known_before_a_restart_is_recalled_in_its_order() -> None:
+    door = attempts()
+    door.recall({"192.0.2.2": T, "192.0.2.1": T - KNOWN_S + 10} | {ipv4(n): T - 5 for n in range(MAX_KNOWN - 2)})
+    assert door.knows("192.0.2.1", T + 9)
+    assert not door.knows("192.0.2.1", T + 10)
+    assert door.knows("192.0.2.2", T + KNOWN_S - 1)
+    door.remember("192.0.2.3", T)
+    assert not door.knows("192.0.2.1", T), "the one heard of longest ago had to go"
+
+
+def test_whoever_listens_hears_of_known_addresses_as_they_are_kept() -> None:
+    door, heard = attempts(), list[tuple[str, float]]()
+    door.on_known(lambda address, now: heard.append((address, now)))
+    door.recall({"192.0.2.9": T})
+    enter(door, "::ffff:192.0.2.1").admit(T + 1)
+    enter(door, "fe80::1%en0").admit(T + 2)
+    assert heard == [("192.0.2.1", T + 1), ("fe80::1", T + 2)]
+
+
 # Pairing.
 
 

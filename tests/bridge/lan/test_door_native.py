@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from bridge.pairing.transcript import Transcript, commitment, fetch_digest
+from bridge.pairing.transcript import Transcript, commitment, fetch_digest, short_code
 from certs.keys import sign, spki_der
 from gateway_client.identity import decode_base64url, encode_base64url
 from tests.bridge.house import House, house
@@ -84,6 +84,27 @@ async def test_a_node_that_waits_with_its_proof_is_never_turned_away(tmp_path: P
             status, document = await call(bridge, "GET", f"enroll/{name}?wait=0", headers=header)
             assert (status, document["status"]) == (200, "pending")
     assert door.turned_away == []
+
+
+@pytest.mark.parametrize("is_approved", [True, False])
+async def test_an_outcome_is_fetched_once_for_nothing(tmp_path: Path, is_approved: bool) -> None:
+    """Red when every poll with a proof is given back: it may be fetched for ever."""
+    async with house(tmp_path / "home", door=(door := Recording(handshakes=6))) as bridge:
+        name, header = await proof_of(bridge)  # two attempts
+        request = bridge.reception.desk.get(name)
+        assert request is not None
+        assert request.draft.native is not None
+        if is_approved:
+            await bridge.reception.approve(request, None, None, short_code(request.draft.native.transcript))
+        else:
+            bridge.reception.deny(request)
+        for _ in range(5):
+            status, document = await call(bridge, "GET", f"enroll/{name}?wait=0", headers=header)
+            assert (status, document["status"]) == (200, "approved" if is_approved else "denied")
+        with pytest.raises(ConnectionError):
+            async with asyncio.timeout(5), peer(bridge.nodes.port):
+                pass
+    assert len(door.turned_away) == 1
 
 
 @pytest.mark.parametrize("page", ["enroll/{}?wait=25", "enroll/unknown?wait=25", "identity", "nothing"])

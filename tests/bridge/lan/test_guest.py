@@ -13,7 +13,7 @@ from bridge.lan.guest import Guest, guest_of
 from bridge.pairing.records import NodeRecord, Security
 from certs.authority import ClientAuthority
 from certs.keys import NodePrivateKey, node_id_of, spki_der
-from certs.leaf import LeafPermit, issue_leaf
+from certs.leaf import RENEW_AFTER, LeafPermit, issue_leaf
 from certs.store import KeyFolder
 from tests.bridge.pairing.native import p256
 from tests.bridge.pairing.samples import record
@@ -48,7 +48,8 @@ def test_without_a_certificate_it_is_nobody_and_nothing_is_held_against_it() -> 
 
 @pytest.mark.parametrize("key", [p256(), Ed25519PrivateKey.generate()], ids=["p256", "ed25519"])
 def test_a_paired_key_is_that_node(authority: ClientAuthority, key: NodePrivateKey) -> None:
-    assert judged(leaf(authority, key), node(key)) == Guest(HERE, node_id_of(key.public_key()))
+    due = NOW.replace(microsecond=0) + RENEW_AFTER
+    assert judged(leaf(authority, key), node(key)) == Guest(HERE, node_id_of(key.public_key()), due)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from aiohttp import ClientSession, TCPConnector, WSMsgType
 from websockets.asyncio.client import connect
 
 from bridge.addresses import ListenAddress
+from bridge.lan.bind_refusal import BindRefused
 from bridge.lan.listener import Deadlines, Listener, Upgraded
 from bridge.log import silent_log
 from bridge.tasks import Tasks
@@ -263,7 +264,7 @@ async def test_a_port_that_is_taken_is_an_error_and_nothing_stays_bound(identity
         with socket.create_server((HOST, 0)) as taken:
             port = taken.getsockname()[1]
             addresses = [ListenAddress(IPv4Address("127.0.0.2")), ListenAddress(IPv4Address(HOST))]
-            with pytest.raises(OSError, match=f"127.0.0.1 port {port}"):
+            with pytest.raises(BindRefused, match=f"port {port} on 127.0.0.1 is taken"):
                 await listener.start(addresses, port)
             with socket.create_server(("127.0.0.2", port)):
                 assert len(tasks) == 0

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from bridge.lan.door import Door, TurnedAway, Visit
+from bridge import clock
+from bridge.lan.door import QUICK_S, Door, TurnedAway, Visit
 from bridge.lan.metered import STRANGER_BYTES, MeteredProtocol
 from tests.support.waiting import eventually
 
@@ -47,9 +48,9 @@ class Wire(asyncio.Transport):
         self.aborts += 1
 
 
-def visit(door: Door | None = None) -> Visit:
+def visit(door: Door | None = None, ago_s: float = 0.0) -> Visit:
     """A connection that the door let in."""
-    entered = (door or Door(1, 1, 1, 1)).enter("192.0.2.1", 0.0)
+    entered = (door or Door(1, 1, 1, 1)).enter("192.0.2.1", clock.now().mono - ago_s)
     assert isinstance(entered, Visit)
     return entered
 
@@ -124,4 +125,14 @@ async def test_a_peer_that_was_cut_or_said_something_is_not(word: bytes) -> None
     else:
         metered.abort()
     metered.connection_lost(None)
-    assert door.enter("192.0.2.1", 0.0) is TurnedAway.OFTEN
+    assert door.enter("192.0.2.1", clock.now().mono) is TurnedAway.OFTEN
+
+
+@pytest.mark.parametrize(("ago_s", "forgiven"), [(QUICK_S - 0.5, True), (QUICK_S + 0.1, False), (9.9, False)])
+async def test_a_peer_that_looked_for_long_is_not(ago_s: float, forgiven: bool) -> None:
+    """Red when silence is enough: whoever goes just before the deadline holds places for ever at no cost."""
+    door = Door(9, 9, 1, 1)
+    metered = MeteredProtocol(Inner(), visit(door, ago_s), lambda: None, 60.0)
+    metered.connection_made(Wire())
+    metered.connection_lost(None)
+    assert isinstance(door.enter("192.0.2.1", clock.now().mono), Visit) is forgiven

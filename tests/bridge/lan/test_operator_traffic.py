@@ -19,6 +19,8 @@ ALL = frozenset(Permission)
 METHODS = {name for rule in RULES if rule.direction == "from-operator" for name in rule.names}
 MAIN = "agent:main:main"
 WRITES = {"chat.send", "chat.abort", "agent.wait"}
+ANSWERED = {"sessions.subscribe", "sessions.messages.subscribe", "sessions.messages.unsubscribe"}
+"""Answered by the bridge: a subscription of the link that all phones share would be everybody's."""
 
 
 NEEDED: dict[str, Json] = {  # the least that the gateway takes
@@ -48,6 +50,8 @@ def test_of_all_methods_of_the_gateway_the_listed_ones_are_forwarded_and_no_othe
         talk = operator_in(IPHONE, ALL).asks(method, NEEDED.get(method, {}))
         if method == "health":
             assert talk.payload["ok"] is True
+        elif method in ANSWERED:
+            assert talk.payload["subscribed"] is not method.endswith("unsubscribe")
         elif method in METHODS:
             assert (talk.forward.method, talk.forward.link, talk.sent) == (method, Link.OPERATOR, [])
         else:
@@ -60,7 +64,8 @@ def test_each_method_needs_its_scope(method: str) -> None:
     scope = "operator.write" if method in WRITES else "operator.read"
     other = "operator.read" if method in WRITES else "operator.write"
     params = NEEDED.get(method, {})
-    assert operator_in(IPHONE, ALL, scopes=(scope,)).asks(method, params).forward.method == method
+    asked = operator_in(IPHONE, ALL, scopes=(scope,)).asks(method, params)
+    assert asked.payload if method in ANSWERED else asked.forward.method == method
     talk = operator_in(IPHONE, ALL, scopes=(other, "operator.admin")).asks(method, params)
     assert talk.error == {
         "code": "FORBIDDEN",
@@ -76,7 +81,21 @@ def test_without_chat_there_is_health_and_nothing_else(name: str, method: str) -
     assert talk.details["code"] == "MISSING_SCOPE"
 
 
-@pytest.mark.parametrize("method", sorted(PARAMS))
+@pytest.mark.parametrize("key", ["main", MAIN])
+def test_a_subscription_is_answered_here_and_not_forwarded(key: str) -> None:
+    talk = operator_in(IPHONE, ALL)
+    talk.asks("sessions.subscribe", {"limit": 80}).sends(ok({"subscribed": True}))
+    talk.asks("sessions.messages.subscribe", {"key": key}).sends(ok({"subscribed": True, "key": key}))
+    assert talk.gateway_says("chat", run(state="final")).sent
+    talk.asks("sessions.messages.unsubscribe", {"key": key}).sends(ok({"subscribed": False, "key": key}))
+
+
+def test_the_end_of_a_subscription_is_no_interest_in_a_session() -> None:
+    talk = operator_in(IPHONE, ALL).asks("sessions.messages.unsubscribe", {"key": MAIN})
+    talk.gateway_says("chat", run(state="final")).does()
+
+
+@pytest.mark.parametrize("method", sorted(PARAMS.keys() - ANSWERED))
 def test_only_the_listed_members_pass(method: str) -> None:
     given = NEEDED.get(method, {})
     smuggled = {"approved": True, "to": "+1", "deliver": True, "systemPrompt": "x", "senderIsOwner": True, "auth": {}}

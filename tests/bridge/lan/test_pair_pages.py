@@ -296,3 +296,9 @@ class TestRenewal:
         for more in ({}, {"nodeId": ceremony.phone.node_id, "nonce": challenge.json["nonce"], "proof": "AAAA"}):
             answer = await send(bridge, "POST", "/pair/v1/renew", {"csr": csr, **more})
             assert (answer.status, answer.code) == (403, "NOT_PAIRED")
+
+    @pytest.mark.parametrize("name", ["", "ab", "AB" * 32, "g" * 64, 1])
+    async def test_the_name_of_a_next_key_is_a_hash(self, bridge: House, name: object) -> None:
+        csr = encode_base64url(NativePhone().csr.der)
+        answer = await send(bridge, "POST", "/pair/v1/renew", {"csr": csr, "knowsNext": name})
+        assert (answer.status, answer.code) == (400, "BAD_REQUEST")

@@ -101,6 +101,14 @@ def test_a_newer_connect_takes_the_hold_over() -> None:
     assert talk.details["pauseReconnect"] is False
 
 
+@pytest.mark.parametrize("outcome", [Outcome.ELSEWHERE, Outcome.EXPIRED, Outcome.DENIED])
+def test_only_what_a_waiting_app_does_all_the_time_is_no_line_of_the_log(outcome: Outcome) -> None:
+    """Red without `quiet`: whoever comes again and again writes a line each time."""
+    talk = held().gets(Decided(outcome)).ends(1008)
+    (note,) = talk.notes
+    assert (note.event, note.quiet) == ("connect-refused", outcome is Outcome.ELSEWHERE)
+
+
 def test_a_full_desk_is_temporary() -> None:
     talk = play().receives(IPHONE.connect()).gets(FilingFailed(NotFiled.BUSY, 5_000)).ends(1013)
     assert talk.error == {

@@ -176,6 +176,30 @@ class TestTheBridgesKey:
             assert node.state == kept[-1] == replace(identity, spki=double.spki, next_spki=None)
             assert len(kept) == 2
 
+    async def test_a_next_key_that_it_learnt_is_said_back_once_it_is_kept(self, double: PairingBridge) -> None:
+        """Guard out (no second question): the bridge would lock it out, or believe what never arrived."""
+        identity = await paired(double)
+        kept: list[NodeIdentity] = []
+        async with node_of(double, identity, keep=kept.append) as node:
+            double.next_key = ec.generate_private_key(ec.SECP256R1())
+            double.seen.clear()
+            await node.identity()
+            await node.identity()
+            named = f"/pair/v1/identity?knows={double.next_spki}"
+            assert double.paths == ["/pair/v1/identity", named, named]
+            double.next_key = ec.generate_private_key(ec.SECP256R1())
+            double.seen.clear()
+            await node.renew()
+            assert double.paths == ["/pair/v1/renew", f"/pair/v1/identity?knows={double.next_spki}"]
+        assert len(kept) == 2
+
+    async def test_a_bridge_that_does_not_hear_it_has_renewed_all_the_same(self, double: PairingBridge) -> None:
+        identity = await paired(double)
+        async with node_of(double, identity) as node:
+            double.next_key = ec.generate_private_key(ec.SECP256R1())
+            double.cuts["/pair/v1/identity"] = 1
+            assert (await node.renew()).certificate != identity.certificate
+
     async def test_a_bridge_that_only_names_the_next_key_moves_nothing(self, double: PairingBridge) -> None:
         identity = replace(await paired(double), next_spki="ab" * 32)
         double.twists["identity"] = lambda answer: answer.update(spki="ab" * 32)

@@ -109,6 +109,13 @@ class TestAnswers:
         new = await self.twisted(double, lambda answer: answer.update(nextSpki="ab" * 32))
         assert new.next_spki == "ab" * 32
 
+    async def test_the_next_key_that_it_holds_is_named_in_both_ways(self, double: PairingBridge) -> None:
+        ended = replace(await expired(double), next_spki="ab" * 32)
+        fresh = await renewed(ended, now())
+        await renewed(replace(fresh, next_spki="cd" * 32), now())
+        named = [body["knowsNext"] for _, path, body in double.seen if path == "/pair/v1/renew"]
+        assert named == ["ab" * 32, "cd" * 32]
+
 
 class TestTheBridgesKeys:
     async def test_the_next_one_is_learnt_and_forgotten(self, double: PairingBridge) -> None:
@@ -118,6 +125,13 @@ class TestTheBridgesKeys:
         assert told == replace(kept, next_spki=double.next_spki)
         double.next_key = None
         assert await bridge_keys(told) == kept
+
+    async def test_the_one_that_it_holds_is_named(self, double: PairingBridge) -> None:
+        kept = await paired(double)
+        double.seen.clear()
+        await bridge_keys(kept)
+        await bridge_keys(replace(kept, next_spki="ab" * 32))
+        assert double.paths == ["/pair/v1/identity", f"/pair/v1/identity?knows={'ab' * 32}"]
 
     async def test_a_bridge_must_name_the_key_that_it_showed(self, double: PairingBridge) -> None:
         kept = await paired(double)

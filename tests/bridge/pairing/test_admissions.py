@@ -28,7 +28,8 @@ def front(tmp_path: Path) -> Front:
 
 async def redeemed(front: Front, token: str, number: int = 0, why: Why = Why.NEW) -> Socket:
     socket = Socket(f"192.168.3.{number}")
-    await front.admissions.redeem(socket, Redeem(draft(number, why=why), token))
+    revoked_at = front.registrar.revoked_at(identity(number).device_id)
+    await front.admissions.redeem(socket, Redeem(draft(number, why=why, revoked_at=revoked_at), token))
     return socket
 
 

@@ -71,6 +71,14 @@ def test_a_commitment_of_one_key_is_not_opened_for_another(ceremonies: Ceremonie
     assert ceremonies.reveal("c1", PHONE.nonce, 0.0) is Fault.WRONG
 
 
+def test_when_a_person_opens_enrolment_those_without_a_link_are_gone(ceremonies: Ceremonies) -> None:
+    ceremonies.begin(PHONE.ceremony())
+    ceremonies.begin(replace(NativePhone(1).ceremony("c2", "10.0.0.9"), token_id="t1"))
+    ceremonies.forget_uninvited()
+    assert ceremonies.reveal("c1", PHONE.nonce, 1.0) is Fault.UNKNOWN
+    assert not isinstance(ceremonies.reveal("c2", NativePhone(1).nonce, 1.0), Fault)
+
+
 def test_a_flood_has_so_many_places(ceremonies: Ceremonies) -> None:
     base = PHONE.ceremony()
     for number in range(4 * MAX_BEGUN):

@@ -12,7 +12,7 @@ from acl.permissions import PROFILES, Permission
 from bridge import clock
 from bridge.errors import AlreadyDecided
 from bridge.lan.events import Admit, Decided, Filed, FilingFailed, NotFiled, Outcome, SessionEvent
-from bridge.pairing.desk import BUSY_RETRY_MS, KEPT_S, Why
+from bridge.pairing.desk import BUSY_RETRY_MS, KEPT_S, MAX_PENDING, Why
 from bridge.pairing.records import NodeRecord, Role, Surface
 from bridge.pairing.store import StoreError
 from certs.errors import IdentityError
@@ -41,6 +41,19 @@ class TestFiling:
         await front.reception.approve(request, None, None)
         assert older.told[2:] == []
         assert newer.told[1:] == [Decided(Outcome.APPROVED)]
+
+    async def test_whom_a_person_invites_finds_room_and_who_made_it_is_told(self, front: Front) -> None:
+        """Red without `invite` in `open_window`: a desk that strangers filled keeps the person's own phone out."""
+        strangers = [Socket(f"10.0.0.{number + 1}") for number in range(MAX_PENDING)]
+        for number, socket in enumerate(strangers):
+            front.reception.file(socket, draft(number))
+        early, late = Socket(), Socket()
+        front.reception.file(early, draft(99))
+        assert early.only(FilingFailed).why is NotFiled.BUSY
+        front.reception.open_window()
+        front.reception.file(late, draft(99))
+        assert late.only(Filed).request_id in {request.id for request in front.reception.desk.pending()}
+        assert [socket.told[1:] for socket in strangers[:2]] == [[Decided(Outcome.ELSEWHERE)], []]
 
     async def test_the_same_socket_is_not_told_that_it_was_replaced(self, front: Front) -> None:
         socket = Socket()
@@ -263,6 +276,29 @@ class TestRevocation:
         await asyncio.gather(approval, front.reception.revoke(record.node_id), return_exceptions=True)
         assert front.stored().revoked_at is not None
 
+    @pytest.mark.parametrize("why", [Why.REPAIR, Why.WIDER, Why.CHANGED])
+    async def test_what_its_key_asks_while_it_lands_is_not_left_for_a_person(self, front: Front, why: Why) -> None:
+        record = await front.paired()
+        socket = Socket()
+        revoking = asyncio.gather(front.reception.revoke(record.node_id))
+        while front.reception.store.nodes[record.node_id].revoked_at is None:
+            front.reception.file(socket, draft(why=why))  # at every moment before the tombstone
+            await asyncio.sleep(0)
+        await revoking
+        assert front.reception.desk.pending() == []
+        assert Decided(Outcome.DENIED) in socket.told
+
+    async def test_a_request_that_says_so_stays(self, front: Front) -> None:
+        record = await front.reception.revoke((await front.paired()).node_id)
+        front.reception.file(Socket(), draft(why=Why.RETURN, revoked_at=record.revoked_at))
+        await front.admissions.note_told(record.node_id, Role.NODE)
+        assert len(front.reception.desk.pending()) == 1
+
+    async def test_a_revoked_key_offers_nothing_more(self, front: Front) -> None:
+        await front.reception.revoke((await front.paired()).node_id)
+        front.reception.file_draft(draft(why=Why.WIDER), "10.0.0.1")
+        assert front.reception.desk.pending() == []
+
     async def test_who_was_told_is_remembered_by_role(self, front: Front) -> None:
         record = await front.reception.revoke((await front.paired()).node_id)
         for role in (Role.NODE, Role.OPERATOR, Role.NODE):
@@ -273,42 +309,3 @@ class TestRevocation:
     async def test_telling_an_unknown_key_is_no_accident(self, front: Front) -> None:
         await front.admissions.note_told("00" * 32, Role.NODE)
         assert dict(front.reception.store.nodes) == {}
-
-
-class TestPairedAgain:
-    async def test_after_a_revocation_it_is_someone_else_at_the_gateway(self, front: Front) -> None:
-        before = await front.paired()
-        await front.reception.revoke(before.node_id)
-        front.reception.file(Socket(), draft(why=Why.RETURN))
-        record = await front.reception.approve(front.reception.desk.pending()[0], None, None)
-        assert record.revoked_at is None
-        assert record.gateway_node_id != before.gateway_node_id
-        assert record.upstream_key != before.upstream_key
-        assert record.stale_upstream == (before.upstream,)
-        assert record.created_at > before.created_at
-        again = await front.reception.revoke(record.node_id)
-        assert again.stale_upstream == (before.upstream, record.upstream)
-
-    @pytest.mark.parametrize("other", [labels(platform="android 15", family="Android"), labels(family="iPad")])
-    async def test_as_another_kind_of_device_it_is_someone_else_at_the_gateway(
-        self, front: Front, other: object
-    ) -> None:
-        before = await front.paired()
-        front.reception.file(Socket(), draft(why=Why.CHANGED, of=type(before.labels).model_validate(other)))
-        record = await front.reception.approve(front.reception.desk.pending()[0], None, None)
-        assert record.gateway_node_id != before.gateway_node_id
-        assert record.stale_upstream == (before.upstream,)
-
-    async def test_with_a_newer_system_it_stays_who_it_is(self, front: Front) -> None:
-        before = await front.paired()
-        front.reception.file(Socket(), draft(why=Why.REPAIR, of=labels("Renamed", platform="ios 27.0")))
-        record = await front.reception.approve(front.reception.desk.pending()[0], None, None)
-        assert (record.upstream_key, record.gateway_node_id) == (before.upstream_key, before.gateway_node_id)
-        assert record.stale_upstream == ()
-        assert record.labels.platform == "ios 27.0"
-
-    async def test_two_nodes_of_one_name_stay_two(self, front: Front) -> None:
-        one, other = await front.paired(1), await front.paired(2)
-        assert one.labels.display_name == other.labels.display_name
-        assert {one.node_id, other.node_id} == set(front.reception.store.nodes)
-        assert one.gateway_node_id != other.gateway_node_id

@@ -11,7 +11,7 @@ import pytest
 
 from acl.permissions import PROFILES
 from bridge.lan.events import Filed, Redeem
-from bridge.pairing.desk import Why
+from bridge.pairing.desk import Draft, Why
 from bridge.pairing.records import NodeRecord, Security
 from bridge.pairing.store import NodeStore, StoreError
 from tests.bridge.pairing.desks import Front, Socket
@@ -26,6 +26,11 @@ def front(tmp_path: Path) -> Front:
     return Front(tmp_path / "home")
 
 
+def returning(front: Front) -> Draft:
+    """What the revoked phone asks for, its prompt saying that it was revoked."""
+    return draft(why=Why.RETURN, revoked_at=front.registrar.revoked_at(KEY))
+
+
 async def test_a_native_node_is_written_with_its_request(front: Front) -> None:
     phone = NativePhone()
     made = await front.registrar.pair(phone.revealed(), PROFILES["voice"], None, request_id="c1")
@@ -34,6 +39,13 @@ async def test_a_native_node_is_written_with_its_request(front: Front) -> None:
     assert stored.security is Security.MTLS
     assert stored.enrolment is not None
     assert stored.enrolment.request_id == "c1"
+
+
+async def test_as_many_as_come_at_once_are_paired(front: Front) -> None:
+    drafts = [draft(number) for number in range(16)]
+    records = await asyncio.gather(*(front.registrar.pair(one, PROFILES["voice"], None) for one in drafts))
+    assert set(front.reception.store.nodes) == {identity(number).device_id for number in range(16)}
+    assert len({record.upstream_key for record in records}) == 16
 
 
 class TestRevoke:
@@ -86,7 +98,7 @@ class TestRevoke:
 async def test_a_person_who_pairs_it_anew_lifts_the_tombstone(front: Front) -> None:
     await front.paired()
     await front.registrar.revoke(KEY)
-    await front.registrar.pair(draft(why=Why.RETURN), PROFILES["voice"], None)
+    await front.registrar.pair(returning(front), PROFILES["voice"], None)
     assert front.tombstones.get(KEY) is None
     assert front.stored().revoked_at is None
 
@@ -101,7 +113,17 @@ async def test_of_a_pairing_and_a_revocation_at_once_the_revocation_stays(front:
         )
         assert front.stored().revoked_at is not None
         assert front.tombstones.get(KEY) is not None
-        await front.registrar.pair(draft(why=Why.RETURN), PROFILES["voice"], None)
+        await front.registrar.pair(returning(front), PROFILES["voice"], None)
+
+
+@pytest.mark.parametrize("why", [Why.NEW, Why.REPAIR, Why.WIDER, Why.CHANGED])
+async def test_a_revoked_key_is_not_let_in_by_a_question_that_did_not_say_so(front: Front, why: Why) -> None:
+    await front.paired()
+    await front.registrar.revoke(KEY)
+    with pytest.raises(StoreError, match="revoked"):
+        await front.registrar.pair(draft(why=why), PROFILES["voice"], None)
+    assert front.stored().revoked_at is not None
+    assert front.tombstones.get(KEY) is not None
 
 
 class TestForgotten:

@@ -141,7 +141,7 @@ class TestDamage:
 
     def test_the_message_says_what_to_do(self, home: Path) -> None:
         path = lay(home, b"{")
-        with pytest.raises(StoreError, match=f"backup.*mv '{path}' '{path}.bad'"):
+        with pytest.raises(StoreError, match=f"backup.*\nmv {path} {path}.bad;"):
             NodeStore(home)
 
     def test_cut_at_any_byte_it_is_refused(self, home: Path) -> None:

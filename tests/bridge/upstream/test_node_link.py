@@ -13,7 +13,7 @@ import pytest_asyncio
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.demo.gateway.invokes import read_call
 from bridge.demo.gateway.refusals import Refusal
-from bridge.lan.events import FromGateway, LinkLost, Unanswered
+from bridge.lan.events import FromGateway, LinkLost, LinkReady, Unanswered
 from bridge.pairing.records import Labels, Surface
 from bridge.upstream.channel import LinkDownError
 from bridge.upstream.node_link import NodeLink, node_profile
@@ -202,7 +202,8 @@ class TestComingBack:
     ) -> None:
         node, phone = await stage.linked()
         link = link_of(stage, phone)
-        lost = len(phone.of(LinkLost))
+        lost, ready = len(phone.of(LinkLost)), len(phone.of(LinkReady))
+        assert ready >= 1
         await gateway.kill()
         await eventually(lambda: len(phone.of(LinkLost)) == lost + 1)
         assert not link.ready.is_set()
@@ -210,6 +211,7 @@ class TestComingBack:
             await link.request("node.event", {})
         await gateway.start()
         await eventually(link.ready.is_set)
+        assert len(phone.of(LinkReady)) == ready + 1
         assert link_of(stage, phone) is link
         assert node.gateway_node_id in gateway.core.nodes.sessions
 

@@ -145,6 +145,22 @@ class TestSources:
         working_keyring.delete_password(KEYRING_SERVICE, KEYRING_NAME)
         assert place.reader("auto").read().secret == "from-openclaw"
 
+    def test_where_a_secret_was_found_is_said(self, place: Place, working_keyring: MemoryKeyring) -> None:
+        place.environ["OPENCLAW_GATEWAY_TOKEN"] = SECRET
+        place.lay(SECRET)
+        working_keyring.set_password(KEYRING_SERVICE, KEYRING_NAME, SECRET)
+        file = place.configure(f'{{"gateway":{{"auth":{{"mode":"password","password":"{SECRET}"}}}}}}')
+        origins = {
+            "env": "the token from the environment variable OPENCLAW_GATEWAY_TOKEN",
+            "file": f"the token from the file {place.token_file}",
+            "keyring": "the token from the keyring (clawdis-bridge / gateway-token)",
+            "openclaw": f"the password from {file}",
+        }
+        sources: tuple[Source, ...] = ("env", "file", "keyring", "openclaw")
+        assert {source: place.reader(source).read().origin for source in sources} == origins
+        assert place.reader("auto").read().origin == origins["env"]
+        assert "without a token" in place.reader("none").read().origin
+
     def test_auto_does_not_pass_over_a_file_that_it_cannot_use(self, place: Place) -> None:
         place.configure('{"gateway":{"auth":{"token":"from-openclaw"}}}')
         place.lay(SECRET, 0o644)

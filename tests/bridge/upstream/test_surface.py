@@ -60,6 +60,24 @@ def script(gateway: ScriptedGateway, waits: Params, *effective: str) -> None:
     }
 
 
+class TestRename:
+    async def test_the_gateway_is_told_over_a_connection_that_may_only_pair(
+        self, scripted: ScriptedGateway, stage: Stage
+    ) -> None:
+        scripted.answers["node.rename"] = lambda params: params
+        await stage.switchboard.approval.rename(OURS, "K\u00fcche [aaaaaa]")
+        assert scripted.asked("node.rename") == [{"nodeId": OURS, "displayName": "K\u00fcche [aaaaaa]"}]
+        assert scripted.connects[-1]["scopes"] == ["operator.pairing", "operator.write"]
+
+    async def test_a_refusal_is_said(self, scripted: ScriptedGateway, stage: Stage) -> None:
+        def refuse(params: Params) -> None:
+            raise Refused("INVALID_REQUEST", "unknown nodeId")
+
+        scripted.answers["node.rename"] = refuse
+        with pytest.raises(SurfaceError, match="unknown nodeId"):
+            await stage.switchboard.approval.rename(OURS, "x")
+
+
 class TestSettle:
     async def test_what_was_offered_is_approved_once_and_named_exactly(
         self, scripted: ScriptedGateway, stage: Stage

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from acl.permissions import Permission
+from bridge.control.plain_words import PLAIN_WORDS
 from bridge.pairing.approvers.approver import CODE_DIGITS, Prompt
 from tests.bridge.cli.hostile import HOSTILE
 
@@ -14,7 +16,7 @@ APP = Prompt(
     display_name="Anna's iPhone",
     platform="ios 26.1 iPhone",
     address="192.168.1.7",
-    permissions=("may give orders to your agent, by voice",),
+    permissions=(PLAIN_WORDS[Permission.VOICE],),
     key_fingerprint="0123 4567 89ab cdef 0123",
     pin=PIN,
 )

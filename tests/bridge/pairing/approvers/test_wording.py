@@ -46,7 +46,7 @@ def test_the_whole_text_of_an_app() -> None:
         "Key: 0123 4567 89ab cdef 0123\n"
         "\n"
         "If you approve:\n"
-        "  - may give orders to your agent, by voice\n"
+        f"  - {PLAIN_WORDS[Permission.VOICE]}\n"
         "\n"
         "The pin of this bridge:\n"
         f"{PIN}\n"

@@ -1,0 +1,110 @@
+"""A node's chat subscriptions outlive the link to the gateway: they are said again, one after the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from acl.permissions import Permission
+from bridge.lan.events import Answered, Fault, Forward, Link, LinkLost, LinkReady, Unanswered
+from bridge.lan.streams import MAX_SESSIONS
+from bridge.lan.subscriptions import MAX_KEY_CHARS
+from tests.bridge.lan.phones import IPHONE
+from tests.bridge.lan.playbook import Talk, bad, good, node_in
+
+CHAT = frozenset({Permission.CHAT})
+
+
+def says(talk: Talk, event: str, session: Any, answer: Any = None) -> Talk:
+    talk.asks("node.event", {"event": event, "payload": {"sessionKey": session}})
+    outcome = answer or good({"ok": True, "event": event, "handled": True})
+    key = talk.forward.key
+    return talk.gets(Unanswered(key, outcome) if isinstance(outcome, Fault) else Answered(key, outcome))
+
+
+def following(*sessions: str) -> Talk:
+    talk = node_in(IPHONE, CHAT)
+    for session in sessions:
+        says(talk, "chat.subscribe", session)
+    return talk
+
+
+def said_again(talk: Talk, answer: Any = None) -> list[str]:
+    """Has the link made anew; returns the sessions that are subscribed to again."""
+    sessions: list[str] = []
+    talk.gets(LinkReady())
+    while talk.did:
+        assert talk.sent == []
+        forward = talk.forward
+        assert (forward.link, forward.method, forward.owed) == (Link.NODE, "node.event", True)
+        payload = forward.params["payload"]
+        assert forward.params == {"event": "chat.subscribe", "payload": payload}
+        assert isinstance(payload, dict)
+        sessions.append(str(payload["sessionKey"]))
+        outcome = answer or good({"ok": True})
+        talk.gets(Unanswered(forward.key, outcome) if isinstance(outcome, Fault) else Answered(forward.key, outcome))
+    return sessions
+
+
+def test_a_link_that_was_made_anew_hears_of_every_session_again() -> None:
+    talk = following("main", "agent:main:work")
+    for _ in range(3):
+        talk.gets(LinkLost()).does()
+        assert said_again(talk) == ["main", "agent:main:work"]
+
+
+def test_a_node_that_follows_nothing_says_nothing() -> None:
+    following().gets(LinkReady()).does()
+
+
+def test_what_was_unsubscribed_is_not_said_again_even_when_the_gateway_did_not_hear_of_it() -> None:
+    for heard in (None, bad("UNAVAILABLE"), Fault.DOWN):
+        assert said_again(says(following("main", "work"), "chat.unsubscribe", "main", heard)) == ["work"]
+
+
+@pytest.mark.parametrize("answer", [bad("UNAVAILABLE"), Fault.DOWN, Fault.TIMEOUT])
+def test_what_the_node_was_told_is_not_subscribed_is_not(answer: Any) -> None:
+    assert said_again(says(following(), "chat.subscribe", "main", answer)) == []
+
+
+@pytest.mark.parametrize("answer", [bad("UNAVAILABLE"), Fault.GONE, Fault.BUSY])
+def test_one_that_fails_is_tried_with_the_next_link(answer: Any) -> None:
+    talk = following("main", "work")
+    assert said_again(talk, answer) == ["main", "work"]
+    assert said_again(talk) == ["main", "work"]
+
+
+def test_one_is_under_way_at_a_time() -> None:
+    talk = following("main", "work").gets(LinkReady())
+    first = talk.forward
+    talk.gets(LinkReady()).does()
+    assert talk.gets(Answered(first.key, good({}))).forward.params["payload"] == {"sessionKey": "main"}
+
+
+def test_a_session_that_is_left_meanwhile_is_not_said_any_more() -> None:
+    talk = following("main", "work").gets(LinkReady())
+    first = talk.forward
+    says(talk, "chat.unsubscribe", "work")
+    talk.gets(Answered(first.key, good({}))).does()
+
+
+def test_64_sessions_are_remembered_and_the_oldest_is_forgotten_first() -> None:
+    talk = following(*(f"s{number}" for number in range(1_000)))
+    assert said_again(talk) == [f"s{number}" for number in range(1_000 - MAX_SESSIONS, 1_000)]
+    assert said_again(says(talk, "chat.subscribe", f"s{1_000 - MAX_SESSIONS}"))[-1] == f"s{1_000 - MAX_SESSIONS}"
+
+
+@pytest.mark.parametrize("session", ["", 7, None, ["main"], "k" * (MAX_KEY_CHARS + 1)])
+def test_a_session_that_is_none_is_not_remembered(session: Any) -> None:
+    assert said_again(says(following(), "chat.subscribe", session)) == []
+
+
+def test_the_node_s_own_answers_are_not_mistaken_for_these() -> None:
+    talk = following("main").gets(LinkReady())
+    again = talk.forward
+    talk.asks("node.list", {})
+    own = talk.forward.key
+    assert own != again.key
+    assert talk.gets(Answered(own, good({"nodes": []}))).payload == {"nodes": []}
+    assert not [command for command in talk.did if isinstance(command, Forward)]

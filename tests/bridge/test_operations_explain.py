@@ -1,0 +1,51 @@
+"""Questions about the policy, as a person at the machine asks them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bridge.operations import BridgeOperations
+from tests.bridge.house import House, house
+from tests.bridge.lan.phones import IPHONE
+
+
+@pytest_asyncio.fixture
+async def bridge(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path / "home") as built:
+        yield built
+
+
+@pytest.fixture
+def operations(bridge: House) -> BridgeOperations:
+    return bridge.operations
+
+
+@pytest.mark.parametrize(
+    ("method", "command", "decision", "rule"),
+    [
+        ("health", None, "allow", "node-health"),
+        ("node.invoke", "screen.show", "allow", "command-screen"),
+        ("screen.show", None, "allow", "command-screen"),
+        ("node.invoke", "system.run", "deny", "command-system"),
+        ("node.event", "voice.transcript", "allow", "event-agent-turn"),
+        ("node.event", "exec.started", "deny", "event-exec"),
+        ("chat.send", None, "allow", "operator-write"),
+        ("config.set", None, "deny", "default-deny"),
+    ],
+)
+async def test_explaining(bridge: House, method: str, command: str | None, decision: str, rule: str) -> None:
+    await bridge.pair(IPHONE)
+    explained = (await bridge.operations.explain(IPHONE.node_id[:6], method, command)).to_json()
+    assert (explained["decision"], explained["rule"]) == (decision, rule)
+    assert explained["reason"]
+
+
+async def test_a_revoked_node_may_do_nothing(bridge: House, operations: BridgeOperations) -> None:
+    await bridge.pair(IPHONE, revoked_at=datetime.now(UTC))
+    explained = await operations.explain(IPHONE.node_id, "health", None)
+    assert (explained.decision, explained.rule) == ("deny", "revoked")
