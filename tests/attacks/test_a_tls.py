@@ -1,4 +1,4 @@
-"""Attacks A1, A2, A9, A10, A16: on TLS itself, at both ports, by bare."""
+"""Attacks A1, A2, A9, A10, A16: on TLS itself, at both ports."""
 
 from __future__ import annotations
 
