@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gateway_client.frames import Json, JsonObject
+from tests.support.scale import is_full, seed
 
+COUNT = 1_000_000 if is_full() else 50_000  # documents (security.md D16)
 KEY = "f" * 64
 INVOKE = "5b1d6d1e-0000-4000-8000-000000000001"
 
@@ -61,6 +63,7 @@ FRAMES: tuple[JsonObject, ...] = (
     req("agent", {"message": "hello", "sessionKey": "main", "idempotencyKey": "i", "thinking": "low"}),
     req("node.pending.pull", {}),
     req("health"),
+    req("voicewake.get", {}),
     event("connect.challenge", {"nonce": "c8240848", "ts": 1795208478080}),
     event("tick", {"ts": 1795208555889}, seq=1, stateVersion={"presence": 3, "health": 2}),
     event("node.invoke.request", {"id": INVOKE, "nodeId": KEY, "command": "screen.show", "paramsJSON": None}),
@@ -139,3 +142,30 @@ EDITS: tuple[Callable[[random.Random, bytes], bytes], ...] = (
     _splice,
     _nest,
 )
+
+
+WORDS = ("", "a", "id", ":", ",", '"', "\\", "[{", "\u00e9", "\U0001f600", "\u2028", "\x00", "__proto__", "\ud800")
+NUMBERS = (0, 1, -1, 2**53 - 1, 2**53, -(2**53), 2**63, 2**64, 1.5, -0.0, 1e300, 5e-324, 10**20, 10**310, float("nan"))
+
+
+def any_value(rng: random.Random, depth: int) -> object:
+    kind = rng.randrange(7 if depth else 5)
+    if kind < 5:
+        return rng.choice((None, True, False, rng.choice(NUMBERS), rng.randint(-(10**6), 10**6), rng.choice(WORDS)))
+    size = rng.randrange(5)
+    if kind == 5:
+        return [any_value(rng, depth - 1) for _ in range(size)]
+    return {rng.choice(WORDS) + str(rng.randrange(3)): any_value(rng, depth - 1) for _ in range(size)}
+
+
+def documents(count: int) -> Iterator[bytes]:
+    """Yield frames, whole and damaged, random values, and random pieces in a row."""
+    rng = random.Random(seed())  # noqa: S311 - repeatable, not secret
+    for _ in range(count // 3 + 1):
+        yield damaged(rng, rng.choice(TEXTS))
+        text = json.dumps(
+            any_value(rng, rng.randrange(6)), ensure_ascii=rng.random() < 0.5, indent=rng.choice((None, 1))
+        )
+        document = text.encode("utf-8", "surrogatepass")
+        yield document if rng.random() < 0.6 else damaged(rng, document)
+        yield b"".join(rng.choices(SPLICES, k=rng.randint(1, 12)))

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
 
 import pytest
+import trustme
 
 from bridge.control.documents import NodeRow
-from tests.real.conftest import Estate
+from tests.real.conftest import Estate, check_told
+from tests.support.iphone import pinned_context
 from tests.support.node_host import NodeHost
+from tests.support.tap import Tap
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.real]
@@ -30,9 +37,28 @@ async def _which(estate: Estate, node_id: str, key: str) -> dict[str, object]:
     return payload
 
 
+@asynccontextmanager
+async def recorded(estate: Estate) -> AsyncIterator[tuple[str, ...]]:
+    """A recorder between a node host and the bridge, with a certificate of its own; yields how to reach it."""
+    certificate = trustme.CA().issue_cert("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    pin = sha256(ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())).hexdigest()
+    async with Tap(estate.bridge.url, listens=context, dials=pinned_context()) as tap:
+        yield ("--host", "127.0.0.1", "--port", str(tap.port), "--tls", "--tls-fingerprint", pin)
+        told = tap.told()
+    assert {"connect", "node.invoke.result"} <= {method for _, method in told}
+    for frame, method in told:
+        check_told(frame, method)
+
+
 async def test_one_approval_pairs_the_real_node_host(estate: Estate) -> None:
+    async with recorded(estate) as arguments:
+        await _pair_by_approval(estate, arguments)
+
+
+async def _pair_by_approval(estate: Estate, arguments: tuple[str, ...]) -> None:
     bridge = estate.bridge
-    arguments = ("--host", "127.0.0.1", "--port", str(bridge.app_port), "--tls", "--tls-fingerprint", bridge.pin)
     async with NodeHost(*arguments, "--commands", "system.which") as host:
         (request,) = await bridge.pending()
         assert request.commands == ["system.which"]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from tests.real.conftest import bootstrap_token
+from tests.real.conftest import House, bootstrap_token, check_phones, check_upstream
 from tests.support.bridge_process import BridgeProcess
-from tests.support.iphone import IPhone
 from tests.support.operator import operator
 from tests.support.real_gateway import GatewayOptions, RealGateway
+from tests.support.tap import Tap
 
 pytestmark = pytest.mark.real
 
 
 async def test_nothing_is_silent_and_everything_works() -> None:
-    async with RealGateway(GatewayOptions(auth="password", auto_approve_local=False)) as gateway:
-        bridge = BridgeProcess(gateway.url, None, openclaw_config=gateway.config_path)
+    options = GatewayOptions(auth="password", auto_approve_local=False)
+    async with RealGateway(options) as gateway, Tap(gateway.url) as tap:
+        bridge = BridgeProcess(tap.url, None, openclaw_config=gateway.config_path)
         async with bridge:
             await bridge.connected()
-            phone = IPhone(bridge.url, bridge.pin)
+            house = House(bridge=bridge)
+            phone = house.phone()
             code = await bridge.ask(lambda: bridge.client.mint_setup_code(["device"], None, 300, None))
             token = bootstrap_token(code.setup_code)
             async with phone.socket("node", {"bootstrapToken": token}) as node:
@@ -32,3 +34,6 @@ async def test_nothing_is_silent_and_everything_works() -> None:
                     answer = await agent.request("node.invoke", invoke)
                     assert answer["payload"] == {"name": "strict"}
             assert gateway.token not in bridge.log_path.read_text()
+        house.sockets.append(node)
+        check_upstream(tap)
+        check_phones(house)

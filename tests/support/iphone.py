@@ -181,13 +181,18 @@ class Android(IPhone):
 
 
 class PhoneSocket:
-    """One WebSocket of a phone: connects on entering, answers invokes by `handlers`, records every frame."""
+    """One WebSocket of a phone: connects on entering, answers invokes by `handlers`, records every frame.
+
+    Attributes:
+        methods: of the requests that it sent, by id.
+    """
 
     def __init__(self, phone: IPhone, role: str, auth: Json, scopes: Sequence[str]) -> None:
         self.phone = phone
         self.role = role
         self.frames: list[Json] = []
         self.texts: list[bool] = []
+        self.methods: dict[str, str] = {}
         self.challenge: Json = {}
         self.dialled_at = 0.0
         self.challenged_after_s = 0.0
@@ -295,6 +300,7 @@ class PhoneSocket:
         return request_id
 
     async def _send(self, frame: Json) -> None:
+        self.methods[frame["id"]] = frame["method"]
         text = json.dumps(frame)
         await self._socket.send(text.encode() if self.phone.binary else text)
 

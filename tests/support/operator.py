@@ -50,6 +50,7 @@ class Operator:
     def __init__(self, socket: ClientConnection) -> None:
         self.hello: Json = {}
         self.frames: list[Json] = []  # everything received, in order
+        self.methods: dict[str, str] = {}
         self._events: list[Json] = []
         self._answers: dict[str, asyncio.Queue[Json]] = {}
         self._socket = socket
@@ -77,6 +78,7 @@ class Operator:
         """
         identifier = str(uuid.uuid4())
         answers = self._answers[identifier] = asyncio.Queue()
+        self.methods[identifier] = method
         frame: Json = {"type": "req", "id": identifier, "method": method}
         try:
             await self._socket.send(json.dumps(frame if params is None else {**frame, "params": params}))

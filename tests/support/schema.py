@@ -2,7 +2,8 @@
 
 The schema names definitions, not which method uses which, so the name is derived: `node.invoke.result` has
 `NodeInvokeResultParams`, its answer `NodeInvokeResultResult`, an event `tick` has `TickEvent`. What has no definition
-is checked as an envelope only; `checked_as` tells what a frame was held against.
+is named in `ENVELOPE_ONLY`, and a frame of any other name is a violation; `checked_as` tells what a frame was held
+against.
 
 The schema is 2026.9.1, the gateway 2026.9.6. What the newer one is known to add is listed in `NEWER` and tolerated
 unless `strict=True`; everything else that the schema does not know is a violation. Frames that the bridge itself makes
@@ -41,6 +42,22 @@ NEWER: Mapping[str, frozenset[str]] = {
     "AgentEvent": frozenset({"agentId", "sessionKey"}),
     "NodeInvokeRequestEvent": frozenset({"sessionKey"}),
 }
+# Members that it leaves out where the schema wants them.
+LEFT_OUT: Mapping[str, frozenset[str]] = {"NodeEventResult": frozenset({"event", "handled"})}  # voice.transcript
+# Names without a definition: only the envelope of these can be checked.
+ENVELOPE_ONLY = frozenset(
+    {
+        *("ConnectChallengeEvent", "NodeInvokeCancelEvent", "VoicewakeChangedEvent", "VoicewakeRoutingChangedEvent"),
+        *("HealthParams", "GatewayIdentityGetParams", "NodePendingPullParams", "UsersPrefsGetParams"),
+        *("VoicewakeGetParams", "HealthResult", "AgentResult", "AgentWaitResult", "NodeListResult", "NodeInvokeResult"),
+        *("NodeInvokeResultResult", "NodeInvokeProgressResult", "NodePendingPullResult", "NodePendingAckResult"),
+        *("NodePluginToolsUpdateResult", "NodeRunnerInventoryUpdateResult", "NodeSkillsUpdateResult"),
+        *("ChatHistoryResult", "ChatSendResult", "ConfigGetResult", "GatewayIdentityGetResult", "SessionsListResult"),
+        *("SessionsSubscribeResult", "SessionsMessagesSubscribeResult", "SessionsMessagesUnsubscribeResult"),
+        *("UsersPrefsGetResult", "VoicewakeGetResult", "HealthEvent", "PresenceEvent"),
+        *("NodePairRequestedEvent", "NodePairResolvedEvent"),
+    }
+)
 # Values that it sends as null where the schema wants a string.
 NULLABLE: Mapping[str, frozenset[str]] = {"NodeInvokeRequestEvent": frozenset({"paramsJSON"})}
 
@@ -65,16 +82,25 @@ def checked_as(frame: Mapping[str, Any], *, method: str | None = None) -> list[s
     Args:
         frame: a decoded frame.
         method: for a `res`, the method of its request.
+
+    Raises:
+        SchemaViolation: neither the schema nor `ENVELOPE_ONLY` knows what the frame is about.
     """
     kind = frame.get("type")
-    names = [ENVELOPES.get(str(kind), "GatewayFrame")]
+    outer = ENVELOPES.get(str(kind), "GatewayFrame")
     if kind == "req":
         inner = params_definition(str(frame.get("method")))
     elif kind == "event":
         inner = _camel(str(frame.get("event"))) + "Event"
-    else:
+    elif kind == "res" and frame.get("ok"):
         inner = _result_definition(frame, method)
-    return names + [name for name in (inner,) if name in _definitions()]
+    else:
+        return [outer]
+    if inner in _definitions():
+        return [outer, inner]
+    if inner not in ENVELOPE_ONLY:
+        raise SchemaViolation(outer, "$", f"there is no definition of {inner or 'an answer to nothing'}")
+    return [outer]
 
 
 def validate_frame(frame: Mapping[str, Any], *, method: str | None = None, strict: bool = False) -> None:
@@ -83,7 +109,7 @@ def validate_frame(frame: Mapping[str, Any], *, method: str | None = None, stric
     Args:
         frame: a decoded `req`, `res` or `event`.
         method: for a `res`, the method of its request; a hello-ok is recognised without it.
-        strict: hold it against 2026.9.1 to the letter, without `NEWER` and `NULLABLE`.
+        strict: hold it against 2026.9.1 to the letter, without `NEWER`, `LEFT_OUT` and `NULLABLE`.
 
     Raises:
         SchemaViolation: it does not fit.
@@ -132,7 +158,7 @@ def _result_definition(frame: Mapping[str, Any], method: str | None) -> str:
     payload = frame.get("payload")
     if isinstance(payload, Mapping) and payload.get("type") == "hello-ok":
         return "HelloOk"
-    return _camel(method) + "Result" if method and frame.get("ok") else ""
+    return _camel(method) + "Result" if method else ""
 
 
 def _camel(dotted: str) -> str:
@@ -183,6 +209,9 @@ def _widened() -> Json:
             definition = definition["items"] if key == "[]" else definition["properties"][key]
         for key in keys:
             definition["properties"].setdefault(key, {})
+    for name, keys in LEFT_OUT.items():
+        definition = document["definitions"][name]
+        definition["required"] = [key for key in definition["required"] if key not in keys]
     for name, keys in NULLABLE.items():
         properties = document["definitions"][name]["properties"]
         properties.update({key: {"anyOf": [properties[key], {"type": "null"}]} for key in keys})

@@ -1,9 +1,10 @@
-"""A recorder between the bridge and the gateway: passes every message on unchanged and keeps a parsed copy."""
+"""A recorder between the bridge and the gateway, or a node and the bridge: passes messages on and keeps copies."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,7 +22,7 @@ class Seen:
     """One frame.
 
     Attributes:
-        up: whether the bridge sent it.
+        up: whether the side that connected sent it: the bridge, or a node.
         connection: number of the connection.
         frame: the parsed frame.
     """
@@ -32,23 +33,41 @@ class Seen:
 
 
 class Tap:
-    """Listens on a loopback port of its own and dials the gateway for each connection.
+    """Listens on a loopback port of its own and dials the other side for each connection.
 
     Args:
-        url: the gateway.
+        url: the other side.
+        listens: TLS of the port; None: plain.
+        dials: TLS towards the other side; None: plain.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, listens: ssl.SSLContext | None = None, dials: ssl.SSLContext | None = None) -> None:
         self._url = url
+        self._listens = listens
+        self._dials = dials
         self._server: Server
         self._count = 0
         self._bridges: dict[int, ServerConnection] = {}
         self.seen: list[Seen] = []
 
     @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    @property
     def url(self) -> str:
         """Where the bridge connects."""
-        return f"ws://127.0.0.1:{next(iter(self._server.sockets)).getsockname()[1]}"
+        return f"ws://127.0.0.1:{self.port}"
+
+    def told(self) -> list[tuple[dict[str, Any], str | None]]:
+        """Returns what the side that connected was sent; an answer stands with the method that was asked for."""
+        asked: dict[tuple[int, str], str] = {}
+        for one in self.seen:
+            if one.up and one.frame["type"] == "req":
+                asked[one.connection, one.frame["id"]] = one.frame["method"]
+        down = [one for one in self.seen if not one.up]
+        return [(one.frame, asked.get((one.connection, one.frame.get("id", "")))) for one in down]
 
     def sent_up(self, method: str | None = None) -> list[dict[str, Any]]:
         """Returns what the bridge sent, of one method or all."""
@@ -63,7 +82,14 @@ class Tap:
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
-            self._relay, "127.0.0.1", 0, compression=None, max_size=MAX_FRAME, ping_interval=None, server_header=None
+            self._relay,
+            "127.0.0.1",
+            0,
+            ssl=self._listens,
+            compression=None,
+            max_size=MAX_FRAME,
+            ping_interval=None,
+            server_header=None,
         )
         return self
 
@@ -78,7 +104,13 @@ class Tap:
         number = self._count
         try:
             gateway = await connect(
-                self._url, compression=None, max_size=MAX_FRAME, proxy=None, ping_interval=None, user_agent_header=None
+                self._url,
+                ssl=self._dials,
+                compression=None,
+                max_size=MAX_FRAME,
+                proxy=None,
+                ping_interval=None,
+                user_agent_header=None,
             )
         except OSError:
             bridge.transport.abort()

@@ -37,5 +37,5 @@ async def test_node_host_pairs_and_answers_an_invoke(real_gateway: RealGateway) 
         answer = await eventually(answered, timeout_s=20, step_s=0.2)
         assert "sh" in answer["payload"]["bins"], host.output()
         for frame in client.frames:
-            validate_frame(frame)
+            validate_frame(frame, method=client.methods.get(frame.get("id", "")))
     assert host.returncode is not None

@@ -18,7 +18,7 @@ async def test_operator_reads_health_and_nodes(real_gateway: RealGateway) -> Non
         assert (await client.request("health"))["ok"] is True
         assert isinstance((await client.request("node.list", {}))["nodes"], list)
         for frame in client.frames:
-            validate_frame(frame)
+            validate_frame(frame, method=client.methods.get(frame.get("id", "")))
 
 
 async def test_wrong_token_is_refused(real_gateway: RealGateway) -> None:

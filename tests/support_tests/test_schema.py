@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.schema import SchemaViolation, checked_as, known_methods, validate, validate_frame
+from tests.support.schema import (
+    ENVELOPE_ONLY,
+    SchemaViolation,
+    checked_as,
+    definition_of,
+    known_methods,
+    validate,
+    validate_frame,
+)
 
 pytestmark = pytest.mark.real
 
@@ -79,9 +87,10 @@ def test_newer_keys_are_tolerated_unless_strict() -> None:
 
 def test_answer_is_checked_with_the_method_of_its_request() -> None:
     answer = {"type": "res", "id": "1", "ok": True, "payload": {"ok": "yes"}}
-    validate_frame(answer)
-    with pytest.raises(SchemaViolation):
+    validate_frame({**answer, "ok": False, "error": {"code": "X", "message": "m"}})
+    with pytest.raises(SchemaViolation) as violation:
         validate_frame(answer, method="node.event")
+    assert violation.value.definition == "NodeEventResult"
 
 
 def test_single_definitions_can_be_used() -> None:
@@ -89,3 +98,23 @@ def test_single_definitions_can_be_used() -> None:
     with pytest.raises(KeyError):
         validate("NoSuchDefinition", {})
     assert {"connect", "node.event", "node.invoke"} <= known_methods()
+
+
+@pytest.mark.parametrize(
+    ("frame", "method"),
+    [
+        ({"type": "req", "id": "1", "method": "no.such.method"}, None),
+        ({"type": "event", "event": "no.such.event"}, None),
+        ({"type": "res", "id": "1", "ok": True, "payload": {}}, "no.such.method"),
+        ({"type": "res", "id": "1", "ok": True, "payload": {}}, None),
+    ],
+)
+def test_what_nothing_is_known_of_is_a_violation(frame: dict[str, Any], method: str | None) -> None:
+    with pytest.raises(SchemaViolation):
+        validate_frame(frame, method=method)
+
+
+def test_a_name_is_either_defined_or_listed() -> None:
+    for name in ENVELOPE_ONLY:
+        with pytest.raises(KeyError):
+            definition_of(name)

@@ -6,13 +6,16 @@ import pytest
 
 from acl.permissions import Permission
 from acl.refusals import RefusalMeter
-from bridge.lan.events import Forward, Instant, Report
+from bridge.lan.events import Command, Fault, Forward, Instant, Report, Unanswered
 from bridge.lan.session import MAX_ITEMS
 from bridge.lan.terms import Terms
 from gateway_client.frames import Bounds
 from tests.bridge.lan.phones import IPHONE, WALL
 from tests.bridge.lan.playbook import Talk, node_in, operator_in
+from tests.gateway_client.corpus import COUNT, documents
 from tests.gateway_client.malformed import Carrier, carrier, cases, node_carriers
+from tests.gateway_client.reference import Refused as MalformedByReference
+from tests.gateway_client.reference import reference_parse
 
 FRAME_BYTES = 1_048_576
 TERMS = Terms(FRAME_BYTES, 52_428_800, 20, Instant(400.0, WALL))
@@ -94,3 +97,39 @@ def stays_here(talk: Talk, within: Carrier) -> None:
             assert answer["ok"] is False, name
             assert answer["error"]["code"] == "INVALID_REQUEST", name
         assert talk.notes.pop().fields["what"] in (f"frame: {fault.value}", "frame: not a request"), name
+
+
+class Quick(Talk):
+    """A conversation whose frames are not held against the schema: there are too many."""
+
+    def _hold_against_schema(self, command: Command) -> None:
+        pass
+
+
+@pytest.mark.fuzz
+def test_of_random_and_damaged_documents_only_whole_requests_go_on() -> None:
+    talk, went_on, stayed = Quick.__new__(Quick), 0, 0
+    talk.__dict__ = node().__dict__
+    for data in documents(COUNT):
+        talk.receives(data)
+        keys = [command.key for command in talk.did if isinstance(command, Forward)]
+        assert talk.closed is None
+        if _is_request(data):
+            went_on += len(keys)
+        else:
+            stayed += 1
+            assert keys == [], data
+            assert len(talk.sent) <= 1, data
+        for key in keys:
+            talk.gets(Unanswered(key, Fault.GONE))
+        talk.notes.clear()
+    assert went_on > COUNT / 1000
+    assert stayed > COUNT / 3
+
+
+def _is_request(data: bytes) -> bool:
+    try:
+        frame = reference_parse(data, BOUNDS)
+    except MalformedByReference:
+        return False
+    return isinstance(frame, dict) and frame.get("type") == "req" and frame.keys() <= {"type", "id", "method", "params"}
