@@ -92,10 +92,12 @@ class Enrolment:
         """
         csr = self._read(body.csr)
         draft = self._draft(body, csr)
-        self._require_welcome(draft)
         link = await self._link(body.token_id, csr.node_id)
         if link is not None:
             draft = replace(draft, permissions=link.permissions)
+        if link is None or draft.revoked_at is not None:  # a link is an invitation for as long as it is good
+            self._require_open()
+        self._require_not_denied(draft)
         counted = link is None or draft.revoked_at is not None or not self._link_begins.spend(link.id)
         if counted:
             self._require_room(csr.node_id, address)
@@ -142,10 +144,9 @@ class Enrolment:
             why = Why.CHANGED
         return replace(draft, why=why, revoked_at=ended)
 
-    def _require_welcome(self, draft: Draft) -> None:
+    def _require_open(self) -> None:
         if not self._reception.is_open:
             raise answers.closed()
-        self._require_not_denied(draft)
 
     def _require_room(self, node_id: str, address: str) -> None:
         if not self._reception.desk.has_room(node_id, address, clock.now().mono):
@@ -210,6 +211,7 @@ class Enrolment:
             if await self._redeem(ceremony, draft, body.token_proof):
                 return
             draft = self._as_stored(draft)
+            self._require_open()
             self._require_not_denied(draft)
             if not ceremony.counted:
                 self._require_room(draft.node_id, ceremony.address)

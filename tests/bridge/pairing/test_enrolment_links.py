@@ -149,3 +149,20 @@ async def test_a_key_revoked_meanwhile_is_counted_when_a_person_is_asked(bridge:
         assert asked
         left = [(await Stranger(bridge.nodes.port, f"127.0.1.{n + 1}").begin()).status for n in range(CAP)]
         assert left == [201] * (CAP - 1) + [429], "it is one of the ten"
+
+
+async def test_a_link_is_good_when_the_window_has_closed(tmp_path: Path) -> None:
+    """As a setup code is: here the bridge was started anew, so that nothing is open. Red when links need the window."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    async with house(home, always_open=False) as before:
+        first, second = await link_of(before), await link_of(before)
+        revoked = Stranger(before.nodes.port)
+        assert (await revoked.redeem(first)).status == 204
+        await before.reception.revoke(revoked.node_id)
+    async with house(home, always_open=False) as bridge:
+        refused = await Stranger(bridge.nodes.port).begin()
+        assert refused.refusal == (403, "PAIRING_CLOSED")
+        again = await replace(revoked, port=bridge.nodes.port).begin(tokenId=second.token_id)
+        assert again.refusal == (403, "PAIRING_CLOSED"), "a revoked key has to be asked about"
+        assert (await Stranger(bridge.nodes.port).redeem(second)).status == 204
