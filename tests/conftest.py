@@ -107,6 +107,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("CLAWDIS_", "OPENCLAW_")) and not name.startswith("CLAWDIS_TEST_"):
             monkeypatch.delenv(name)
+    for name in ("COLUMNS", "LINES"):  # readline tells them to every process that is started here
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     # `keyring` keeps the one that an earlier test has chosen.
     keyring.set_keyring(fail.Keyring())  # type: ignore[no-untyped-call]  # the library has no types for it

@@ -15,7 +15,7 @@ import pytest_asyncio
 from acl.permissions import PROFILES
 from bridge.control.not_granted import not_granted
 from bridge.control.requests import RevokeBody
-from bridge.errors import AlreadyDecided, BridgeError, NotAllowed, UnknownId
+from bridge.errors import AlreadyDecided, NotAllowed, UnknownId
 from bridge.operations import BridgeOperations
 from bridge.pairing.records import key_fingerprint, unique_name
 from tests.bridge.house import NOWHERE, House, house
@@ -303,43 +303,3 @@ async def test_revoking_some_all_and_others(bridge: House, operations: BridgeOpe
     with pytest.raises(AlreadyDecided, match="revoked already"):
         await operations.revoke(RevokeBody(ids=[IPHONE.node_id[:8]]))
     assert bridge.store.nodes[IPHONE.node_id].node_tokens == ()
-
-
-async def test_an_approval_that_cannot_be_written_leaves_the_request_waiting(bridge: House) -> None:
-    async with bridge.call(IPHONE) as caller:
-        await caller.connects()
-        request_id = await waits(bridge)
-        (bridge.home / "paired-nodes.json").mkdir()  # what cannot be replaced by a file
-        with pytest.raises(BridgeError, match="could not be written down"):
-            await bridge.operations.approve(request_id, None, None)
-        assert [request.id for request in bridge.reception.desk.pending()] == [request_id]
-        (bridge.home / "paired-nodes.json").rmdir()
-        await bridge.operations.approve(request_id, None, None)
-        assert (await caller.read())["ok"] is True
-
-
-async def test_a_disk_that_refuses_is_told_and_nothing_has_changed(bridge: House, operations: BridgeOperations) -> None:
-    await bridge.pair(IPHONE)
-    home = bridge.home
-    for name in ("paired-nodes.json", "paired-nodes.json.lock"):
-        (home / name).unlink(missing_ok=True)
-    (home / "paired-nodes.json").mkdir()  # what cannot be replaced by a file
-    with pytest.raises(BridgeError) as failed:
-        await operations.rename(IPHONE.node_id, "Kitchen")
-    assert failed.value.code == "STORE"
-    with pytest.raises(BridgeError):
-        await operations.revoke(RevokeBody(all=True))
-    assert (await operations.node(IPHONE.node_id)).display_name == "Anna's iPhone"
-
-
-async def test_revoking_all_goes_on_over_a_disk_that_refuses(bridge: House, operations: BridgeOperations) -> None:
-    async with bridge.call(IPHONE) as phone, bridge.call(ANDROID) as other:
-        for caller, who in ((phone, IPHONE), (other, ANDROID)):
-            await bridge.pair(who)
-            await caller.gets_in()
-        (bridge.home / "paired-nodes.json").unlink()
-        (bridge.home / "paired-nodes.json").mkdir()
-        with pytest.raises(BridgeError) as failed:
-            await operations.revoke(RevokeBody(all=True))
-        assert all(who.node_id[:12] in str(failed.value) for who in (IPHONE, ANDROID))
-        assert [(await caller.ended())[0] for caller in (phone, other)] == [4001, 4001]

@@ -54,7 +54,8 @@ class Bench:
 
     def cut(self) -> None:
         for writer in self.writers:
-            writer.transport.abort()
+            if not writer.is_closing():  # one that is closed twice cannot be aborted (asyncio, Python 3.11.2)
+                writer.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bench: Bench, *, inward: bool) -> None:

@@ -1,0 +1,81 @@
+"""Operations on a disk that refuses: what is in force all the same, what is not, and what is said."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bridge.control.requests import RevokeBody
+from bridge.errors import BridgeError
+from bridge.operations import BridgeOperations
+from tests.bridge.house import House, house
+from tests.bridge.lan.phones import ANDROID, IPHONE
+from tests.support.waiting import eventually
+
+
+@pytest_asyncio.fixture
+async def bridge(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path / "home") as built:
+        yield built
+
+
+@pytest.fixture
+def operations(bridge: House) -> BridgeOperations:
+    return bridge.operations
+
+
+async def waits(bridge: House) -> str:
+    """Waits for the one pending request; returns its id."""
+    (request,) = await eventually(bridge.reception.desk.pending)
+    return request.id
+
+
+async def test_an_approval_that_cannot_be_written_leaves_the_request_waiting(bridge: House) -> None:
+    async with bridge.call(IPHONE) as caller:
+        await caller.connects()
+        request_id = await waits(bridge)
+        (bridge.home / "paired-nodes.json").mkdir()  # what cannot be replaced by a file
+        with pytest.raises(BridgeError, match="could not be written down"):
+            await bridge.operations.approve(request_id, None, None)
+        assert [request.id for request in bridge.reception.desk.pending()] == [request_id]
+        (bridge.home / "paired-nodes.json").rmdir()
+        await bridge.operations.approve(request_id, None, None)
+        assert (await caller.read())["ok"] is True
+
+
+async def test_a_disk_that_refuses_is_told_and_nothing_has_changed(bridge: House, operations: BridgeOperations) -> None:
+    await bridge.pair(IPHONE)
+    home = bridge.home
+    for name in ("paired-nodes.json", "paired-nodes.json.lock"):
+        (home / name).unlink(missing_ok=True)
+    (home / "paired-nodes.json").mkdir()  # what cannot be replaced by a file
+    with pytest.raises(BridgeError) as failed:
+        await operations.rename(IPHONE.node_id, "Kitchen")
+    assert failed.value.code == "STORE"
+    with pytest.raises(BridgeError):
+        await operations.revoke(RevokeBody(all=True))
+    assert (await operations.node(IPHONE.node_id)).display_name == "Anna's iPhone"
+
+
+def refuses(file: Path) -> bool:
+    """Put what no file can replace in a file's place; False: the bridge has just written it once more."""
+    file.unlink(missing_ok=True)
+    with contextlib.suppress(FileExistsError):
+        file.mkdir()
+    return file.is_dir()
+
+
+async def test_revoking_all_goes_on_over_a_disk_that_refuses(bridge: House, operations: BridgeOperations) -> None:
+    async with bridge.call(IPHONE) as phone, bridge.call(ANDROID) as other:
+        for caller, who in ((phone, IPHONE), (other, ANDROID)):
+            await bridge.pair(who)
+            await caller.gets_in()
+        await eventually(lambda: refuses(bridge.home / "paired-nodes.json"))
+        with pytest.raises(BridgeError) as failed:
+            await operations.revoke(RevokeBody(all=True))
+        assert all(who.node_id[:12] in str(failed.value) for who in (IPHONE, ANDROID))
+        assert [(await caller.ended())[0] for caller in (phone, other)] == [4001, 4001]
