@@ -54,7 +54,7 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	@$(PY) -m tests.gateway.install
-	@$(PY) -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
+	@$(PY) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev
 	@echo 'format ...'; $(VENV)/bin/ruff format --quiet --check .

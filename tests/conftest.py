@@ -59,7 +59,10 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark users of the real gateway and give them time for its start; mark soak and fuzz tests by file name."""
+    """Mark users of the real gateway and give them time for its start; mark soak and fuzz tests by file name.
+
+    Files with either come first: a core that is given one last would be alone with it.
+    """
     for item in items:
         if "real_gateway" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real)
@@ -68,6 +71,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(kind)
         if item.get_closest_marker("real") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(FULL_TIMEOUT_S if scale.is_full() else REAL_TIMEOUT_S))
+    long = {item.path for item in items if any(item.get_closest_marker(kind) for kind in ("real", "soak"))}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
