@@ -281,7 +281,7 @@ async def test_what_the_owner_allows_later_is_linked_anew(estate: Estate) -> Non
         await estate.gateway_id(phone)
         await eventually(lambda: _withheld(estate, phone.node_id, ["camera.snap"]), timeout_s=30, what="withheld")
         estate.gateway.configure(nodes_commands_allow=("camera.snap",))
-        await estate.bridge.settled(phone.node_id, "camera.snap", timeout_s=60)
+        await estate.bridge.settled(phone.node_id, "camera.snap", timeout_s=150)
 
 
 async def _withheld(estate: Estate, node_id: str, names: list[str]) -> bool:
