@@ -55,7 +55,7 @@ ENVELOPE_ONLY = frozenset(
         *("ChatHistoryResult", "ChatSendResult", "ConfigGetResult", "GatewayIdentityGetResult", "SessionsListResult"),
         *("SessionsSubscribeResult", "SessionsMessagesSubscribeResult", "SessionsMessagesUnsubscribeResult"),
         *("UsersPrefsGetResult", "VoicewakeGetResult", "HealthEvent", "PresenceEvent"),
-        *("NodePairRequestedEvent", "NodePairResolvedEvent"),
+        *("NodePairRequestedEvent", "NodePairResolvedEvent", "UpdateAvailableEvent"),
     }
 )
 # Values that it sends as null where the schema wants a string.
