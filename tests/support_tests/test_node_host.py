@@ -7,7 +7,6 @@ import pytest
 from tests.support.node_host import NodeHost
 from tests.support.operator import Json, OperatorError, operator
 from tests.support.real_gateway import RealGateway
-from tests.support.schema import validate_frame
 from tests.support.waiting import eventually
 
 
@@ -36,9 +35,4 @@ async def test_node_host_pairs_and_answers_an_invoke(real_gateway: RealGateway) 
 
         answer = await eventually(answered, timeout_s=20, step_s=0.2)
         assert "sh" in answer["payload"]["bins"], host.output()
-        # The gateway tells all operators of its clock, sessions and updates, too: the schema has no words for those.
-        about = [frame for frame in client.frames if frame["type"] != "event" or frame["event"].startswith("node.")]
-        assert about
-        for frame in about:
-            validate_frame(frame, method=client.methods.get(frame.get("id", "")))
     assert host.returncode is not None
