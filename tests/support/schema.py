@@ -55,7 +55,7 @@ ENVELOPE_ONLY = frozenset(
         *("ChatHistoryResult", "ChatSendResult", "ConfigGetResult", "GatewayIdentityGetResult", "SessionsListResult"),
         *("SessionsSubscribeResult", "SessionsMessagesSubscribeResult", "SessionsMessagesUnsubscribeResult"),
         *("UsersPrefsGetResult", "VoicewakeGetResult", "HealthEvent", "PresenceEvent"),
-        *("NodePairRequestedEvent", "NodePairResolvedEvent", "UpdateAvailableEvent"),
+        *("NodePairRequestedEvent", "NodePairResolvedEvent"),
     }
 )
 # Values that it sends as null where the schema wants a string.
@@ -101,6 +101,19 @@ def checked_as(frame: Mapping[str, Any], *, method: str | None = None) -> list[s
     if inner not in ENVELOPE_ONLY:
         raise SchemaViolation(outer, "$", f"there is no definition of {inner or 'an answer to nothing'}")
     return [outer]
+
+
+def is_known(frame: Mapping[str, Any], *, method: str | None = None) -> bool:
+    """Tell whether the schema or `ENVELOPE_ONLY` knows what a frame is about.
+
+    A gateway tells its own operators much that the bridge passes to nobody: `cron`, `update.available`, answers to
+    methods that the bridge does not call. Only the envelope of those can be checked, by `validate`.
+    """
+    try:
+        checked_as(frame, method=method)
+    except SchemaViolation:
+        return False
+    return True
 
 
 def validate_frame(frame: Mapping[str, Any], *, method: str | None = None, strict: bool = False) -> None:

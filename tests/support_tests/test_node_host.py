@@ -7,6 +7,7 @@ import pytest
 from tests.support.node_host import NodeHost
 from tests.support.operator import Json, OperatorError, operator
 from tests.support.real_gateway import RealGateway
+from tests.support.schema import ENVELOPES, is_known, validate, validate_frame
 from tests.support.waiting import eventually
 
 
@@ -35,4 +36,10 @@ async def test_node_host_pairs_and_answers_an_invoke(real_gateway: RealGateway) 
 
         answer = await eventually(answered, timeout_s=20, step_s=0.2)
         assert "sh" in answer["payload"]["bins"], host.output()
+        for frame in client.frames:
+            method = client.methods.get(frame.get("id", ""))
+            if is_known(frame, method=method):
+                validate_frame(frame, method=method)
+            else:
+                validate(ENVELOPES[frame["type"]], frame)
     assert host.returncode is not None

@@ -9,6 +9,7 @@ from tests.support.schema import (
     SchemaViolation,
     checked_as,
     definition_of,
+    is_known,
     known_methods,
     validate,
     validate_frame,
@@ -112,6 +113,7 @@ def test_single_definitions_can_be_used() -> None:
 def test_what_nothing_is_known_of_is_a_violation(frame: dict[str, Any], method: str | None) -> None:
     with pytest.raises(SchemaViolation):
         validate_frame(frame, method=method)
+    assert not is_known(frame, method=method)
 
 
 def test_a_name_is_either_defined_or_listed() -> None:
