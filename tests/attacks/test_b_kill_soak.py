@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import random
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -59,8 +60,11 @@ class Pairings:
 
     async def run(self) -> None:
         """Pair until the bridge is gone."""
-        while await self._pair(next(self.numbers)):
-            pass
+        try:
+            while await self._pair(next(self.numbers)):
+                pass
+        finally:
+            self.reached.set()  # a bridge that refuses is killed, too, and then too few were acknowledged
 
     async def _pair(self, number: int) -> bool:
         node = Stranger(self.bridge.node_port, addresses(200)[number % 200], p256(18_000 + number))
@@ -113,6 +117,12 @@ class Pairings:
             await used.identity()
 
 
+def lives(chance: random.Random) -> Iterator[int]:
+    """Yield after how many requests the daemon dies: each number as often, so that no seed has short lives only."""
+    while True:
+        yield from chance.sample(range(1, STEPS + 1), STEPS)
+
+
 def own_port(chance: random.Random) -> int:
     """Return a free port that no client's socket is given while the bridge is dead."""
     while True:
@@ -140,9 +150,9 @@ class TestB18:
         pairing, ports = {"ceremonies_per_window": "100"}, (own_port(chance), own_port(chance))
         async with BridgeProcess(NOWHERE, None, limits=limits, pairing=pairing, ports=ports) as bridge:
             pairings, lines = Pairings(bridge), 0
-            for _ in range(scale.scale(200)):
+            for steps in itertools.islice(lives(chance), scale.scale(200)):
                 await bridge.ask(bridge.client.open_window)
-                await self.killed(pairings, chance)
+                await self.killed(pairings, steps, chance)
                 status = await bridge.start()
                 assert status.pending == 0
                 rows = {row.node_id: row for row in await bridge.ask(bridge.client.nodes)}
@@ -152,9 +162,9 @@ class TestB18:
             assert "Traceback" not in bridge.log_path.read_text()
             assert len(pairings.acknowledged) > scale.scale(200), "it was killed in the middle of many pairings"
 
-    async def killed(self, pairings: Pairings, chance: random.Random) -> None:
+    async def killed(self, pairings: Pairings, steps: int, chance: random.Random) -> None:
         """Let nodes pair for some requests, and kill the bridge at some point of the next one."""
-        loop, steps = asyncio.get_running_loop(), chance.randint(1, STEPS)
+        loop = asyncio.get_running_loop()
         pairings.left = steps
         pairings.reached.clear()
         async with asyncio.TaskGroup() as group:
