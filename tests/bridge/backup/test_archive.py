@@ -227,6 +227,12 @@ class TestAuthenticButWrong:
         with pytest.raises(ArchiveRefused):
             unpack(with_payload(payload), PHRASE)
 
+    @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+    def test_a_moment_that_no_other_zone_can_say(self, moment: str) -> None:
+        """With the bounds taken out the restore is done, and then its report is a traceback: red."""
+        with pytest.raises(ArchiveRefused, match="cannot be read"):
+            unpack(with_payload(payload_of([], b"", createdAt=moment)), PHRASE)
+
     def test_a_flood_of_members(self) -> None:
         many = [{"name": f"k{number}", "size": 0} for number in range(MAX_MEMBERS + 1)]
         with pytest.raises(ArchiveRefused, match="cannot be read"):
