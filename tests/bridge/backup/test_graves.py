@@ -70,6 +70,14 @@ class TestRemembered:
         assert refused.value.fix is not None
         assert f"mv '{home / FILE_NAME}'" in refused.value.fix
 
+    @pytest.mark.parametrize("when", ["'soon'", "'nan'", "1e300"])
+    def test_a_tombstone_without_a_moment_is_damage(self, home: Path, when: str) -> None:
+        rows_of_any_kind(home, when)
+        memory = remembered(home)
+        assert memory.revoked == {KEYS[2]: NOON}, "the store's"
+        assert len(memory.unread) == 1
+        assert "bridge.sqlite3" in memory.unread[0]
+
     def test_an_older_homes_store_has_them_all(self, home: Path) -> None:
         rows(home, "DROP TABLE tombstones")
         assert remembered(home).revoked == {KEYS[2]: NOON}
@@ -122,6 +130,14 @@ class TestUnite:
         (other / "bridge.sqlite3").write_bytes(b"damaged " * 1000)
         with pytest.raises(StoreError, match="cannot be written"):
             unite(other / "bridge.sqlite3", remembered(home))
+
+
+def rows_of_any_kind(home: Path, when: str) -> None:
+    """Put a table of tombstones that no version of ours makes into the database of a home."""
+    with closing(sqlite3.connect(home / "bridge.sqlite3")) as database, database:
+        database.execute("DROP TABLE tombstones")
+        database.execute("CREATE TABLE tombstones (node_id TEXT PRIMARY KEY, revoked_at)")
+        database.execute(f"INSERT INTO tombstones VALUES ('ab', {when})")
 
 
 def write_codes(home: Path, *codes: tuple[str, str, str | None]) -> None:
