@@ -107,14 +107,15 @@ def test_a_code_that_was_used_since_the_backup_is_not_good_again(home: Path, tmp
     assert CodeStore(home / "bridge.sqlite3").bind(code_hash(code.token), OTHER, NOON) is None
 
 
+DROP = "DROP TABLE tombstones"
 FORGETTING = "CREATE TRIGGER forget AFTER INSERT ON tombstones BEGIN DELETE FROM tombstones; END"
 HOSTILE = {
     "a trigger that digs up": [FORGETTING],
-    "a view for a table": ["DROP TABLE tombstones", "CREATE VIEW tombstones AS SELECT 'ab' AS node_id, 1.0 AS revoked_at"],
-    "no moment": ["DROP TABLE tombstones", "CREATE TABLE tombstones (node_id, revoked_at)",
+    "a view for a table": [DROP, "CREATE VIEW tombstones AS SELECT 'ab' AS node_id, 1.0 AS revoked_at"],
+    "no moment": [DROP, "CREATE TABLE tombstones (node_id, revoked_at)",
                   "INSERT INTO tombstones VALUES ('ab', 'soon')"],
     "a moment that no clock shows": ["INSERT INTO tombstones VALUES ('ab', 1e300)"],
-    "other columns": ["DROP TABLE tombstones", "CREATE TABLE tombstones (node_id)", "INSERT INTO tombstones VALUES (1)"],
+    "other columns": [DROP, "CREATE TABLE tombstones (node_id)", "INSERT INTO tombstones VALUES (1)"],
 }  # fmt: skip
 
 
