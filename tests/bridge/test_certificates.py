@@ -94,6 +94,18 @@ async def test_a_file_that_cannot_be_used_does_not_come_into_force(certificates:
     assert (certificates.identity, changes) == (before, [])
 
 
+async def test_nor_does_one_beside_a_next_key_that_cannot_be_used(
+    keys: KeyFolder, certificates: Certificates, tmp_path: Path
+) -> None:
+    """Else the new one is in force, and the refusal says that the old one is."""
+    before, changes, following = certificates.identity, told(certificates), await certificates.prepare_next()
+    keys.renew_certificate(HOST, now=datetime.now(UTC))
+    (tmp_path / "keys" / "bridge-next.pem").write_text("nonsense")
+    with pytest.raises(IdentityError):
+        await certificates.reload()
+    assert (certificates.identity, certificates.next_spki, changes) == (before, following, [])
+
+
 async def test_nor_does_one_that_tls_does_not_take(keys: KeyFolder, certificates: Certificates) -> None:
     def refuse(identity: BridgeIdentity) -> None:
         raise FileNotFoundError("gone meanwhile")
