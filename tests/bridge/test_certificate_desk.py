@@ -93,3 +93,12 @@ async def test_what_cannot_be_done_is_refused_with_what_mends_it(bridge: House, 
     with pytest.raises(RefusedError, match="The old certificate stays in force"):
         await desk.reload()
     assert bridge.certificates.identity is before
+
+
+async def test_a_damaged_note_of_the_passphrases_place_does_not_stop_the_telling(
+    bridge: House, desk: CertificateDesk
+) -> None:
+    """It is read once, at the start; read at each question it is a failure without a sentence."""
+    (bridge.home / "keys" / "passphrase-place").write_text("nonsense")
+    assert (await desk.show()).passphrase_place == "file"
+    assert (await desk.renew()).passphrase_place == "file"
