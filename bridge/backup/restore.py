@@ -14,12 +14,12 @@ from pathlib import Path
 from bridge.backup.archive import Archive
 from bridge.backup.contents import KEYS, STORE, require_known
 from bridge.backup.errors import BackupError
-from bridge.backup.exchange import ExchangeUnsupported, exchange, flush_folder
+from bridge.backup.exchange import ExchangeUnsupported, exchange
 from bridge.backup.graves import remembered
 from bridge.backup.staging import Staged, left_over, stage_home, staging_folder
 from bridge.daemon_lock import LOCK_FILE, AlreadyRunningError, daemon_lock
 from certs.passphrase_keyring import Keychain
-from certs.private_files import private_folder
+from certs.private_files import flush_folder, private_folder
 
 Exchange = Callable[[Path, Path], None]
 
