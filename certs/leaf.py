@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.issue import BACKDATING, SPKI_URN, Extension, key_usage, require_utc, unsigned_certificate
-from certs.keys import NodeKey, node_id_of, read_spki, require_node_key
+from certs.keys import UNREADABLE, NodeKey, node_id_of, read_spki, require_node_key
 from certs.pins import spki_hash
 
 LEAF_LIFETIME = timedelta(days=90)  # a phone may lie in a drawer for weeks
@@ -23,7 +22,6 @@ NODE_URN = "urn:clawdis-bridge:node:"  # followed by the node id
 MAX_LEAF_BYTES = 2048  # one of ours has some 650 bytes
 
 _PURPOSE = [ExtendedKeyUsageOID.CLIENT_AUTH]
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
 
 
 class LeafRefused(ValueError):
@@ -113,7 +111,7 @@ def read_leaf(der: bytes) -> NodeCertificate:
         raise
     except x509.ExtensionNotFound as error:
         raise LeafRefused(f"the certificate lacks the extension {error.oid.dotted_string}") from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise LeafRefused(f"the certificate cannot be used: {error}") from error
     return NodeCertificate(
         node_id_of(key),
