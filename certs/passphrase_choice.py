@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 from certs.errors import IdentityError, as_identity_error, from_backup
-from certs.passphrase import FilePassphrase, PassphraseSource, Place, new_passphrase
+from certs.passphrase import FilePassphrase, Place, new_passphrase
 from certs.passphrase_keyring import Keychain, KeyringPassphrase
 from certs.private_files import read_private, write_private
 
@@ -86,7 +86,7 @@ class ChosenPassphrase:
         with as_identity_error():
             write_private(self._record, record)
 
-    def _chosen(self) -> PassphraseSource:
+    def _chosen(self) -> FilePassphrase | KeyringPassphrase:
         with as_identity_error():
             try:
                 record = read_private(self._record, MAX_BYTES)
