@@ -26,19 +26,6 @@ KEY, OTHER = identity(1).device_id, identity(2).device_id
 LATER = NOON + timedelta(hours=1)
 
 
-@pytest.fixture
-def members(tmp_path: Path) -> dict[str, bytes]:
-    """What a backup of a bridge with two nodes holds."""
-    make_home(tmp_path / "old", record(1), record(2))
-    return collect(tmp_path / "old").members
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "disk").mkdir()
-    return tmp_path / "disk" / "home"
-
-
 @pytest.mark.parametrize("where", ["store", "database", "both"])
 def test_what_was_revoked_since_stays_out(home: Path, members: dict[str, bytes], where: str) -> None:
     """With `bury_returned` taken out of `_bury` the key is in force again: red."""
