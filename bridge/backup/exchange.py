@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,8 @@ def exchange(one: Path, other: Path, call: Call | None = None) -> None:
     if number in _UNSUPPORTED:
         raise ExchangeUnsupported
     if number:
-        raise BackupError(f"{other} could not be replaced ({os.strerror(number)}).", f"See: ls -ld '{other.parent}'")
+        mend = f"See: ls -ld {shlex.quote(str(other.parent))}"
+        raise BackupError(f"{other} could not be replaced ({os.strerror(number)}).", mend)
     with contextlib.suppress(OSError):  # it is done; after a power failure it may be undone, and is whole either way
         flush_folder(other.parent)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -62,10 +63,10 @@ def remembered(home: Path) -> Memory:
         tables, told = None, {}
         unread.append(f"The database {home / DATABASE} could not be read ({exc}).")
     if store is None and (tables is None or TOMBSTONES not in tables):
-        path = home / STORE
+        path = shlex.quote(str(home / STORE))
         raise BackupError(
             f"{' '.join(unread)} So it is not known which nodes were revoked, and the backup might let them in again.",
-            f"To restore all the same, move it away: mv '{path}' '{path}.bad'",
+            f"To restore all the same, move it away: mv {path} {path}.bad",
         )
     ceremonies = tables.get(CEREMONIES) if tables is not None else None
     return Memory(latest(store or {}, told), ceremonies, tuple(unread))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ def restore(
             f"A bridge is running on {home}, so nothing was restored.", "Stop it, then restore again."
         ) from exc
     except OSError as exc:
-        raise BackupError(f"{home} cannot be used ({exc}).", f"See: ls -la '{home}'") from exc
+        raise BackupError(f"{home} cannot be used ({exc}).", f"See: ls -la {shlex.quote(str(home))}") from exc
 
 
 def require_no_identity(home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -93,7 +94,7 @@ def stage_home(stage: Path, members: Mapping[str, bytes], memory: Memory, keycha
     except PrivateFileError as exc:
         raise BackupError(
             f"The backup could not be laid out beside the home: {exc.path} {exc.why}. Nothing has changed.",
-            f"Make room: df -h '{stage.parent}'",
+            f"Make room: df -h {shlex.quote(str(stage.parent))}",
         ) from exc
     try:
         load_names(stage, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -68,7 +69,17 @@ class TestRemembered:
         with pytest.raises(BackupError, match="not known which nodes were revoked") as refused:
             remembered(home)
         assert refused.value.fix is not None
-        assert f"mv '{home / FILE_NAME}'" in refused.value.fix
+        assert refused.value.fix.endswith(f": mv {home / FILE_NAME} {home / FILE_NAME}.bad")
+
+    def test_the_way_out_can_be_pasted_into_a_shell(self, tmp_path: Path) -> None:
+        make_home(home := tmp_path / "Anna's disk" / "home")
+        write_private(home / FILE_NAME, b"damaged")
+        (home / "bridge.sqlite3").unlink()
+        with pytest.raises(BackupError) as refused:
+            remembered(home)
+        assert refused.value.fix is not None
+        words = shlex.split(refused.value.fix.partition(": ")[2])
+        assert words == ["mv", str(home / FILE_NAME), f"{home / FILE_NAME}.bad"]
 
     @pytest.mark.parametrize("when", ["soon", "nan", 1e300])
     def test_a_tombstone_without_a_moment_is_damage(self, home: Path, when: object) -> None:
