@@ -97,7 +97,7 @@ class Certificates:
             return identity
 
     def _read(self) -> tuple[BridgeIdentity, str | None]:
-        return self._keys.reload(), self._keys.next_spki
+        return self._keys.load(), self._keys.next_spki
 
     def _take(self, identity: BridgeIdentity) -> BridgeIdentity:
         try:

@@ -76,18 +76,10 @@ class KeyFolder:
         return self._identities.load_or_create(host, now=now)
 
     def load(self) -> BridgeIdentity:
-        """The identity made earlier: for a bridge with paired nodes, which must not make one.
+        """The identity made earlier, as the files hold it now: for a bridge with paired nodes, which must not make one.
 
         Raises:
             IdentityError: there is none, or it cannot be used.
-        """
-        return self._identities.load()
-
-    def reload(self) -> BridgeIdentity:
-        """The identity as the files hold it now, after another process renewed or rotated it.
-
-        Raises:
-            IdentityError: the files hold none that can be used; the caller keeps the one that it has.
         """
         return self._identities.load()
 
