@@ -69,10 +69,11 @@ class ChosenPassphrase:
     def settle(self) -> Place:
         """Choose the place of a passphrase that came in a file, as with a backup; the place that keeps it now.
 
+        What a record says of its place was another machine's, and is written anew.
         Once the keychain keeps it, the record is written and only then is the file removed, so a crash loses nothing.
         """
         passphrase = self._file.load()
-        if passphrase is None or self.place == "keyring":
+        if passphrase is None:
             return self.place
         account = _new_account()
         if not KeyringPassphrase(account, self._keychain).keep(passphrase):
