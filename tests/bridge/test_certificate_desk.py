@@ -62,6 +62,11 @@ async def test_native_nodes_are_listed_and_apps_counted_and_the_revoked_left_out
     assert (report.apps, report.next_spki) == (1, following)
 
 
+async def test_where_no_next_key_is_prepared_nobody_knows_it(bridge: House, desk: CertificateDesk) -> None:
+    await bridge.store.put(record(1, security=Security.MTLS))
+    assert [row.knows_next for row in (await desk.show()).nodes] == [False]
+
+
 async def test_a_change_is_made_and_the_new_state_told(bridge: House, desk: CertificateDesk) -> None:
     first = await desk.show()
     renewed = await desk.renew()

@@ -66,6 +66,17 @@ async def test_without_a_prepared_key_nothing_changes(certificates: Certificates
     assert (certificates.identity, changes) == (before, [])
 
 
+async def test_a_key_that_another_process_prepared_meanwhile_is_not_taken_unheard(
+    keys: KeyFolder, certificates: Certificates
+) -> None:
+    """With `to=None` in `rotate` a key comes into force of which no node was told: red."""
+    following = await certificates.prepare_next()
+    elsewhere = loaded(keys)
+    await elsewhere.rotate()
+    await elsewhere.prepare_next()
+    assert (await certificates.rotate()).spki == following
+
+
 async def test_its_own_keys_are_those_in_force_the_next_and_the_authority(certificates: Certificates) -> None:
     authority = spki_hash(certificates.authority.certificate.public_key())
     first = certificates.identity.spki

@@ -215,7 +215,7 @@ class TestAuthenticButWrong:
             b"\0\0\0",
             b"\0\0\0\x05{}",
             struct.pack(">I", 2) + b"[]",
-            struct.pack(">I", MAX_MANIFEST_BYTES + 1) + b" " * 100,
+            struct.pack(">I", MAX_MANIFEST_BYTES + 1) + payload_of([], b"")[4:].ljust(MAX_MANIFEST_BYTES + 1),
             struct.pack(">I", 200_000) + b"[" * 200_000,
             payload_of([], b"", createdAt="2026-11-21T12:00:00"),
             payload_of([], b"", extra=1),
