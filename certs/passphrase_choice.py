@@ -83,6 +83,10 @@ class ChosenPassphrase:
         self._file.remove()
         return "keyring"
 
+    def forget(self) -> None:
+        """Take the passphrase out of its place again, for a folder of keys that is given up."""
+        self._chosen().remove()
+
     def _note(self, record: bytes) -> None:
         with as_identity_error():
             write_private(self._record, record)

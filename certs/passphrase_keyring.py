@@ -72,9 +72,13 @@ class KeyringPassphrase:
             keychain.set_password(SERVICE, self._account, text)
             if keychain.get_password(SERVICE, self._account) == text:
                 return True
-        with suppress(Exception):
-            self._keychain().delete_password(SERVICE, self._account)
+        self.remove()
         return False
+
+    def remove(self) -> None:
+        """Remove the entry, if the keychain lets us; nothing can be done about one that stays."""
+        with suppress(Exception):  # a backend raises what it likes
+            self._keychain().delete_password(SERVICE, self._account)
 
     def _keychain(self) -> Keychain:
         return self._given if self._given is not None else keyring.get_keyring()

@@ -19,6 +19,7 @@ from bridge.backup.exchange import ExchangeUnsupported, exchange
 from bridge.backup.graves import remembered
 from bridge.backup.staging import Staged, left_over, stage_home, staging_folder
 from bridge.daemon_lock import LOCK_FILE, AlreadyRunningError, daemon_lock
+from certs.passphrase_choice import ChosenPassphrase
 from certs.passphrase_keyring import Keychain
 from certs.private_files import flush_folder, private_folder
 
@@ -76,7 +77,11 @@ def restore(
             memory = remembered(home)
             with staging_folder(home) as stage:
                 staged = stage_home(stage, archive.members, memory, keychain)
-                _put_in_place(stage, home, swap)
+                try:
+                    _put_in_place(stage, home, swap)
+                except BackupError:  # nothing was swapped, so the stage still is what is given up
+                    ChosenPassphrase(stage / KEYS, keychain).forget()
+                    raise
             return Restored(staged, _put_aside(stage, home, now), former)
     except AlreadyRunningError as exc:
         raise BackupError(

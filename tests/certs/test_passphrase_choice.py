@@ -199,6 +199,14 @@ def test_what_another_machine_recorded_is_no_choice(path: Path, record: str) -> 
     assert opened(path, keychain).load().pin == made.pin
 
 
+@pytest.mark.parametrize("keychain", [MemoryKeychain(), Forgets()], ids=["keyring", "file"])
+def test_what_is_forgotten_is_in_no_place(path: Path, keychain: MemoryKeychain) -> None:
+    opened(path, keychain).load_or_create(HOST, now=NOW)
+    source = ChosenPassphrase(path, keychain)
+    source.forget()
+    assert (source.load(), keychain.entries) == (None, {})
+
+
 def test_where_there_is_no_passphrase_there_is_nothing_to_settle(path: Path) -> None:
     assert ChosenPassphrase(path, MemoryKeychain()).settle() == "file"
     assert names(path) == []

@@ -250,11 +250,14 @@ class TestSwap:
     def test_where_folders_cannot_be_swapped_a_bridge_is_not_replaced(
         self, home: Path, members: dict[str, bytes]
     ) -> None:
-        make_home(home, record(3))
+        """With `forget` taken out every try leaves an entry in the keychain: red."""
+        keychain = MemoryKeychain()
+        present = make_home(home, record(3), keychain=keychain)
         before = content(home)
         with pytest.raises(BackupError, match="cannot swap two folders"):
-            restore(home, archive_of(members), replace=True, now=NOON, swap=unsupported)
+            restore(home, archive_of(members), replace=True, now=NOON, swap=unsupported, keychain=keychain)
         assert content(home) == before
+        assert list(keychain.entries.values()) == [present.passphrase.decode()]
         assert beside(home) == ["home"]
 
     def test_an_interruption_right_after_the_swap_loses_neither(self, home: Path, members: dict[str, bytes]) -> None:
