@@ -35,7 +35,7 @@ class CertificateDesk:
         end_all: Callable[[str], None],
     ) -> None:
         self._certificates = certificates
-        self._keys = keys
+        self._place = keys.passphrase_place  # chosen once, with the first key
         self._store = store
         self._host = host
         self._end_all = end_all
@@ -55,7 +55,7 @@ class CertificateDesk:
                 spki=spki_hash(authority.public_key()), not_after=authority.not_valid_after_utc
             ),
             next_spki=self._certificates.next_spki,
-            passphrase_place=self._keys.passphrase_place,
+            passphrase_place=self._place,
             nodes=[self._row(record) for record in native],
             apps=len(paired) - len(native),
         )

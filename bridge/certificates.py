@@ -88,12 +88,16 @@ class Certificates:
         """
         async with self._changing:
             try:
-                identity = self._take(await asyncio.to_thread(self._keys.reload))
+                identity, following = await asyncio.to_thread(self._read)
+                self._take(identity)
             except IdentityError as exc:
                 self._log.error("identity-refused", file=exc.what, why=exc.why)
                 raise
-            self._next = self._keys.next_spki
+            self._next = following
             return identity
+
+    def _read(self) -> tuple[BridgeIdentity, str | None]:
+        return self._keys.load(), self._keys.next_spki
 
     def _take(self, identity: BridgeIdentity) -> BridgeIdentity:
         try:

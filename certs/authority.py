@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from certs.issue import BACKDATING, key_usage, require_utc
+from certs.issue import Extension, key_usage, require_utc, unsigned_certificate
 from certs.keys import node_id_of
 
 AUTHORITY_LIFETIME = timedelta(days=7305)  # 20 years, twice the bridge's own certificate
@@ -54,19 +54,12 @@ def build_authority_certificate(key: ec.EllipticCurvePrivateKey, *, now: datetim
     # An issuer has a non-empty subject (4.1.2.6); the digits keep the authorities of two bridges apart.
     digits = node_id_of(key.public_key())[:_NAME_DIGITS]
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{AUTHORITY_NAME} {digits}")])
-    start = now.replace(microsecond=0) - BACKDATING
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())  # positive, at most 20 octets (4.1.2.2)
-        .not_valid_before(start)
-        .not_valid_after(start + BACKDATING + AUTHORITY_LIFETIME)  # 4.1.2.5
+    extensions: list[Extension] = [
         # An authority for end entities only: path length 0 lets no leaf sign another (4.2.1.9).
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(key_usage(certificates=True), critical=True)  # no CRLs: the store revokes (4.2.1.3)
+        (x509.BasicConstraints(ca=True, path_length=0), True),
+        (key_usage(certificates=True), True),  # no CRLs: the store revokes (4.2.1.3)
         # What the leaves' authority key identifier points at (4.2.1.2).
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-    return builder.sign(key, hashes.SHA256())
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+    ]
+    unsigned = unsigned_certificate(name, name, key.public_key(), extensions, lifetime=AUTHORITY_LIFETIME, now=now)
+    return unsigned.sign(key, hashes.SHA256())

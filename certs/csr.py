@@ -7,19 +7,17 @@ else it asks for (a subject, extensions, a challenge password) is ignored; the i
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.keys import KeyRefused, NodeKey, NodePrivateKey, node_id_of, read_spki, require_node_key
+from certs.keys import UNREADABLE, KeyRefused, NodeKey, NodePrivateKey, node_id_of, read_spki, require_node_key
 from certs.pins import spki_hash
 
 MAX_CSR_BYTES = 4096  # a P-256 request has some 250 bytes; the rest is room for a subject and extensions
 
 # ECDSA signs a hash; one that can be collided would not prove that this very request was signed.
 _STRONG_HASHES = frozenset({"sha256", "sha384", "sha512"})
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
 class CsrRefused(ValueError):
@@ -56,7 +54,7 @@ def read_csr(der: bytes) -> Csr:
         key = read_spki(_spki_of(request.tbs_certrequest_bytes))
     except KeyRefused as error:
         raise CsrRefused(str(error)) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CsrRefused("it is no PKCS#10 request in DER") from error
     _require_self_signed(request, key)
     return Csr(der, key, node_id_of(key), spki_hash(key))
@@ -79,7 +77,7 @@ def _require_self_signed(request: x509.CertificateSigningRequest, key: NodeKey) 
     try:
         digest = request.signature_hash_algorithm
         valid = request.is_signature_valid
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CsrRefused("the request is signed in a way that its key cannot sign") from error
     if digest is not None and digest.name not in _STRONG_HASHES:
         raise CsrRefused(f"the request is signed with {digest.name}; SHA-256 or longer is needed")

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from certs.private_files import PrivateFileError
 
+RESTORE = "Restore the bridge from a backup (clawdis-bridge restore FILE --replace)"
+"""The advice for whatever of the keys folder is lost, without the full stop."""
+
 
 class IdentityError(Exception):
     """A key or certificate that is missing, unreadable or mismatched; the bridge must not start.
@@ -37,14 +40,14 @@ def as_identity_error() -> Iterator[None]:
 def from_backup(file: Path) -> str:
     """The advice for one bad file of which a backup may hold a good copy."""
     quoted = shlex.quote(str(file))
-    return f"Move it away and put back the copy of a backup: mv {quoted} {quoted}.bad"
+    return f"{RESTORE}, or move it away and put back a copy that you made: mv {quoted} {quoted}.bad"
 
 
 def lost_identity(folder: Path, file: Path) -> str:
     """The advice when the bridge's identity, or what opens it, cannot be had without a backup."""
     return (
-        f"Put {shlex.quote(str(file))} back from a backup; if there is none, begin anew (every phone must then "
-        f"forget this bridge and pair again): rm -r {shlex.quote(str(folder))}"
+        f"{RESTORE}, or put back a copy of {shlex.quote(str(file))}; if there is none, begin anew "
+        f"(every phone must then forget this bridge and pair again): rm -r {shlex.quote(str(folder))}"
     )
 
 
@@ -52,6 +55,6 @@ def lost_authority(folder: Path, file: Path) -> str:
     """The advice when the client authority cannot be had without a backup."""
     both = " ".join(shlex.quote(str(folder / name)) for name in ("client-ca.pem", "client-ca.pin"))
     return (
-        f"Put {shlex.quote(str(file))} back from a backup; if there is none, have a new one made (the certificates "
-        f"of all native nodes are then void: they must pair again): rm -f {both}"
+        f"{RESTORE}, or put back a copy of {shlex.quote(str(file))}; if there is none, have a new one "
+        f"made (the certificates of all native nodes are then void: they must pair again): rm -f {both}"
     )

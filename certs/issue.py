@@ -5,11 +5,14 @@ those of RFC 5280.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.pins import spki_hash
@@ -18,6 +21,9 @@ from certs.pins import spki_hash
 BRIDGE_LIFETIME = timedelta(days=3652)  # 10 years
 BACKDATING = timedelta(hours=24)  # a phone whose clock is behind must not see "not yet valid"
 SPKI_URN = "urn:clawdis-bridge:spki:sha256:"  # followed by the SPKI hash
+
+Extension: TypeAlias = tuple[x509.ExtensionType, bool]
+"""An extension of a certificate, and whether it is critical."""
 
 _MAX_HOST = 64  # characters; ub-common-name, appendix A.1
 _LOCAL_HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.local")
@@ -42,19 +48,43 @@ def build_bridge_certificate(key: ec.EllipticCurvePrivateKey, host: str, *, now:
     _require_inputs(key, host, now)
     # Self-signed: subject and issuer are the same non-empty name (4.1.2.4, 4.1.2.6).
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    start = now.replace(microsecond=0) - BACKDATING
+    public = key.public_key()
+    unsigned = unsigned_certificate(name, name, public, _extensions(public, host), lifetime=BRIDGE_LIFETIME, now=now)
+    return unsigned.sign(key, hashes.SHA256())
+
+
+def unsigned_certificate(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: CertificatePublicKeyTypes,
+    extensions: Iterable[Extension],
+    *,
+    lifetime: timedelta,
+    now: datetime,
+) -> x509.CertificateBuilder:
+    """What every certificate of ours is made of, to be signed; valid from 24 hours before `now` for `lifetime`.
+
+    Args:
+        subject: whose it is.
+        issuer: the subject of who signs it (4.1.2.4).
+        key: the subject's.
+        extensions: each with its critical flag.
+        lifetime: counted from `now`.
+        now: aware UTC time of issue.
+    """
+    issued = now.replace(microsecond=0)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
         .serial_number(x509.random_serial_number())  # positive, at most 20 octets (4.1.2.2)
-        .not_valid_before(start)
-        .not_valid_after(start + BACKDATING + BRIDGE_LIFETIME)  # 4.1.2.5
+        .not_valid_before(issued - BACKDATING)
+        .not_valid_after(issued + lifetime)  # 4.1.2.5
     )
-    for extension, critical in _extensions(key.public_key(), host):
+    for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(key, hashes.SHA256())
+    return builder
 
 
 def key_usage(*, data: bool = False, certificates: bool = False) -> x509.KeyUsage:
@@ -83,7 +113,7 @@ def require_utc(now: datetime) -> None:
         raise ValueError("the time of issue must be an aware UTC time")
 
 
-def _extensions(public_key: ec.EllipticCurvePublicKey, host: str) -> list[tuple[x509.ExtensionType, bool]]:
+def _extensions(public_key: ec.EllipticCurvePublicKey, host: str) -> list[Extension]:
     """Every extension of the bridge certificate with its critical flag."""
     names: list[x509.GeneralName] = [
         x509.DNSName(host),

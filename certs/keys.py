@@ -7,6 +7,7 @@ a message. Every key that comes from outside passes `require_node_key` before it
 import hashlib
 from typing import TypeAlias
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,6 +16,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 NodeKey: TypeAlias = ec.EllipticCurvePublicKey | Ed25519PublicKey
 NodePrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
+
+UNREADABLE = (
+    ValueError, TypeError, UnsupportedAlgorithm,
+    x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
+"""What `cryptography` raises for bytes that are no key, certificate or request which it can read."""
 
 MAX_SPKI_BYTES = 1024  # a P-256 key has 91, Ed25519 44; RSA-4096 has 550 and shall be refused by name
 
@@ -84,7 +91,7 @@ def read_spki(der: bytes) -> NodeKey:
         key = require_node_key(load_der_public_key(der))
     except KeyRefused:
         raise
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise KeyRefused("the public key cannot be read") from error
     if spki_der(key) != der:
         raise KeyRefused("the public key is not written with a named curve and an uncompressed point")

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.issue import BACKDATING, SPKI_URN, key_usage, require_utc
-from certs.keys import NodeKey, node_id_of, read_spki, require_node_key
+from certs.issue import BACKDATING, SPKI_URN, Extension, key_usage, require_utc, unsigned_certificate
+from certs.keys import UNREADABLE, NodeKey, node_id_of, read_spki, require_node_key
 from certs.pins import spki_hash
 
 LEAF_LIFETIME = timedelta(days=90)  # a phone may lie in a drawer for weeks
@@ -23,7 +22,6 @@ NODE_URN = "urn:clawdis-bridge:node:"  # followed by the node id
 MAX_LEAF_BYTES = 2048  # one of ours has some 650 bytes
 
 _PURPOSE = [ExtendedKeyUsageOID.CLIENT_AUTH]
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
 
 
 class LeafRefused(ValueError):
@@ -86,23 +84,12 @@ def issue_leaf(
     """
     key = read_spki(permit.spki_der)
     require_utc(now)
-    start = now.replace(microsecond=0) - BACKDATING
-    end = start + BACKDATING + LEAF_LIFETIME
-    _require_inputs(permit, key, authority_key, authority_cert, end)
+    _require_inputs(permit, key, authority_key, authority_cert, now.replace(microsecond=0) + LEAF_LIFETIME)
     # The node id has 64 digits, just what a common name may have (ub-common-name, appendix A.1).
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, permit.node_id)])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(authority_cert.subject)  # 4.1.2.4
-        .public_key(key)
-        .serial_number(x509.random_serial_number())  # positive, at most 20 octets (4.1.2.2)
-        .not_valid_before(start)
-        .not_valid_after(end)  # 4.1.2.5
-    )
-    for extension, critical in _extensions(key, authority_key.public_key()):
-        builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(authority_key, hashes.SHA256())
+    extensions = _extensions(key, authority_key.public_key())
+    unsigned = unsigned_certificate(name, authority_cert.subject, key, extensions, lifetime=LEAF_LIFETIME, now=now)
+    return unsigned.sign(authority_key, hashes.SHA256())
 
 
 def read_leaf(der: bytes) -> NodeCertificate:
@@ -124,7 +111,7 @@ def read_leaf(der: bytes) -> NodeCertificate:
         raise
     except x509.ExtensionNotFound as error:
         raise LeafRefused(f"the certificate lacks the extension {error.oid.dotted_string}") from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise LeafRefused(f"the certificate cannot be used: {error}") from error
     return NodeCertificate(
         node_id_of(key),
@@ -135,7 +122,7 @@ def read_leaf(der: bytes) -> NodeCertificate:
     )
 
 
-def _extensions(key: NodeKey, authority: ec.EllipticCurvePublicKey) -> list[tuple[x509.ExtensionType, bool]]:
+def _extensions(key: NodeKey, authority: ec.EllipticCurvePublicKey) -> list[Extension]:
     """Every extension of a node's certificate with its critical flag."""
     return [
         # An end entity: it signs for nobody (4.2.1.9).

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.errors import IdentityError
+from certs.keys import UNREADABLE
 from certs.pins import certificate_pin, same_pin, spki_hash
 from certs.vault import KEY_BLOCK, Vault, pem_blocks
 
@@ -144,7 +145,7 @@ class PairFile:
             certificate = x509.load_pem_x509_certificate(blocks[1][1])
             spki = spki_hash(certificate.public_key())
             certificate.verify_directly_issued_by(certificate)
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+        except (*UNREADABLE, InvalidSignature) as error:
             raise self._refused("its certificate is damaged") from error
         if not same_pin(spki, spki_hash(key.public_key())):
             raise self._refused("its certificate is not for its key")

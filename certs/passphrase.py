@@ -93,6 +93,6 @@ class FilePassphrase:
         return passphrase
 
     def remove(self) -> None:
-        """Remove the file, for another place keeps the passphrase now; IdentityError when it cannot be removed."""
+        """Remove the file; IdentityError when it cannot be removed."""
         with as_identity_error():
             remove_private(self._file)

@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 from certs.errors import IdentityError, as_identity_error, from_backup
-from certs.passphrase import FilePassphrase, PassphraseSource, Place, new_passphrase
+from certs.passphrase import FilePassphrase, Place, new_passphrase
 from certs.passphrase_keyring import Keychain, KeyringPassphrase
 from certs.private_files import read_private, write_private
 
@@ -69,10 +69,11 @@ class ChosenPassphrase:
     def settle(self) -> Place:
         """Choose the place of a passphrase that came in a file, as with a backup; the place that keeps it now.
 
+        What a record says of its place was another machine's, and is written anew.
         Once the keychain keeps it, the record is written and only then is the file removed, so a crash loses nothing.
         """
         passphrase = self._file.load()
-        if passphrase is None or self.place == "keyring":
+        if passphrase is None:
             return self.place
         account = _new_account()
         if not KeyringPassphrase(account, self._keychain).keep(passphrase):
@@ -82,11 +83,15 @@ class ChosenPassphrase:
         self._file.remove()
         return "keyring"
 
+    def forget(self) -> None:
+        """Take the passphrase out of its place again, for a folder of keys that is given up."""
+        self._chosen().remove()
+
     def _note(self, record: bytes) -> None:
         with as_identity_error():
             write_private(self._record, record)
 
-    def _chosen(self) -> PassphraseSource:
+    def _chosen(self) -> FilePassphrase | KeyringPassphrase:
         with as_identity_error():
             try:
                 record = read_private(self._record, MAX_BYTES)

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import keyring
 
-from certs.errors import IdentityError
-from certs.passphrase import Place, is_passphrase, new_passphrase
+from certs.errors import RESTORE, IdentityError
+from certs.passphrase import Place, is_passphrase
 
 SERVICE = "clawdis-bridge"
 
@@ -61,19 +61,8 @@ class KeyringPassphrase:
         if text is None:
             return None
         if not is_passphrase(data := text.encode("utf-8", "replace")):
-            mend = "Restore the bridge from a backup: clawdis-bridge restore FILE --replace"
-            raise IdentityError(self.where, "it holds no passphrase of this bridge", mend)
+            raise IdentityError(self.where, "it holds no passphrase of this bridge", RESTORE)
         return data
-
-    def create(self) -> bytes:
-        """Make, keep and return a new passphrase; IdentityError when there is one already, or it is not kept."""
-        if self.load() is not None:
-            mend = "Restore the bridge from a backup: clawdis-bridge restore FILE --replace"
-            raise IdentityError(self.where, "there is a passphrase already", mend)
-        passphrase = new_passphrase()
-        if not self.keep(passphrase):
-            raise IdentityError(self.where, "the keychain does not keep it", "See which one is used: keyring --list")
-        return passphrase
 
     def keep(self, passphrase: bytes) -> bool:
         """Whether the keychain takes the passphrase and gives the same one back; if not, nothing of it stays there."""
@@ -83,9 +72,13 @@ class KeyringPassphrase:
             keychain.set_password(SERVICE, self._account, text)
             if keychain.get_password(SERVICE, self._account) == text:
                 return True
-        with suppress(Exception):
-            self._keychain().delete_password(SERVICE, self._account)
+        self.remove()
         return False
+
+    def remove(self) -> None:
+        """Remove the entry, if the keychain lets us; nothing can be done about one that stays."""
+        with suppress(Exception):  # a backend raises what it likes
+            self._keychain().delete_password(SERVICE, self._account)
 
     def _keychain(self) -> Keychain:
         return self._given if self._given is not None else keyring.get_keyring()

@@ -151,6 +151,23 @@ def locked_folder(path: Path) -> Iterator[None]:
         os.close(folder)
 
 
+def flush_to_disk(file: int) -> None:
+    """Ask for an open file's data to be on the medium; on macOS `fsync` alone stops at the drive's cache."""
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError):  # network volumes do not know it; fsync below still holds
+            fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+    os.fsync(file)
+
+
+def flush_folder(path: Path) -> None:
+    """Make the names in a folder durable; it may be anyone's, the system's for example."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def _make_missing(path: Path) -> None:
     """Make `path` and the parents that do not exist, each 0700 even under a umask that takes bits away."""
     missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
@@ -158,7 +175,7 @@ def _make_missing(path: Path) -> None:
         with contextlib.suppress(FileExistsError):  # made meanwhile by another process: judged like any other
             folder.mkdir(mode=FOLDER_MODE)
             folder.chmod(FOLDER_MODE)
-            _flush_folder(folder.parent)
+            flush_folder(folder.parent)
 
 
 @contextlib.contextmanager
@@ -221,30 +238,13 @@ def _replace(folder: int, name: str, data: bytes) -> None:
             os.fchmod(stream.fileno(), FILE_MODE)
             stream.write(data)
             stream.flush()
-            _flush_to_disk(stream.fileno())
+            flush_to_disk(stream.fileno())
         os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
         raise
     os.fsync(folder)
-
-
-def _flush_to_disk(file: int) -> None:
-    """Ask for the data to be on the medium; on macOS `fsync` alone stops at the drive's cache."""
-    if sys.platform == "darwin":
-        with contextlib.suppress(OSError):  # network volumes do not know it; fsync below still holds
-            fcntl.fcntl(file, fcntl.F_FULLFSYNC)
-    os.fsync(file)
-
-
-def _flush_folder(path: Path) -> None:
-    """Make a new name in a folder durable; the parent may be the system's, so nothing else is asked of it."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _read_up_to(file: int, count: int) -> bytes:

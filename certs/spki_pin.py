@@ -13,9 +13,9 @@ import ssl
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from certs.keys import UNREADABLE
 from certs.pins import normalise_pin, pin_of_der, same_pin
 
 if TYPE_CHECKING:
@@ -159,5 +159,5 @@ def _spki_of(certificate: bytes) -> bytes | None:
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
+    except UNREADABLE:
         return None

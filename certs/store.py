@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from certs.authority import ClientAuthority, build_authority_certificate
-from certs.errors import IdentityError, from_backup, lost_authority
+from certs.errors import RESTORE, IdentityError, from_backup, lost_authority
 from certs.identity import IDENTITY_FILE, BridgeIdentity, IdentityFiles
 from certs.issue import new_bridge_key
 from certs.pair_file import PairFile
@@ -76,18 +76,10 @@ class KeyFolder:
         return self._identities.load_or_create(host, now=now)
 
     def load(self) -> BridgeIdentity:
-        """The identity made earlier: for a bridge with paired nodes, which must not make one.
+        """The identity made earlier, as the files hold it now: for a bridge with paired nodes, which must not make one.
 
         Raises:
             IdentityError: there is none, or it cannot be used.
-        """
-        return self._identities.load()
-
-    def reload(self) -> BridgeIdentity:
-        """The identity as the files hold it now, after another process renewed or rotated it.
-
-        Raises:
-            IdentityError: the files hold none that can be used; the caller keeps the one that it has.
         """
         return self._identities.load()
 
@@ -191,7 +183,7 @@ class KeyFolder:
         where = self._vault.path / file
         data = self._vault.read(file)
         if data is None:
-            raise IdentityError(str(where), "the key is missing", "Put it back from a backup")
+            raise IdentityError(str(where), "the key is missing", f"{RESTORE}, or put back a copy")
         mend = from_backup(where)
         if [label for label, _ in pem_blocks(data)] != [KEY_BLOCK]:
             raise IdentityError(str(where), "it holds no single encrypted private key", mend)

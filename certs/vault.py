@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from certs.errors import IdentityError, as_identity_error, from_backup, lost_identity
-from certs.keys import NodePrivateKey
+from certs.keys import UNREADABLE, NodePrivateKey
 from certs.passphrase import PassphraseSource
 from certs.private_files import locked_folder, private_folder, read_private, remove_private, write_private
 
@@ -80,7 +79,7 @@ class Vault:
         """The private key in `pem`, which came from the file `name`."""
         try:
             return load_pem_private_key(pem, self.passphrase())
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        except UNREADABLE as error:
             why = "its key cannot be decrypted: the file is damaged or the passphrase is another one"
             raise IdentityError(str(self.path / name), why, from_backup(self.path / name)) from error
 

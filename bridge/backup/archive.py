@@ -25,6 +25,7 @@ import struct
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -48,6 +49,8 @@ MAX_ARCHIVE_BYTES = 128 * 1024 * 1024
 _HEADER = struct.Struct(f">{len(MAGIC)}sBBBB{SALT_BYTES}s{NONCE_BYTES}s")
 _LENGTH = struct.Struct(">I")
 _SHORTEST = _HEADER.size + TAG_BYTES + CHECKSUM_BYTES
+# Every zone can say a moment between these; the calendar ends beyond.
+_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _NAME = re.compile(r"(?:keys/)?[a-z0-9][a-z0-9._-]{0,95}")
 
 
@@ -93,7 +96,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True)
 
-    created_at: AwareDatetime
+    created_at: AwareDatetime = Field(ge=_EARLIEST, le=_LATEST)
     made_by: str = Field(max_length=64)
     members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bridge.backup.archive import MAX_ARCHIVE_BYTES
 from bridge.backup.errors import BackupError
+from certs.private_files import flush_folder, flush_to_disk
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXISTING_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not block the open
@@ -46,14 +47,14 @@ def write_new(path: Path, data: bytes) -> None:
                     os.fchmod(stream.fileno(), 0o600)
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                flush_to_disk(stream.fileno())
             require_new(path)
             temporary.rename(path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as exc:
         raise BackupError(
             f"{path} could not be written ({exc.strerror or type(exc).__name__}).",
@@ -79,11 +80,3 @@ def read_archive(path: Path) -> bytes:
     if len(data) > MAX_ARCHIVE_BYTES:
         raise BackupError(f"{path} is longer than {MAX_ARCHIVE_BYTES} bytes: no backup is.", "Name the right file.")
     return data
-
-
-def _flush_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

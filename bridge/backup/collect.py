@@ -7,6 +7,7 @@ tombstones as well, is copied last, so that a revocation during the backup is in
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,7 +121,7 @@ def _read_plain(path: Path, limit: int) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as exc:
-        raise BackupError(f"{path} cannot be read ({exc.strerror}).", f"See: ls -l '{path}'") from exc
+        raise BackupError(f"{path} cannot be read ({exc.strerror}).", f"See: ls -l {shlex.quote(str(path))}") from exc
     if len(data) > limit:
         raise BackupError(f"{path} is longer than {limit} bytes.", "Move it away, or put the right file in its place.")
     return data

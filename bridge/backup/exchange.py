@@ -9,11 +9,13 @@ import contextlib
 import ctypes
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from bridge.backup.errors import BackupError
+from certs.private_files import flush_folder
 
 _AT_FDCWD = -100  # <fcntl.h> of Linux: names are relative to the working folder; ours are absolute
 _RENAME_EXCHANGE = 2  # <linux/fs.h>: 1 << 1
@@ -43,18 +45,10 @@ def exchange(one: Path, other: Path, call: Call | None = None) -> None:
     if number in _UNSUPPORTED:
         raise ExchangeUnsupported
     if number:
-        raise BackupError(f"{other} could not be replaced ({os.strerror(number)}).", f"See: ls -ld '{other.parent}'")
+        mend = f"See: ls -ld {shlex.quote(str(other.parent))}"
+        raise BackupError(f"{other} could not be replaced ({os.strerror(number)}).", mend)
     with contextlib.suppress(OSError):  # it is done; after a power failure it may be undone, and is whole either way
         flush_folder(other.parent)
-
-
-def flush_folder(path: Path) -> None:
-    """Makes renames in a folder durable."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _exchange(one: bytes, other: bytes) -> int:

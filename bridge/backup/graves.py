@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -54,22 +55,21 @@ def remembered(home: Path) -> Memory:
         store = _revoked_in_store(home)
     except StoreError as exc:
         store = None
-        unread.append(f"The paired nodes of the present home could not be read: {exc}")
+        unread.append(f"The paired nodes of {home} could not be read: {exc}")
     try:
         tables = _tables(home / DATABASE)
-    except sqlite3.Error as exc:
-        tables = None
-        unread.append(f"The database of the present home could not be read: {home / DATABASE} ({exc}).")
+        told = _revoked_in(tables)
+    except (sqlite3.Error, ValueError, OverflowError) as exc:
+        tables, told = None, {}
+        unread.append(f"The database {home / DATABASE} could not be read ({exc}).")
     if store is None and (tables is None or TOMBSTONES not in tables):
-        path = home / STORE
+        path = shlex.quote(str(home / STORE))
         raise BackupError(
             f"{' '.join(unread)} So it is not known which nodes were revoked, and the backup might let them in again.",
-            f"To restore all the same, move it away: mv '{path}' '{path}.bad'",
+            f"To restore all the same, move it away: mv {path} {path}.bad",
         )
-    beside = tables or {}
-    rows = beside[TOMBSTONES].rows if TOMBSTONES in beside else ()
-    told = {str(row[0]): datetime.fromtimestamp(float(str(row[1])), UTC) for row in rows}
-    return Memory(latest(store or {}, told), beside.get(CEREMONIES), tuple(unread))
+    ceremonies = tables.get(CEREMONIES) if tables is not None else None
+    return Memory(latest(store or {}, told), ceremonies, tuple(unread))
 
 
 def latest(one: Mapping[str, datetime], other: Mapping[str, datetime]) -> dict[str, datetime]:
@@ -114,11 +114,19 @@ def _revoked_in_store(home: Path) -> dict[str, datetime]:
     return {record.node_id: record.revoked_at for record in records if record.revoked_at is not None}
 
 
+def _revoked_in(tables: Mapping[str, Table]) -> dict[str, datetime]:
+    """When each key was revoked; ValueError or OverflowError when a row does not say so."""
+    rows = tables[TOMBSTONES].rows if TOMBSTONES in tables else ()
+    return {str(node_id): datetime.fromtimestamp(float(str(when)), UTC) for node_id, when in rows}
+
+
 def _tables(database: Path) -> dict[str, Table]:
     """Those tables of a database that are there; none when there is no database."""
     if not database.exists():
         return {}
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=BUSY_S)) as opened:
+        if opened.execute("SELECT 1 FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchone() is not None:
+            raise sqlite3.DatabaseError("it holds triggers or views, which no version makes")
         made = dict(opened.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
         found = {}
         for name in _TABLES:

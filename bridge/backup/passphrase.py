@@ -28,11 +28,12 @@ def new_passphrase(file: Path | None, ask: Ask = getpass.getpass) -> str:
     """The passphrase for a new backup; on a terminal it is asked twice.
 
     Raises:
-        UsageError: there is none, it is too short, or the two differ.
+        UsageError: there is none, it is too short or too long or no text, or the two differ.
         BackupError: the file cannot be used.
     """
     if file is None and sys.stdin.isatty():
-        passphrase = _long_enough(ask(f"Passphrase for the backup ({MIN_CHARACTERS} characters or more): "))
+        prompt = f"Passphrase for the backup ({MIN_CHARACTERS} characters or more): "
+        passphrase = _long_enough(_typed(ask, prompt))
         if ask("Once more: ") != passphrase:
             raise UsageError("The two passphrases differ.", "Try again; nothing was written.")
         return passphrase
@@ -43,10 +44,10 @@ def known_passphrase(file: Path | None, ask: Ask = getpass.getpass) -> str:
     """The passphrase of an existing backup.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, it is too long or no text.
         BackupError: the file cannot be used.
     """
-    return ask("Passphrase of the backup: ") if file is None and sys.stdin.isatty() else _given(file)
+    return _typed(ask, "Passphrase of the backup: ") if file is None and sys.stdin.isatty() else _given(file)
 
 
 def _long_enough(passphrase: str) -> str:
@@ -60,7 +61,15 @@ def _long_enough(passphrase: str) -> str:
 
 def _given(file: Path | None) -> str:
     """The first line of the file or of standard input."""
-    data = sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else _read(file)
+    return _first_line(sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else _read(file))
+
+
+def _typed(ask: Ask, prompt: str) -> str:
+    """What a person types; bytes that are no text come as lone surrogates, and are judged as a file's would be."""
+    return _first_line(ask(prompt).encode("utf-8", "surrogateescape"))
+
+
+def _first_line(data: bytes) -> str:
     if len(data) > MAX_BYTES:
         raise UsageError(f"The passphrase is longer than {MAX_BYTES} bytes.", "Name the right file.")
     try:

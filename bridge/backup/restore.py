@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from pathlib import Path
 from bridge.backup.archive import Archive
 from bridge.backup.contents import KEYS, STORE, require_known
 from bridge.backup.errors import BackupError
-from bridge.backup.exchange import ExchangeUnsupported, exchange, flush_folder
+from bridge.backup.exchange import ExchangeUnsupported, exchange
 from bridge.backup.graves import remembered
 from bridge.backup.staging import Staged, left_over, stage_home, staging_folder
 from bridge.daemon_lock import LOCK_FILE, AlreadyRunningError, daemon_lock
+from certs.passphrase_choice import ChosenPassphrase
 from certs.passphrase_keyring import Keychain
-from certs.private_files import private_folder
+from certs.private_files import flush_folder, private_folder
 
 Exchange = Callable[[Path, Path], None]
 
@@ -75,14 +77,18 @@ def restore(
             memory = remembered(home)
             with staging_folder(home) as stage:
                 staged = stage_home(stage, archive.members, memory, keychain)
-                _put_in_place(stage, home, swap)
+                try:
+                    _put_in_place(stage, home, swap)
+                except BackupError:  # nothing was swapped, so the stage still is what is given up
+                    ChosenPassphrase(stage / KEYS, keychain).forget()
+                    raise
             return Restored(staged, _put_aside(stage, home, now), former)
     except AlreadyRunningError as exc:
         raise BackupError(
             f"A bridge is running on {home}, so nothing was restored.", "Stop it, then restore again."
         ) from exc
     except OSError as exc:
-        raise BackupError(f"{home} cannot be used ({exc}).", f"See: ls -la '{home}'") from exc
+        raise BackupError(f"{home} cannot be used ({exc}).", f"See: ls -la {shlex.quote(str(home))}") from exc
 
 
 def require_no_identity(home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -93,7 +94,7 @@ def stage_home(stage: Path, members: Mapping[str, bytes], memory: Memory, keycha
     except PrivateFileError as exc:
         raise BackupError(
             f"The backup could not be laid out beside the home: {exc.path} {exc.why}. Nothing has changed.",
-            f"Make room: df -h '{stage.parent}'",
+            f"Make room: df -h {shlex.quote(str(stage.parent))}",
         ) from exc
     try:
         load_names(stage, "")
@@ -119,11 +120,14 @@ def _settle_keys(folder: Path, members: Mapping[str, bytes], keychain: Keychain 
 
 def _bury(stage: Path, memory: Memory) -> tuple[tuple[NodeRecord, ...], tuple[NodeRecord, ...]]:
     """Makes tombstones of the nodes that either side knows as revoked; returns all nodes, and those."""
-    own = remembered(stage)  # refuses a store or database that does not load
+    records = NodeStore(stage).nodes.values()
+    own = remembered(stage)
+    if own.unread:
+        raise StoreError(" ".join(own.unread))
     dead = latest(memory.revoked, own.revoked)
     TombstoneStore(stage / DATABASE).bury_all(dead)
     unite(stage / DATABASE, Memory(dead, memory.ceremonies))
-    nodes, returned = bury_returned(NodeStore(stage).nodes.values(), dead)
+    nodes, returned = bury_returned(records, dead)
     if returned:
         text = StoreFile(nodes=nodes).model_dump_json(by_alias=True, indent=1)
         write_private(stage / FILE_NAME, text.encode("utf-8"))

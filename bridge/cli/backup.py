@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 PassphraseFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Read the passphrase from the first line of this file (mode 0600); else: ask."),
+    typer.Option(
+        metavar="FILE",
+        help="Read the passphrase from the first line of this file (mode 0600); else: ask, or read standard input.",
+    ),
 ]
 
 

@@ -71,7 +71,7 @@ class CertificateOperations(Protocol):
         """Makes a new certificate for the same key; OpenClaw clients that pinned the old one are locked out."""
 
     async def rotate(self, commit: bool) -> Certificates:
-        """Prepares the next key, or puts the prepared one into force; raises `NotAllowed` when none is prepared."""
+        """Prepares the next key, or puts the prepared one into force; raises `RefusedError` when none is prepared."""
 
     async def reload(self) -> Certificates:
         """Reads the files again; raises `RefusedError` when what is there cannot be used."""

@@ -62,6 +62,11 @@ async def test_native_nodes_are_listed_and_apps_counted_and_the_revoked_left_out
     assert (report.apps, report.next_spki) == (1, following)
 
 
+async def test_where_no_next_key_is_prepared_nobody_knows_it(bridge: House, desk: CertificateDesk) -> None:
+    await bridge.store.put(record(1, security=Security.MTLS))
+    assert [row.knows_next for row in (await desk.show()).nodes] == [False]
+
+
 async def test_a_change_is_made_and_the_new_state_told(bridge: House, desk: CertificateDesk) -> None:
     first = await desk.show()
     renewed = await desk.renew()
@@ -93,3 +98,12 @@ async def test_what_cannot_be_done_is_refused_with_what_mends_it(bridge: House, 
     with pytest.raises(RefusedError, match="The old certificate stays in force"):
         await desk.reload()
     assert bridge.certificates.identity is before
+
+
+async def test_a_damaged_note_of_the_passphrases_place_does_not_stop_the_telling(
+    bridge: House, desk: CertificateDesk
+) -> None:
+    """It is read once, at the start; read at each question it is a failure without a sentence."""
+    (bridge.home / "keys" / "passphrase-place").write_text("nonsense")
+    assert (await desk.show()).passphrase_place == "file"
+    assert (await desk.renew()).passphrase_place == "file"

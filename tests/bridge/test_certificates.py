@@ -66,6 +66,17 @@ async def test_without_a_prepared_key_nothing_changes(certificates: Certificates
     assert (certificates.identity, changes) == (before, [])
 
 
+async def test_a_key_that_another_process_prepared_meanwhile_is_not_taken_unheard(
+    keys: KeyFolder, certificates: Certificates
+) -> None:
+    """With `to=None` in `rotate` a key comes into force of which no node was told: red."""
+    following = await certificates.prepare_next()
+    elsewhere = loaded(keys)
+    await elsewhere.rotate()
+    await elsewhere.prepare_next()
+    assert (await certificates.rotate()).spki == following
+
+
 async def test_its_own_keys_are_those_in_force_the_next_and_the_authority(certificates: Certificates) -> None:
     authority = spki_hash(certificates.authority.certificate.public_key())
     first = certificates.identity.spki
@@ -92,6 +103,18 @@ async def test_a_file_that_cannot_be_used_does_not_come_into_force(certificates:
     with pytest.raises(IdentityError):
         await certificates.reload()
     assert (certificates.identity, changes) == (before, [])
+
+
+async def test_nor_does_one_beside_a_next_key_that_cannot_be_used(
+    keys: KeyFolder, certificates: Certificates, tmp_path: Path
+) -> None:
+    """Else the new one is in force, and the refusal says that the old one is."""
+    before, changes, following = certificates.identity, told(certificates), await certificates.prepare_next()
+    keys.renew_certificate(HOST, now=datetime.now(UTC))
+    (tmp_path / "keys" / "bridge-next.pem").write_text("nonsense")
+    with pytest.raises(IdentityError):
+        await certificates.reload()
+    assert (certificates.identity, certificates.next_spki, changes) == (before, following, [])
 
 
 async def test_nor_does_one_that_tls_does_not_take(keys: KeyFolder, certificates: Certificates) -> None:

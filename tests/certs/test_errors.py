@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from certs.errors import IdentityError, as_identity_error, from_backup
+from certs.errors import IdentityError, as_identity_error, from_backup, lost_authority, lost_identity
 from certs.private_files import PrivateFileError
+
+KEY = Path("/keys/bridge.pem")
 
 
 def test_the_message_says_what_why_and_what_to_do() -> None:
@@ -33,3 +35,9 @@ def test_the_advice_can_be_pasted_into_a_shell() -> None:
     advice = from_backup(Path("/Users/anna/Library/Application Support/x"))
     quoted = "'/Users/anna/Library/Application Support/x'"
     assert advice.endswith(f"mv {quoted} {quoted}.bad")
+
+
+@pytest.mark.parametrize("advice", [from_backup(KEY), lost_identity(KEY.parent, KEY), lost_authority(KEY.parent, KEY)])
+def test_every_advice_names_the_command_that_opens_a_backup(advice: str) -> None:
+    """A backup is one encrypted file: no single key can be taken out of it by hand."""
+    assert "clawdis-bridge restore FILE --replace" in advice

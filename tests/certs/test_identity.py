@@ -178,25 +178,25 @@ class TestRotation:
             KeyFolder(path).rotate(now=LATER, to=OTHER)
         assert contents(path) == before
 
-    def test_reload_sees_what_another_process_did_and_refuses_what_it_broke(
+    def test_loading_again_sees_what_another_process_did_and_refuses_what_it_broke(
         self, old: BridgeIdentity, path: Path
     ) -> None:
         daemon, other = KeyFolder(path), KeyFolder(path)
         assert daemon.load().pin == old.pin
         new = other.rotate(now=LATER)
-        assert daemon.reload().pin == new.pin
+        assert daemon.load().pin == new.pin
         whole = new.file.read_bytes()
         for broken in (b"", whole[:-40], whole.replace(b"CERTIFICATE", b"CERTIFICATX")):
             write_private(new.file, broken)
             with pytest.raises(IdentityError):
-                daemon.reload()
+                daemon.load()
         key = whole.partition(b"-----BEGIN CERTIFICATE")[0]
         mismatched = old.certificate.public_bytes(Encoding.PEM)
         write_private(new.file, key + mismatched)
         with pytest.raises(IdentityError, match="not for its key"):
-            daemon.reload()
+            daemon.load()
         write_private(new.file, whole)
-        assert daemon.reload().pin == new.pin
+        assert daemon.load().pin == new.pin
 
 
 # Changes of files: the note of both pins, the pair, the note of one; a rotation then removes the next key.

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from certs.authority import build_authority_certificate
 from certs.issue import key_usage, new_bridge_key
 from certs.keys import KeyRefused, NodePrivateKey, node_id_of, spki_der
-from certs.leaf import MAX_LEAF_BYTES, LeafPermit, LeafRefused, issue_leaf, read_leaf
+from certs.leaf import MAX_LEAF_BYTES, NODE_URN, LeafPermit, LeafRefused, issue_leaf, read_leaf
 from certs.pins import spki_hash
 
 NOW = datetime(2026, 11, 21, 8, 30, 15, 123456, tzinfo=UTC)
@@ -231,6 +231,13 @@ class TestReading:
     def test_any_bytes_are_refused(self, data: bytes) -> None:
         with pytest.raises(LeafRefused):
             read_leaf(data)
+
+    @pytest.mark.parametrize("tag", [0xA3, 0xA5])
+    def test_a_name_of_a_form_that_nobody_reads_is_refused(self, tag: int) -> None:
+        """x400Address and ediPartyName (RFC 5280 section 4.2.1.6), for which `cryptography` has an error of its own."""
+        at = DER.index(NODE_URN.encode()) - 2
+        with pytest.raises(LeafRefused, match="cannot be used"):
+            read_leaf(DER[:at] + bytes([tag]) + DER[at + 1 :])
 
     @given(st.lists(st.tuples(st.integers(0, len(DER) - 1), st.integers(0, 255)), min_size=1, max_size=3))
     def test_a_damaged_certificate_is_refused_or_names_the_same_node(self, edits: list[tuple[int, int]]) -> None:

@@ -1,9 +1,11 @@
 """A key with its certificate and the note about them: what is accepted, what is written down, what is refused."""
 
+import base64
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.errors import IdentityError, from_backup
 from certs.issue import build_bridge_certificate, new_bridge_key
@@ -81,6 +83,15 @@ def test_a_load_without_the_lock_asks_for_it_before_it_settles(file: PairFile, m
         assert note(vault) == f"{made.pin}\n{OTHER}\n"
         assert file.load(locked=True).pin == made.pin
     assert note(vault) == f"{made.pin}\n"
+
+
+def test_a_certificate_of_a_version_that_nobody_knows_is_damage(file: PairFile, made: Pair, vault: Vault) -> None:
+    """One flipped bit is enough; `cryptography` has an error of its own for it."""
+    der = made.certificate.public_bytes(Encoding.DER).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06", 1)
+    text = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+    vault.write("x.pem", vault.encrypted(made.key) + text)
+    with pytest.raises(IdentityError, match="certificate is damaged"):
+        file.load()
 
 
 def test_a_pair_that_cannot_be_written_leaves_the_old_one(file: PairFile, made: Pair, vault: Vault) -> None:

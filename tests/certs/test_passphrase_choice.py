@@ -189,6 +189,24 @@ def test_a_passphrase_that_no_keychain_keeps_stays_in_its_file(path: Path, keych
     assert opened(path, MemoryKeychain()).load().pin == made.pin
 
 
+@pytest.mark.parametrize("record", ["keyring keys-0123456789abcdef\n", "file\n", "nonsense"])
+def test_what_another_machine_recorded_is_no_choice(path: Path, record: str) -> None:
+    keychain = MemoryKeychain()
+    made = KeyFolder(path, FilePassphrase(path)).load_or_create(HOST, now=NOW)
+    write_private(path / "passphrase-place", record.encode())
+    assert ChosenPassphrase(path, keychain).settle() == "keyring"
+    assert names(path) == ["bridge.pem", "bridge.pin", "passphrase-place"]
+    assert opened(path, keychain).load().pin == made.pin
+
+
+@pytest.mark.parametrize("keychain", [MemoryKeychain(), Forgets()], ids=["keyring", "file"])
+def test_what_is_forgotten_is_in_no_place(path: Path, keychain: MemoryKeychain) -> None:
+    opened(path, keychain).load_or_create(HOST, now=NOW)
+    source = ChosenPassphrase(path, keychain)
+    source.forget()
+    assert (source.load(), keychain.entries) == (None, {})
+
+
 def test_where_there_is_no_passphrase_there_is_nothing_to_settle(path: Path) -> None:
     assert ChosenPassphrase(path, MemoryKeychain()).settle() == "file"
     assert names(path) == []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bridge.control.documents import AuthorityReport, Certificates, NodeCertificateRow
-from bridge.errors import NotAllowed
+from bridge.errors import RefusedError
 
 HOST = "clawdis-bridge-0123abcd.local"
 
@@ -64,7 +64,7 @@ class FakeCertificates:
             self.next_is_prepared()
             return self.report
         if self.report.next_spki is None:
-            raise NotAllowed("No next key is prepared.", "Run first: clawdis-bridge certs rotate")
+            raise RefusedError("No next key is prepared.", "Run first: clawdis-bridge certs rotate")
         changes = {"pin": _hash("rotated"), "spki": self.report.next_spki, "next_spki": None}
         self.report = self.report.model_copy(update=changes)
         return self.report

@@ -215,7 +215,7 @@ class TestAuthenticButWrong:
             b"\0\0\0",
             b"\0\0\0\x05{}",
             struct.pack(">I", 2) + b"[]",
-            struct.pack(">I", MAX_MANIFEST_BYTES + 1) + b" " * 100,
+            struct.pack(">I", MAX_MANIFEST_BYTES + 1) + payload_of([], b"")[4:].ljust(MAX_MANIFEST_BYTES + 1),
             struct.pack(">I", 200_000) + b"[" * 200_000,
             payload_of([], b"", createdAt="2026-11-21T12:00:00"),
             payload_of([], b"", extra=1),
@@ -226,6 +226,12 @@ class TestAuthenticButWrong:
     def test_a_list_of_members_that_is_none(self, payload: bytes) -> None:
         with pytest.raises(ArchiveRefused):
             unpack(with_payload(payload), PHRASE)
+
+    @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+    def test_a_moment_that_no_other_zone_can_say(self, moment: str) -> None:
+        """With the bounds taken out the restore is done, and then its report is a traceback: red."""
+        with pytest.raises(ArchiveRefused, match="cannot be read"):
+            unpack(with_payload(payload_of([], b"", createdAt=moment)), PHRASE)
 
     def test_a_flood_of_members(self) -> None:
         many = [{"name": f"k{number}", "size": 0} for number in range(MAX_MEMBERS + 1)]

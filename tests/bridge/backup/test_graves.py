@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -68,7 +69,25 @@ class TestRemembered:
         with pytest.raises(BackupError, match="not known which nodes were revoked") as refused:
             remembered(home)
         assert refused.value.fix is not None
-        assert f"mv '{home / FILE_NAME}'" in refused.value.fix
+        assert refused.value.fix.endswith(f": mv {home / FILE_NAME} {home / FILE_NAME}.bad")
+
+    def test_the_way_out_can_be_pasted_into_a_shell(self, tmp_path: Path) -> None:
+        make_home(home := tmp_path / "Anna's disk" / "home")
+        write_private(home / FILE_NAME, b"damaged")
+        (home / "bridge.sqlite3").unlink()
+        with pytest.raises(BackupError) as refused:
+            remembered(home)
+        assert refused.value.fix is not None
+        words = shlex.split(refused.value.fix.partition(": ")[2])
+        assert words == ["mv", str(home / FILE_NAME), f"{home / FILE_NAME}.bad"]
+
+    @pytest.mark.parametrize("when", ["soon", "nan", 1e300])
+    def test_a_tombstone_without_a_moment_is_damage(self, home: Path, when: object) -> None:
+        rows_of_any_kind(home, when)
+        memory = remembered(home)
+        assert memory.revoked == {KEYS[2]: NOON}, "the store's"
+        assert len(memory.unread) == 1
+        assert "bridge.sqlite3" in memory.unread[0]
 
     def test_an_older_homes_store_has_them_all(self, home: Path) -> None:
         rows(home, "DROP TABLE tombstones")
@@ -122,6 +141,14 @@ class TestUnite:
         (other / "bridge.sqlite3").write_bytes(b"damaged " * 1000)
         with pytest.raises(StoreError, match="cannot be written"):
             unite(other / "bridge.sqlite3", remembered(home))
+
+
+def rows_of_any_kind(home: Path, when: object) -> None:
+    """Put a table of tombstones that no version of ours makes into the database of a home."""
+    with closing(sqlite3.connect(home / "bridge.sqlite3")) as database, database:
+        database.execute("DROP TABLE tombstones")
+        database.execute("CREATE TABLE tombstones (node_id TEXT PRIMARY KEY, revoked_at)")
+        database.execute("INSERT INTO tombstones VALUES ('ab', ?)", (when,))
 
 
 def write_codes(home: Path, *codes: tuple[str, str, str | None]) -> None:

@@ -75,6 +75,15 @@ def test_what_is_no_passphrase_is_refused(monkeypatch: pytest.MonkeyPatch, file:
             read(None)
 
 
+@pytest.mark.parametrize("typed", ["", "\udcff" + PHRASE, "x" * (MAX_BYTES + 1)])
+def test_what_is_typed_is_judged_as_what_a_file_holds(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    """Else a key on a Latin-1 terminal is a traceback, and a long one cannot be given in a file later."""
+    monkeypatch.setattr(sys, "stdin", Pipe(b"", terminal=True))
+    for read in (new_passphrase, known_passphrase):
+        with pytest.raises(UsageError):
+            read(None, typing(typed, typed))
+
+
 def test_a_new_one_must_be_long_enough_wherever_it_comes_from(file: Path) -> None:
     file.write_text("x" * (MIN_CHARACTERS - 1))
     with pytest.raises(UsageError, match="needs 12"):

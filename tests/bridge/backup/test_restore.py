@@ -30,19 +30,6 @@ LATER = NOON + timedelta(hours=1)
 ASIDE = "home.replaced-2026-11-21T12-00-00Z"
 
 
-@pytest.fixture
-def members(tmp_path: Path) -> dict[str, bytes]:
-    """What a backup of a bridge with two nodes holds."""
-    make_home(tmp_path / "old", record(1), record(2))
-    return collect(tmp_path / "old").members
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "disk").mkdir()
-    return tmp_path / "disk" / "home"
-
-
 class TestRestored:
     def test_all_of_it_is_there_private_and_usable(self, home: Path, members: dict[str, bytes], tmp_path: Path) -> None:
         done = restore(home, archive_of(members), replace=False, now=NOON)
@@ -263,11 +250,14 @@ class TestSwap:
     def test_where_folders_cannot_be_swapped_a_bridge_is_not_replaced(
         self, home: Path, members: dict[str, bytes]
     ) -> None:
-        make_home(home, record(3))
+        """With `forget` taken out every try leaves an entry in the keychain: red."""
+        keychain = MemoryKeychain()
+        present = make_home(home, record(3), keychain=keychain)
         before = content(home)
         with pytest.raises(BackupError, match="cannot swap two folders"):
-            restore(home, archive_of(members), replace=True, now=NOON, swap=unsupported)
+            restore(home, archive_of(members), replace=True, now=NOON, swap=unsupported, keychain=keychain)
         assert content(home) == before
+        assert list(keychain.entries.values()) == [present.passphrase.decode()]
         assert beside(home) == ["home"]
 
     def test_an_interruption_right_after_the_swap_loses_neither(self, home: Path, members: dict[str, bytes]) -> None:

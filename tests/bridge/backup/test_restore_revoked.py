@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,24 +19,11 @@ from bridge.pairing.setup_code import SetupCode, code_hash
 from bridge.pairing.store import FILE_NAME
 from bridge.pairing.tombstones import TombstoneStore
 from certs.private_files import write_private
-from tests.bridge.backup.homes import archive_of, beside, count_ceremonies, make_home, nodes, put, rows
+from tests.bridge.backup.homes import archive_of, beside, content, count_ceremonies, make_home, nodes, put, rows
 from tests.bridge.pairing.samples import NOON, VOICE_SCREEN, identity, record
 
 KEY, OTHER = identity(1).device_id, identity(2).device_id
 LATER = NOON + timedelta(hours=1)
-
-
-@pytest.fixture
-def members(tmp_path: Path) -> dict[str, bytes]:
-    """What a backup of a bridge with two nodes holds."""
-    make_home(tmp_path / "old", record(1), record(2))
-    return collect(tmp_path / "old").members
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "disk").mkdir()
-    return tmp_path / "disk" / "home"
 
 
 @pytest.mark.parametrize("where", ["store", "database", "both"])
@@ -103,6 +92,36 @@ def test_a_code_that_was_used_since_the_backup_is_not_good_again(home: Path, tmp
     assert CodeStore(tmp_path / "old" / "bridge.sqlite3").bind(code_hash(code.token), KEY, NOON) == VOICE_SCREEN
     restore(home, archive_of(members), replace=False, now=NOON)
     assert CodeStore(home / "bridge.sqlite3").bind(code_hash(code.token), OTHER, NOON) is None
+
+
+DROP = "DROP TABLE tombstones"
+FORGETTING = "CREATE TRIGGER forget AFTER INSERT ON tombstones BEGIN DELETE FROM tombstones; END"
+HOSTILE = {
+    "a trigger that digs up": [FORGETTING],
+    "a view for a table": [DROP, "CREATE VIEW tombstones AS SELECT 'ab' AS node_id, 1.0 AS revoked_at"],
+    "no moment": [DROP, "CREATE TABLE tombstones (node_id, revoked_at)",
+                  "INSERT INTO tombstones VALUES ('ab', 'soon')"],
+    "a moment that no clock shows": ["INSERT INTO tombstones VALUES ('ab', 1e300)"],
+    "other columns": [DROP, "CREATE TABLE tombstones (node_id)", "INSERT INTO tombstones VALUES (1)"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statements", HOSTILE.values(), ids=HOSTILE)
+def test_a_database_that_would_not_keep_tombstones_is_not_restored(
+    home: Path, tmp_path: Path, statements: list[str]
+) -> None:
+    """With `own.unread` overlooked, or the look for triggers taken out, a home comes into force that forgets: red."""
+    make_home(tmp_path / "old", record(1))
+    with closing(sqlite3.connect(tmp_path / "old" / "bridge.sqlite3")) as database, database:
+        for statement in statements:
+            database.execute(statement)
+    make_home(home, tombstone(record(2), LATER))
+    before = content(home)
+    held = archive_of(collect(tmp_path / "old").members)
+    with pytest.raises(BackupError, match="does not load"):
+        restore(home, held, replace=True, now=NOON)
+    assert content(home) == before
+    assert beside(home) == ["home"]
 
 
 def test_a_home_that_cannot_say_who_was_revoked_is_not_replaced(home: Path, members: dict[str, bytes]) -> None:

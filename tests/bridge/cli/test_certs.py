@@ -125,6 +125,12 @@ def test_rotate_without_a_prepared_key_says_how_to_prepare_one(daemon: ControlDa
     assert daemon.operations.certs.report.pin == PIN
 
 
+def test_without_a_prepared_key_nobody_is_asked_whether_to_break_pairings(daemon: ControlDaemon) -> None:
+    """Guard out (`before.next_spki is None` in `rotate`): the question comes first, and nobody answers: 2."""
+    daemon.operations.certs.holds(apps=1)
+    assert in_pipe("--home", str(daemon.home), "certs", "rotate", "--commit").returncode == 1
+
+
 def test_reload_shows_what_is_in_force(daemon: ControlDaemon, program: Program) -> None:
     assert PIN in program("certs", "reload").out
     assert daemon.operations.calls == ["certs.reload"]
