@@ -16,7 +16,7 @@ from certs.csr import Csr
 from certs.keys import spki_der
 
 REVEAL_S = 120.0  # seconds from the 201 to the reveal: the node's own limit for the whole ceremony
-MAX_BEGUN = 64  # ceremonies that wait for their reveal: 10 fit into the cap, the rest is for approved ones; 8 KiB each
+MAX_BEGUN = 64  # ceremonies that wait for their reveal: 10 fit into the cap, the rest is for good links; 8 KiB each
 
 
 class Fault(StrEnum):
@@ -78,9 +78,9 @@ class Ceremonies:
         self._begun[ceremony.id] = ceremony
         return gone
 
-    def forget_uninvited(self) -> None:
-        """A person opens enrolment: ceremonies from before, of which somebody may know the codes, count no more."""
-        self._begun = {name: one for name, one in self._begun.items() if one.token_id is not None}
+    def forget_counted(self) -> None:
+        """A person opens enrolment: those that were counted before, of which somebody may know the codes, are gone."""
+        self._begun = {name: one for name, one in self._begun.items() if not one.counted}
 
     @staticmethod
     def _yields(old: Ceremony, new: Ceremony) -> bool:

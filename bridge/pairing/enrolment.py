@@ -261,7 +261,7 @@ class Enrolment:
             case Settled(request=request, outcome=Outcome.APPROVED) if request.draft.native is not None:
                 self._tasks.spawn("ceremony-approved", self._give_back(request.id))
             case WindowOpened():
-                self._ceremonies.forget_uninvited()
+                self._ceremonies.forget_counted()
                 self._link_begins.clear()
                 self._tasks.spawn("ceremonies-open", self._open())
             case _:

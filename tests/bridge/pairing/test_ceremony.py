@@ -71,12 +71,14 @@ def test_a_commitment_of_one_key_is_not_opened_for_another(ceremonies: Ceremonie
     assert ceremonies.reveal("c1", PHONE.nonce, 0.0) is Fault.WRONG
 
 
-def test_when_a_person_opens_enrolment_those_without_a_link_are_gone(ceremonies: Ceremonies) -> None:
+def test_when_a_person_opens_enrolment_those_that_were_counted_are_gone(ceremonies: Ceremonies) -> None:
     ceremonies.begin(PHONE.ceremony())
-    ceremonies.begin(replace(NativePhone(1).ceremony("c2", "10.0.0.9"), token_id="t1"))
-    ceremonies.forget_uninvited()
+    ceremonies.begin(replace(NativePhone(1).ceremony("c2", "10.0.0.8"), token_id="t1"))
+    ceremonies.begin(replace(NativePhone(2).ceremony("c3", "10.0.0.9"), token_id="t2", counted=False))
+    ceremonies.forget_counted()
     assert ceremonies.reveal("c1", PHONE.nonce, 1.0) is Fault.UNKNOWN
-    assert not isinstance(ceremonies.reveal("c2", NativePhone(1).nonce, 1.0), Fault)
+    assert ceremonies.reveal("c2", NativePhone(1).nonce, 1.0) is Fault.UNKNOWN, "its count is forgotten as well"
+    assert not isinstance(ceremonies.reveal("c3", NativePhone(2).nonce, 1.0), Fault)
 
 
 def test_a_flood_has_so_many_places(ceremonies: Ceremonies) -> None:

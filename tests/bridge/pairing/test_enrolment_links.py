@@ -117,6 +117,17 @@ async def test_a_revoked_key_needs_room_and_counts_from_the_start(bridge: House)
     assert (await again.begin(tokenId=link.token_id)).refusal == (429, "TOO_MANY_CEREMONIES")
 
 
+async def test_what_was_counted_before_a_person_opened_asks_nobody_after_it(bridge: House) -> None:
+    """Red when ceremonies with a link are kept: its count is forgotten, and a person is asked for its code."""
+    node = await revoked(bridge)
+    link = await link_of(bridge)
+    again = Stranger(bridge.nodes.port, key=node.key)
+    assert (await again.begin(tokenId=link.token_id)).status == 201
+    bridge.reception.open_window()
+    assert (await again.reveal(tokenProof=again.proof_of(link))).status == 404
+    assert bridge.reception.desk.pending() == []
+
+
 @pytest.mark.parametrize("trouble", ["", "desk", "cap"])
 async def test_a_key_revoked_meanwhile_is_counted_when_a_person_is_asked(bridge: House, trouble: str) -> None:
     """Red without the check at the reveal: a prompt with a code that no cap has counted."""
