@@ -80,6 +80,7 @@ class Enrolment:
         self._ceremonies = Ceremonies()
         self._link_begins = LinkBegins()
         self._counting = asyncio.Lock()
+        self._heeded = reception.window_opened  # the opening since which the ledger counts
         reception.on_change(self._on_desk)
 
     # Begin.
@@ -177,15 +178,30 @@ class Enrolment:
         return found if unfinished or may_bind(found, datetime.now(UTC)) else None
 
     async def _count(self, ceremony_id: str) -> None:
-        now = clock.now()
         try:
             async with self._counting:
-                counted = await asyncio.to_thread(self._ledger.begin, ceremony_id, now.mono, now.wall)
+                counted = await self._counted(ceremony_id)
         except StoreError as exc:
             raise self._failed(exc) from exc
         if not counted:
             self._log.warning("enrolment-closed", reason="too many ceremonies without an approval")
             raise answers.capped()
+
+    async def _counted(self, ceremony_id: str) -> bool:
+        """Counts a ceremony among those since the last opening; when one comes meanwhile, it is counted once more."""
+        while True:
+            await self._heed_opening()
+            now = clock.now()
+            counted = await asyncio.to_thread(self._ledger.begin, ceremony_id, now.mono, now.wall)
+            if self._reception.window_opened == self._heeded:
+                return counted
+
+    async def _heed_opening(self) -> None:
+        """Begins counting anew if a person opened enrolment; one that the disk refused is made up for here."""
+        opened = self._reception.window_opened
+        if opened != self._heeded:
+            await asyncio.to_thread(self._ledger.open)
+            self._heeded = opened
 
     def _failed(self, exc: Exception) -> EnrolmentRefused:
         self._log.error("store-failed", error=str(exc))
@@ -199,6 +215,7 @@ class Enrolment:
         Raises:
             EnrolmentRefused: it opens nothing, or the token is not good.
         """
+        window = self._reception.window_opened
         opened = self._ceremonies.reveal(ceremony_id, body.nonce, clock.now().mono)
         if isinstance(opened, Fault):
             self._log.info("enrolment-reveal-refused", request=ceremony_id, why=opened.value)
@@ -213,7 +230,7 @@ class Enrolment:
             draft = self._as_stored(draft)
             self._require_open()
             self._require_not_denied(draft)
-            if not ceremony.counted:
+            if not ceremony.counted or self._reception.window_opened != window:  # which forgot its count
                 self._require_room(draft.node_id, ceremony.address)
                 await self._count(ceremony.id)
         elif body.token_proof is not None:
@@ -277,7 +294,7 @@ class Enrolment:
     async def _open(self) -> None:
         try:
             async with self._counting:
-                await asyncio.to_thread(self._ledger.open)
+                await self._heed_opening()
         except StoreError as exc:
             self._failed(exc)
 

@@ -128,6 +128,28 @@ async def test_what_was_counted_before_a_person_opened_asks_nobody_after_it(brid
     assert bridge.reception.desk.pending() == []
 
 
+async def test_an_opening_during_the_reveal_has_it_counted_anew(bridge: House) -> None:
+    """Red when a ceremony that was counted before is taken for one of the ten."""
+    node = await revoked(bridge)
+    link = await link_of(bridge)
+    again = Stranger(bridge.nodes.port, key=node.key)
+    assert (await again.begin(tokenId=link.token_id)).status == 201
+    bind, loop = bridge.codes.bind, asyncio.get_running_loop()
+
+    async def meanwhile() -> None:
+        bridge.reception.open_window()
+
+    def slow(digest: str, node_id: str, now: datetime, made_after: datetime | None = None) -> Permissions | None:
+        asyncio.run_coroutine_threadsafe(meanwhile(), loop).result(10)
+        return bind(digest, node_id, now, made_after)
+
+    bridge.codes.bind = slow  # type: ignore[method-assign]  # an opening between the commitment and the question
+    assert (await again.reveal(tokenProof=again.proof_of(link))).status == 204
+    assert [request.id for request in bridge.reception.desk.pending()] == [again.id]
+    answers = [(await Stranger(bridge.nodes.port, f"127.0.1.{n + 1}").begin()).status for n in range(CAP)]
+    assert answers == [201] * (CAP - 1) + [429], "it is one of the ten"
+
+
 @pytest.mark.parametrize("trouble", ["", "desk", "cap"])
 async def test_a_key_revoked_meanwhile_is_counted_when_a_person_is_asked(bridge: House, trouble: str) -> None:
     """Red without the check at the reveal: a prompt with a code that no cap has counted."""
