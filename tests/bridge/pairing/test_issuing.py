@@ -17,8 +17,8 @@ from bridge.lan.guest import Guest
 from bridge.pairing.desk import Filed
 from bridge.pairing.enrolment_answers import EnrolmentRefused
 from bridge.pairing.enrolment_bodies import RenewBody, read_body
-from bridge.pairing.issuing import MAX_FETCHED, RENEWALS_PER_MINUTE, Fetched, Issuing
-from bridge.pairing.records import CertificateNote, Security
+from bridge.pairing.issuing import MAX_FETCHED, RENEWALS_PER_MINUTE, WORDS_PER_MINUTE, Fetched, Issuing
+from bridge.pairing.records import CertificateNote, NodeRecord, Security
 from bridge.pairing.transcript import fetch_digest, renewal_digest, short_code
 from certs.keys import sign, spki_der
 from gateway_client.frames import JsonObject
@@ -264,6 +264,22 @@ class TestTheNextKey:
         await bridge.certificates.prepare_next()
         await bridge.issuing.identity(NODE.node_id, NEXT)
         assert await self.told(bridge) is None
+
+    async def test_who_changes_its_word_again_and_again_has_to_wait(self, bridge: House) -> None:
+        """Guard out, `_paced` in `identity`: as many writes of the store as it likes."""
+        await approved(bridge)
+        following = await bridge.certificates.prepare_next()
+        written: list[NodeRecord] = []
+        bridge.store.on_change(written.append)
+        for number in range(WORDS_PER_MINUTE):
+            await bridge.issuing.identity(NODE.node_id, following if number % 2 == 0 else None)
+        with pytest.raises(EnrolmentRefused) as refused:
+            await bridge.issuing.identity(NODE.node_id, following)
+        assert (refused.value.status, refused.value.code) == (429, "RATE_LIMITED")
+        assert 0 < (refused.value.retry_after_ms or 0) <= 60_000
+        for _ in range(50):
+            assert (await bridge.issuing.identity(NODE.node_id, None))["nextSpki"] == following
+        assert len(written) == WORDS_PER_MINUTE
 
     async def test_a_revoked_node_is_told_nothing(self, bridge: House) -> None:
         await approved(bridge)
