@@ -40,7 +40,6 @@ class Ceremony:
         commit: the commitment, 32 bytes.
         nonce: the bridge's nonce.
         draft: what is asked for, frozen, without the transcript.
-        permissions: what is asked for, in the order in which the answer listed it.
         address: the peer's IP address.
         spki_bridge: the SubjectPublicKeyInfo (DER) that the bridge showed when it began.
         began: monotonic seconds.
@@ -53,12 +52,16 @@ class Ceremony:
     commit: bytes
     nonce: bytes = field(repr=False)
     draft: Draft
-    permissions: tuple[str, ...]
     address: str
     spki_bridge: bytes = field(repr=False)
     began: float
     token_id: str | None = None
     counted: bool = True
+
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """What is asked for, in the order in which the answer lists it and both ends hash it."""
+        return tuple(sorted(self.draft.permissions))
 
 
 class Ceremonies:
@@ -68,15 +71,12 @@ class Ceremonies:
         self._begun: dict[str, Ceremony] = {}
         self._revealed: dict[str, float] = {}
 
-    def begin(self, ceremony: Ceremony) -> list[Ceremony]:
-        """Adds a ceremony; returns those it takes the place of: of the same key, the same address, or out of time."""
-        gone = [one for one in self._begun.values() if self._yields(one, ceremony)]
-        while len(self._begun) - len(gone) >= MAX_BEGUN:
-            gone.append(next(one for one in self._begun.values() if one not in gone))
-        for one in gone:
-            del self._begun[one.id]
-        self._begun[ceremony.id] = ceremony
-        return gone
+    def begin(self, ceremony: Ceremony) -> None:
+        """Adds a ceremony. Those of the same key or address, or out of time, yield to it; of too many, the oldest."""
+        kept = {name: one for name, one in self._begun.items() if not self._yields(one, ceremony)}
+        while len(kept) >= MAX_BEGUN:
+            del kept[next(iter(kept))]
+        self._begun = {**kept, ceremony.id: ceremony}
 
     def forget_counted(self) -> None:
         """A person opens enrolment: those that were counted before, of which somebody may know the codes, are gone."""

@@ -109,7 +109,6 @@ class Enrolment:
             body.commit,
             secrets.token_bytes(NONCE_BYTES),
             draft,
-            tuple(sorted(draft.permissions)),
             address,
             spki_der(self._certificates.identity.key.public_key()),
             now.mono,
