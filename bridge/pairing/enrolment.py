@@ -267,7 +267,7 @@ class Enrolment:
         made_after = self._registrar.revoked_at(node_id)
         granted = self._codes.bind(code.digest, node_id, now, made_after)
         if granted is None and known is None:
-            return self._codes.unfinished(code.digest, node_id, now)
+            return self._codes.unfinished(code.digest, node_id, now, made_after)
         return granted
 
     # What becomes of a request.

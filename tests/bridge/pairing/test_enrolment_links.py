@@ -199,3 +199,19 @@ async def test_a_link_is_good_when_the_window_has_closed(tmp_path: Path) -> None
         again = await replace(revoked, port=bridge.nodes.port).begin(tokenId=second.token_id)
         assert again.refusal == (403, "PAIRING_CLOSED"), "a revoked key has to be asked about"
         assert (await Stranger(bridge.nodes.port).redeem(second)).status == 204
+
+
+async def test_a_link_from_before_a_revocation_that_the_store_has_lost_asks_nobody(tmp_path: Path) -> None:
+    """Red when `unfinished` is not told of the revocation: the old link raises a prompt."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    async with house(home) as before:
+        link, node = await link_of(before), Stranger(before.nodes.port)
+        assert (await node.redeem(link)).status == 204
+        await before.reception.revoke(node.node_id)
+    (home / "paired-nodes.json").write_text("{}")
+    async with house(home) as bridge:
+        bridge.reception.open_window()
+        answer = await replace(node, port=bridge.nodes.port).redeem(link)
+        assert answer.refusal == (403, "TOKEN_REFUSED")
+        assert bridge.reception.desk.pending() == []
