@@ -72,7 +72,7 @@ class Ceremonies:
         self._revealed: dict[str, float] = {}
 
     def begin(self, ceremony: Ceremony) -> None:
-        """Adds a ceremony. Those of the same key or address, or out of time, yield to it; of too many, the oldest."""
+        """Adds a ceremony. Those of the same key or address yield to it; where there are too many, the oldest."""
         kept = {name: one for name, one in self._begun.items() if not self._yields(one, ceremony)}
         while len(kept) >= MAX_BEGUN:
             del kept[next(iter(kept))]
@@ -84,7 +84,7 @@ class Ceremonies:
 
     @staticmethod
     def _yields(old: Ceremony, new: Ceremony) -> bool:
-        return old.draft.node_id == new.draft.node_id or old.address == new.address or new.began - old.began >= REVEAL_S
+        return old.draft.node_id == new.draft.node_id or old.address == new.address
 
     def reveal(self, ceremony_id: str, nonce: bytes, now: float) -> tuple[Ceremony, bytes] | Fault:
         """Opens a commitment; returns the ceremony and the digest of its transcript.
@@ -120,7 +120,6 @@ class Ceremonies:
         return drawn and hmac.compare_digest(commitment(ceremony.csr.der, nonce), ceremony.commit)
 
     def _note_revealed(self, ceremony_id: str, now: float) -> None:
-        recent = {name: at for name, at in self._revealed.items() if now - at < REVEAL_S}
-        while len(recent) >= MAX_BEGUN:
-            del recent[next(iter(recent))]
-        self._revealed = {**recent, ceremony_id: now}
+        while len(self._revealed) >= MAX_BEGUN:
+            del self._revealed[next(iter(self._revealed))]
+        self._revealed[ceremony_id] = now

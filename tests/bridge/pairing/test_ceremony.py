@@ -88,5 +88,14 @@ def test_a_flood_has_so_many_places(ceremonies: Ceremonies) -> None:
     assert alive == list(range(3 * MAX_BEGUN, 4 * MAX_BEGUN))
 
 
+def test_of_those_that_were_revealed_so_many_are_remembered(ceremonies: Ceremonies) -> None:
+    """Red without the bound: the oldest is still known."""
+    for number in range(MAX_BEGUN + 1):
+        ceremonies.begin(PHONE.ceremony(f"c{number}"))
+        assert not isinstance(ceremonies.reveal(f"c{number}", PHONE.nonce, 0.0), Fault)
+    assert ceremonies.reveal("c0", PHONE.nonce, 0.0) is Fault.UNKNOWN
+    assert ceremonies.reveal("c1", PHONE.nonce, 0.0) is Fault.AGAIN
+
+
 def test_its_secrets_are_not_in_its_repr() -> None:
     assert repr(NONCE_BRIDGE) not in repr(PHONE.ceremony())

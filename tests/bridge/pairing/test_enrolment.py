@@ -15,6 +15,7 @@ from acl.permissions import Permissions
 from bridge.pairing.ceremony_ledger import CeremonyLedger
 from bridge.pairing.desk import Why
 from bridge.pairing.native_link import read_link
+from gateway_client.identity import encode_base64url
 from tests.attacks.strangers import Stranger
 from tests.bridge.house import House, house
 
@@ -65,6 +66,29 @@ async def test_a_key_paired_meanwhile_is_no_new_one(bridge: House) -> None:
     assert (await early.reveal()).status == 204
     (request,) = bridge.reception.desk.pending()
     assert request.draft.why is Why.REPAIR
+
+
+async def test_a_paired_key_of_another_kind_of_device_is_a_changed_one(bridge: House) -> None:
+    node = await paired(bridge)
+    again = Stranger(bridge.nodes.port, key=node.key)
+    await again.begin(device={"displayName": "Stranger", "platform": "android 15"})
+    assert (await again.reveal()).status == 204
+    assert [request.draft.why for request in bridge.reception.desk.pending()] == [Why.CHANGED]
+
+
+async def test_a_proof_without_a_link_asks_nobody(bridge: House) -> None:
+    """Red when it is overlooked: a person is asked, though the node expects none."""
+    node = Stranger(bridge.nodes.port)
+    await node.begin()
+    assert (await node.reveal(tokenProof=encode_base64url(bytes(32)))).refusal == (403, "TOKEN_REFUSED")
+    assert bridge.reception.desk.pending() == []
+
+
+async def test_ceremonies_that_begin_at_once_are_all_counted(bridge: House) -> None:
+    """Red without the lock: of two that count at a time one is forgotten."""
+    crowd = [Stranger(bridge.nodes.port, f"127.0.1.{number + 1}") for number in range(30)]
+    answers = sorted([answer.status for answer in await asyncio.gather(*(one.begin() for one in crowd))])
+    assert answers == [201] * 10 + [429] * 20
 
 
 async def test_an_opening_while_a_ceremony_is_counted_does_not_forget_it(bridge: House) -> None:

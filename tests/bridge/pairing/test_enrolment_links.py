@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from acl.permissions import Permissions
+from acl.permissions import Permission, Permissions
 from bridge.pairing.desk import MAX_PENDING, Desk
 from bridge.pairing.link_begins import MAX_BEGINS
 from bridge.pairing.native_link import NativeLink, read_link
@@ -79,7 +79,46 @@ async def test_a_link_begins_ten_times_and_then_as_any_other(bridge: House) -> N
         "another link is as good as ever"
     )
     bridge.reception.open_window()
+    await use_up(bridge)
+    assert (await Stranger(bridge.nodes.port).redeem(link)).status == 204, "an opening gives it ten more"
+
+
+async def test_a_counted_one_that_was_good_gives_its_place_back(bridge: House) -> None:
+    """Red without `_give_back` in `_redeem`: nine may begin."""
+    link = await link_of(bridge)
+    for number in range(MAX_BEGINS):
+        await Stranger(bridge.nodes.port).redeem(replace(link, token=bytes([number] * 32)))
     assert (await Stranger(bridge.nodes.port).redeem(link)).status == 204
+    await use_up(bridge)
+
+
+async def test_whoever_came_in_by_a_link_has_no_more_tries_by_it(bridge: House) -> None:
+    """Red when `_link` does not look whether the key was ever paired."""
+    link = await link_of(bridge)
+    holder = Stranger(bridge.nodes.port)
+    assert (await holder.redeem(link)).status == 204
+    assert (await holder.redeem(link)).refusal == (403, "TOKEN_REFUSED")
+    await holder.begin()
+    for number in range(CAP - 2):
+        await Stranger(bridge.nodes.port, f"127.0.1.{number + 1}").begin()
+    assert (await holder.redeem(link)).refusal == (429, "TOO_MANY_CEREMONIES")
+
+
+async def test_a_link_grants_nothing_to_a_ceremony_that_began_before_it(bridge: House) -> None:
+    """Red when the grant is not compared with what the 201 said: paired for what nobody granted, or was told."""
+    link = replace(await link_of(bridge), token_id="soon", token=bytes(32))
+    early = Stranger(bridge.nodes.port, permissions=("screen",))
+    await early.begin(tokenId="soon")
+    bridge.codes.add_link(link, frozenset({Permission.DEVICE}), datetime.now(UTC))
+    assert (await early.reveal(tokenProof=early.proof_of(link))).refusal == (403, "TOKEN_REFUSED")
+    assert early.node_id not in bridge.store.nodes
+
+
+async def test_what_the_key_asked_a_person_before_is_off_the_desk(bridge: House) -> None:
+    """Red without `came_in_by_code`: a prompt for a node that is in."""
+    node = await Stranger(bridge.nodes.port).asked()
+    assert (await node.redeem(await link_of(bridge))).status == 204
+    assert bridge.reception.desk.pending() == []
 
 
 @pytest.mark.parametrize("change", ["unknown", "used", "revoked"])
