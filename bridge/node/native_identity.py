@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -169,7 +170,7 @@ def read_identity(file: Path, passphrase: bytes) -> NodeIdentity | None:
         )
     except ValidationError:
         raise _damaged(file, "it is damaged") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise _damaged(file, str(error)) from error
 
 

@@ -108,9 +108,9 @@ class NativeNode(AbstractAsyncContextManager["NativeNode"]):
             GatewayError: nothing answers, or the bridge refuses the node.
             RuntimeError: it is connected: a fault of the caller.
         """
-        if self._connection is not None:
-            raise RuntimeError("the node is connected already")
         async with self._changing:
+            if self._connection is not None:
+                raise RuntimeError("the node is connected already")
             connection = await self._at_the_bridge(self._open)
             self._connection = connection
         self._ended = asyncio.get_running_loop().create_future()

@@ -16,7 +16,7 @@ from certs.csr import Csr
 from certs.keys import spki_der
 
 REVEAL_S = 120.0  # seconds from the 201 to the reveal: the node's own limit for the whole ceremony
-MAX_BEGUN = 64  # ceremonies that wait for their reveal: 10 fit into the cap, the rest is for approved ones; 8 KiB each
+MAX_BEGUN = 64  # ceremonies that wait for their reveal: 10 fit into the cap, the rest is for good links; 8 KiB each
 
 
 class Fault(StrEnum):
@@ -40,7 +40,6 @@ class Ceremony:
         commit: the commitment, 32 bytes.
         nonce: the bridge's nonce.
         draft: what is asked for, frozen, without the transcript.
-        permissions: what is asked for, in the order in which the answer listed it.
         address: the peer's IP address.
         spki_bridge: the SubjectPublicKeyInfo (DER) that the bridge showed when it began.
         began: monotonic seconds.
@@ -53,12 +52,16 @@ class Ceremony:
     commit: bytes
     nonce: bytes = field(repr=False)
     draft: Draft
-    permissions: tuple[str, ...]
     address: str
     spki_bridge: bytes = field(repr=False)
     began: float
     token_id: str | None = None
     counted: bool = True
+
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """What is asked for, in the order in which the answer lists it and both ends hash it."""
+        return tuple(sorted(self.draft.permissions))
 
 
 class Ceremonies:
@@ -68,23 +71,20 @@ class Ceremonies:
         self._begun: dict[str, Ceremony] = {}
         self._revealed: dict[str, float] = {}
 
-    def begin(self, ceremony: Ceremony) -> list[Ceremony]:
-        """Adds a ceremony; returns those it takes the place of: of the same key, the same address, or out of time."""
-        gone = [one for one in self._begun.values() if self._yields(one, ceremony)]
-        while len(self._begun) - len(gone) >= MAX_BEGUN:
-            gone.append(next(one for one in self._begun.values() if one not in gone))
-        for one in gone:
-            del self._begun[one.id]
-        self._begun[ceremony.id] = ceremony
-        return gone
+    def begin(self, ceremony: Ceremony) -> None:
+        """Adds a ceremony. Those of the same key or address yield to it; where there are too many, the oldest."""
+        kept = {name: one for name, one in self._begun.items() if not self._yields(one, ceremony)}
+        while len(kept) >= MAX_BEGUN:
+            del kept[next(iter(kept))]
+        self._begun = {**kept, ceremony.id: ceremony}
 
-    def forget_uninvited(self) -> None:
-        """A person opens enrolment: ceremonies from before, of which somebody may know the codes, count no more."""
-        self._begun = {name: one for name, one in self._begun.items() if one.token_id is not None}
+    def forget_counted(self) -> None:
+        """A person opens enrolment: those that were counted before, of which somebody may know the codes, are gone."""
+        self._begun = {name: one for name, one in self._begun.items() if not one.counted}
 
     @staticmethod
     def _yields(old: Ceremony, new: Ceremony) -> bool:
-        return old.draft.node_id == new.draft.node_id or old.address == new.address or new.began - old.began >= REVEAL_S
+        return old.draft.node_id == new.draft.node_id or old.address == new.address
 
     def reveal(self, ceremony_id: str, nonce: bytes, now: float) -> tuple[Ceremony, bytes] | Fault:
         """Opens a commitment; returns the ceremony and the digest of its transcript.
@@ -120,7 +120,6 @@ class Ceremonies:
         return drawn and hmac.compare_digest(commitment(ceremony.csr.der, nonce), ceremony.commit)
 
     def _note_revealed(self, ceremony_id: str, now: float) -> None:
-        recent = {name: at for name, at in self._revealed.items() if now - at < REVEAL_S}
-        while len(recent) >= MAX_BEGUN:
-            del recent[next(iter(recent))]
-        self._revealed = {**recent, ceremony_id: now}
+        while len(self._revealed) >= MAX_BEGUN:
+            del self._revealed[next(iter(self._revealed))]
+        self._revealed[ceremony_id] = now

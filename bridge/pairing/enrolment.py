@@ -80,6 +80,7 @@ class Enrolment:
         self._ceremonies = Ceremonies()
         self._link_begins = LinkBegins()
         self._counting = asyncio.Lock()
+        self._heeded = reception.window_opened  # the opening since which the ledger counts
         reception.on_change(self._on_desk)
 
     # Begin.
@@ -108,7 +109,6 @@ class Enrolment:
             body.commit,
             secrets.token_bytes(NONCE_BYTES),
             draft,
-            tuple(sorted(draft.permissions)),
             address,
             spki_der(self._certificates.identity.key.public_key()),
             now.mono,
@@ -177,15 +177,30 @@ class Enrolment:
         return found if unfinished or may_bind(found, datetime.now(UTC)) else None
 
     async def _count(self, ceremony_id: str) -> None:
-        now = clock.now()
         try:
             async with self._counting:
-                counted = await asyncio.to_thread(self._ledger.begin, ceremony_id, now.mono, now.wall)
+                counted = await self._counted(ceremony_id)
         except StoreError as exc:
             raise self._failed(exc) from exc
         if not counted:
             self._log.warning("enrolment-closed", reason="too many ceremonies without an approval")
             raise answers.capped()
+
+    async def _counted(self, ceremony_id: str) -> bool:
+        """Counts a ceremony among those since the last opening; when one comes meanwhile, it is counted once more."""
+        while True:
+            await self._heed_opening()
+            now = clock.now()
+            counted = await asyncio.to_thread(self._ledger.begin, ceremony_id, now.mono, now.wall)
+            if self._reception.window_opened == self._heeded:
+                return counted
+
+    async def _heed_opening(self) -> None:
+        """Begins counting anew if a person opened enrolment; one that the disk refused is made up for here."""
+        opened = self._reception.window_opened
+        if opened != self._heeded:
+            await asyncio.to_thread(self._ledger.open)
+            self._heeded = opened
 
     def _failed(self, exc: Exception) -> EnrolmentRefused:
         self._log.error("store-failed", error=str(exc))
@@ -199,6 +214,7 @@ class Enrolment:
         Raises:
             EnrolmentRefused: it opens nothing, or the token is not good.
         """
+        window = self._reception.window_opened
         opened = self._ceremonies.reveal(ceremony_id, body.nonce, clock.now().mono)
         if isinstance(opened, Fault):
             self._log.info("enrolment-reveal-refused", request=ceremony_id, why=opened.value)
@@ -213,7 +229,7 @@ class Enrolment:
             draft = self._as_stored(draft)
             self._require_open()
             self._require_not_denied(draft)
-            if not ceremony.counted:
+            if not ceremony.counted or self._reception.window_opened != window:  # which forgot its count
                 self._require_room(draft.node_id, ceremony.address)
                 await self._count(ceremony.id)
         elif body.token_proof is not None:
@@ -251,7 +267,7 @@ class Enrolment:
         made_after = self._registrar.revoked_at(node_id)
         granted = self._codes.bind(code.digest, node_id, now, made_after)
         if granted is None and known is None:
-            return self._codes.unfinished(code.digest, node_id, now)
+            return self._codes.unfinished(code.digest, node_id, now, made_after)
         return granted
 
     # What becomes of a request.
@@ -261,7 +277,7 @@ class Enrolment:
             case Settled(request=request, outcome=Outcome.APPROVED) if request.draft.native is not None:
                 self._tasks.spawn("ceremony-approved", self._give_back(request.id))
             case WindowOpened():
-                self._ceremonies.forget_uninvited()
+                self._ceremonies.forget_counted()
                 self._link_begins.clear()
                 self._tasks.spawn("ceremonies-open", self._open())
             case _:
@@ -277,7 +293,7 @@ class Enrolment:
     async def _open(self) -> None:
         try:
             async with self._counting:
-                await asyncio.to_thread(self._ledger.open)
+                await self._heed_opening()
         except StoreError as exc:
             self._failed(exc)
 

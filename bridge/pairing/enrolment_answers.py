@@ -115,9 +115,9 @@ def too_often(retry_after_ms: int) -> EnrolmentRefused:
     return EnrolmentRefused(429, "RATE_LIMITED", "this address asks too often", retry_after_ms)
 
 
-def issued_often(retry_after_ms: int) -> EnrolmentRefused:
-    """The key was given enough certificates within a minute."""
-    return EnrolmentRefused(429, "RATE_LIMITED", "a certificate was issued to this key a moment ago", retry_after_ms)
+def served_often(retry_after_ms: int) -> EnrolmentRefused:
+    """The key was given enough certificates within a minute, or has changed its word about the next key as often."""
+    return EnrolmentRefused(429, "RATE_LIMITED", "this key was served a moment ago", retry_after_ms)
 
 
 def token_refused() -> EnrolmentRefused:

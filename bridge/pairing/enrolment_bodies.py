@@ -18,7 +18,7 @@ MAX_BODY_BYTES = 16_384  # a signing request of 4 KiB in base64url, and some 300
 _BOUNDS = Bounds(max_bytes=MAX_BODY_BYTES, max_depth=3, max_items=600)
 _MAX_PERMISSIONS = 32  # three times as many as there are
 
-Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[ -~]+$")]
+Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^ *[!-~][ -~]*$")]
 OptionalLabel = Annotated[str, Field(max_length=64, pattern=r"^[ -~]*$")]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
 Names = Annotated[list[Name], Field(max_length=256)]
@@ -82,7 +82,7 @@ class DeviceFacts(_Body):
     def labels(self) -> Labels:
         """Returns the labels as they are shown and stored, the display name cleaned."""
         return Labels(
-            display_name=clean_label(self.display_name, fallback=self.device_family or self.platform),
+            display_name=clean_label(self.display_name, fallback=self.device_family.strip() or self.platform.strip()),
             client_id=gateway_client_id(self.platform),
             client_version=self.version,
             platform=self.platform,

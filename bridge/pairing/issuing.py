@@ -39,6 +39,7 @@ FETCHABLE = timedelta(hours=24)  # for which the answer to an approved request s
 MAX_ENDED = 64  # requests remembered that ended without an approval, 400 bytes each; the oldest go first
 MAX_FETCHED = 256  # requests whose outcome was fetched, with a certificate of 1.2 KiB each; the oldest go first
 RENEWALS_PER_MINUTE = 2  # of one key: one by its certificate, one by its signature when that answer was lost
+WORDS_PER_MINUTE = 4  # changes of what a node says it holds, each a write of the store; one per prepared key is honest
 MIN_WAIT_S = 1.0  # seconds that a node is told to wait at the least
 MAX_PROOF_CHARS = 128  # of base64url: an ECDSA signature on P-256 has at most 72 bytes
 
@@ -86,6 +87,7 @@ class Issuing:
         self._fetching = asyncio.Lock()
         self._of_requests = Budget(1)  # certificates; one that is still remembered is not made anew
         self._of_keys = Budget(RENEWALS_PER_MINUTE)
+        self._of_words = Budget(WORDS_PER_MINUTE)
         reception.on_change(self._on_desk)
 
     # How a request stands.
@@ -271,9 +273,12 @@ class Issuing:
             knows: the next key that it holds, as it says (SPKI hash, hex); None: it names none.
 
         Raises:
-            EnrolmentRefused: the node is not paired, or what it knows could not be written down.
+            EnrolmentRefused: the node is not paired, changes its word too often, or it could not be written down.
         """
-        await self._noted(node_id, self._knowing(knows))
+        notes = self._knowing(knows)
+        if self._in_force(node_id).next_spki_told != notes["next_spki_told"]:
+            with _paced(self._of_words, node_id):
+                await self._noted(node_id, notes)
         return {"spki": self._certificates.identity.spki, **self._following()}
 
 
@@ -287,7 +292,7 @@ def _paced(budget: Budget, key: str) -> Iterator[None]:
     now = clock.now().mono
     attempt = budget.spend(key, now)
     if attempt is None:
-        raise answers.issued_often(int(max(MIN_WAIT_S, budget.wait(key, now)) * 1000))
+        raise answers.served_often(int(max(MIN_WAIT_S, budget.wait(key, now)) * 1000))
     try:
         yield
     except EnrolmentRefused:

@@ -129,8 +129,7 @@ class Simulation:
         wanted = read_permissions(sent.permissions)
         draft = Draft(sent.csr.node_id, public, NATIVE_LABELS, Surface(), wanted)
         name, spki = self._chance.randbytes(16).hex(), spki_der(self._bridge.public_key())
-        listed = tuple(sorted(wanted))
-        return Ceremony(name, sent.csr, sent.commit, self._nonce(), draft, listed, "10.0.0.1", spki, 0.0)
+        return Ceremony(name, sent.csr, sent.commit, self._nonce(), draft, "10.0.0.1", spki, 0.0)
 
     @staticmethod
     def _code(csr: Csr, nonce: bytes, opened: Opened) -> str:

@@ -69,7 +69,7 @@ async def reborn() -> AsyncIterator[Reborn]:
 class TestB1:
     """While the window is closed nothing begins, nobody is asked, and the answer is the same for every key.
 
-    Guard: `is_open` in `Enrolment._require_welcome`, bridge/pairing/enrolment.py: the stranger gets a 201. Guard:
+    Guard: `Enrolment._require_open`, bridge/pairing/enrolment.py: the stranger gets a 201. Guard:
     `is_open` in `Reception.file`, bridge/pairing/reception.py: the phone's request is pending. Guard: the window is in
     memory only (`Reception.window_opened`): it is closed after a restart.
     """

@@ -8,14 +8,16 @@ from typing import Any
 
 import orjson
 import pytest
+from cryptography import x509
 
 from bridge.pairing.transcript import Transcript, commitment, fetch_digest, short_code
 from certs.keys import sign, spki_der
 from gateway_client.identity import decode_base64url, encode_base64url
 from tests.bridge.house import House, house
 from tests.bridge.lan.doors import Recording
-from tests.bridge.lan.wire import ask, peer
+from tests.bridge.lan.wire import ask, client_context, peer
 from tests.bridge.pairing.native import NativePhone
+from tests.support.certificates import Client
 from tests.support.waiting import eventually
 
 NODE = NativePhone()
@@ -105,6 +107,30 @@ async def test_an_outcome_is_fetched_once_for_nothing(tmp_path: Path, is_approve
             async with asyncio.timeout(5), peer(bridge.nodes.port):
                 pass
     assert len(door.turned_away) == 1
+
+
+async def test_who_shows_its_certificate_costs_nothing(tmp_path: Path) -> None:
+    """Red when such answers are not given back: out after four. Refusals count, such as of a `knows` that is none."""
+    async with house(tmp_path / "home", door=(door := Recording(handshakes=6))) as bridge:
+        name, header = await proof_of(bridge)  # two attempts
+        request = bridge.reception.desk.get(name)
+        assert request is not None
+        assert request.draft.native is not None
+        await bridge.reception.approve(request, None, None, short_code(request.draft.native.transcript))
+        _, document = await call(bridge, "GET", f"enroll/{name}?wait=0", headers=header)
+        leaf = x509.load_pem_x509_certificate(document["certificate"].encode())
+        context = Client(NODE.key, (leaf,)).equip(client_context("http/1.1"), tmp_path)
+
+        async def identity(query: bytes) -> bytes:
+            async with peer(bridge.nodes.port, context) as node:
+                await node.say(b"GET /pair/v1/identity%s HTTP/1.1\r\nHost: x\r\n\r\n" % query)
+                answer = await node.rest()
+            await eventually(lambda: bridge.door.count == 0)
+            return answer[:12]
+
+        assert {await identity(b"") for _ in range(10)} == {b"HTTP/1.1 200"}
+        assert [await identity(b"?knows=" + name) for name in (b"", b"ab", b"AB" * 32)] == [b"HTTP/1.1 400"] * 3
+    assert door.turned_away == []
 
 
 @pytest.mark.parametrize("page", ["enroll/{}?wait=25", "enroll/unknown?wait=25", "identity", "nothing"])

@@ -259,6 +259,13 @@ class TestForm:
         answer = Answer(await ask(bridge.nodes.port, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk))
         assert (answer.status, answer.code) == (413, "TOO_LARGE")
 
+    async def test_a_connection_has_one_request(self, bridge: House) -> None:
+        """The door counts connections. Guard out, `force_close` in `_bare`: as many requests as it likes for one."""
+        body = orjson.dumps({"nodeId": "ab" * 32})
+        head = b"POST /pair/v1/renew/challenge HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        raw = await ask(bridge.nodes.port, (head + b"Content-Length: %d\r\n\r\n" % len(body) + body) * 5)
+        assert raw.count(b"HTTP/1.1 200") == 1
+
     @pytest.mark.parametrize("content", ["text/plain", "application/x-www-form-urlencoded", ""])
     async def test_a_body_of_another_type_is_refused(self, bridge: House, content: str) -> None:
         body = Ceremony(bridge).body()

@@ -202,6 +202,12 @@ class TestTime:
         assert isinstance(await refusal(node), Expired)
         assert len(node.codes) == 1
 
+    async def test_a_bridge_that_answers_at_once_is_asked_once_a_second(self, tmp_path: Path) -> None:
+        """Guard out, `POLL_PAUSE_S` in `_decided`: dozens of questions."""
+        async with pairing_bridge(tmp_path, hold_s=0.0) as double:
+            assert isinstance(await refusal(Node(double, limit_s=0.7)), Expired)
+            assert sum("?wait" in path for path in double.paths) == 1
+
     async def test_a_bridge_that_never_answers_does_not_hold_it(self, double: PairingBridge) -> None:
         async with silent() as port:
             assert isinstance(await refusal(Node(double, limit_s=0.3, port=port)), Expired)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -94,6 +95,17 @@ class TestFile:
         write_identity(file, identity(bridge), PASSPHRASE)
         kept = json.loads(file.read_bytes())
         edit(kept)
+        file.write_text(json.dumps(kept))
+        with pytest.raises(IdentityError, match="Move it away"):
+            read_identity(file, PASSPHRASE)
+
+    def test_a_certificate_of_a_version_that_nobody_issues_is_damage(self, bridge: PairingBridge, folder: Path) -> None:
+        """One flipped bit; `cryptography` has an error of its own for it, which is no `ValueError`."""
+        file = folder / "node.json"
+        write_identity(file, identity(bridge), PASSPHRASE)
+        kept = json.loads(file.read_bytes())
+        der = ssl.PEM_cert_to_DER_cert(kept["certificate"])
+        kept["certificate"] = ssl.DER_cert_to_PEM_cert(der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03", 1))
         file.write_text(json.dumps(kept))
         with pytest.raises(IdentityError, match="Move it away"):
             read_identity(file, PASSPHRASE)

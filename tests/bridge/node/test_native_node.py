@@ -90,6 +90,14 @@ class TestConnects:
             with pytest.raises(RuntimeError, match="already"):
                 await node.connect()
 
+    async def test_of_two_that_connect_at_a_time_one_does(self, double: PairingBridge) -> None:
+        """Red when it is looked at before the lock: two connections, and nobody owns the first."""
+        async with node_of(double, await paired(double)) as node:
+            first, second = await asyncio.gather(node.connect(), node.connect(), return_exceptions=True)
+            assert not isinstance(first, BaseException)
+            assert isinstance(second, RuntimeError)
+            assert len(double.sockets) == 1
+
     async def test_leaving_it_ends_whoever_waits(self, double: PairingBridge) -> None:
         async with node_of(double, await paired(double)) as node:
             await node.connect()

@@ -53,14 +53,12 @@ class NativePhone:
 
     def ceremony(self, name: str = "c1", address: str = "192.168.1.7", began: float = 0.0) -> Ceremony:
         """Return its ceremony as the bridge begins it."""
-        draft = self.draft()
         return Ceremony(
             name,
             self.csr,
             commitment(self.csr.der, self.nonce),
             NONCE_BRIDGE,
-            draft,
-            tuple(sorted(draft.permissions)),
+            self.draft(),
             address,
             SPKI_BRIDGE,
             began,

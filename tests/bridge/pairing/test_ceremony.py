@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.pairing.ceremony import MAX_BEGUN, REVEAL_S, Ceremonies, Fault
+from bridge.pairing.ceremony import MAX_BEGUN, REVEAL_S, Ceremonies, Ceremony, Fault
 from tests.bridge.pairing.native import NONCE_BRIDGE, NativePhone
 
 PHONE = NativePhone()
@@ -57,11 +57,9 @@ def test_it_ends_with_its_time(ceremonies: Ceremonies) -> None:
 
 
 @pytest.mark.parametrize("other", [NativePhone(0).ceremony("c2", "10.0.0.9"), NativePhone(1).ceremony("c2")])
-def test_a_new_one_of_the_key_or_the_address_takes_its_place(ceremonies: Ceremonies, other: object) -> None:
-    first, second = PHONE.ceremony(), other
-    assert isinstance(second, type(first))
-    ceremonies.begin(first)
-    assert ceremonies.begin(second) == [first]
+def test_a_new_one_of_the_key_or_the_address_takes_its_place(ceremonies: Ceremonies, other: Ceremony) -> None:
+    ceremonies.begin(PHONE.ceremony())
+    ceremonies.begin(other)
     assert ceremonies.reveal("c1", PHONE.nonce, 0.0) is Fault.UNKNOWN
 
 
@@ -71,12 +69,14 @@ def test_a_commitment_of_one_key_is_not_opened_for_another(ceremonies: Ceremonie
     assert ceremonies.reveal("c1", PHONE.nonce, 0.0) is Fault.WRONG
 
 
-def test_when_a_person_opens_enrolment_those_without_a_link_are_gone(ceremonies: Ceremonies) -> None:
+def test_when_a_person_opens_enrolment_those_that_were_counted_are_gone(ceremonies: Ceremonies) -> None:
     ceremonies.begin(PHONE.ceremony())
-    ceremonies.begin(replace(NativePhone(1).ceremony("c2", "10.0.0.9"), token_id="t1"))
-    ceremonies.forget_uninvited()
+    ceremonies.begin(replace(NativePhone(1).ceremony("c2", "10.0.0.8"), token_id="t1"))
+    ceremonies.begin(replace(NativePhone(2).ceremony("c3", "10.0.0.9"), token_id="t2", counted=False))
+    ceremonies.forget_counted()
     assert ceremonies.reveal("c1", PHONE.nonce, 1.0) is Fault.UNKNOWN
-    assert not isinstance(ceremonies.reveal("c2", NativePhone(1).nonce, 1.0), Fault)
+    assert ceremonies.reveal("c2", NativePhone(1).nonce, 1.0) is Fault.UNKNOWN, "its count is forgotten as well"
+    assert not isinstance(ceremonies.reveal("c3", NativePhone(2).nonce, 1.0), Fault)
 
 
 def test_a_flood_has_so_many_places(ceremonies: Ceremonies) -> None:
@@ -86,6 +86,15 @@ def test_a_flood_has_so_many_places(ceremonies: Ceremonies) -> None:
         ceremonies.begin(replace(base, id=f"c{number}", draft=draft, address=f"10.0.{number // 256}.{number % 256}"))
     alive = [n for n in range(4 * MAX_BEGUN) if ceremonies.reveal(f"c{n}", PHONE.nonce, 0.0) is not Fault.UNKNOWN]
     assert alive == list(range(3 * MAX_BEGUN, 4 * MAX_BEGUN))
+
+
+def test_of_those_that_were_revealed_so_many_are_remembered(ceremonies: Ceremonies) -> None:
+    """Red without the bound: the oldest is still known."""
+    for number in range(MAX_BEGUN + 1):
+        ceremonies.begin(PHONE.ceremony(f"c{number}"))
+        assert not isinstance(ceremonies.reveal(f"c{number}", PHONE.nonce, 0.0), Fault)
+    assert ceremonies.reveal("c0", PHONE.nonce, 0.0) is Fault.UNKNOWN
+    assert ceremonies.reveal("c1", PHONE.nonce, 0.0) is Fault.AGAIN
 
 
 def test_its_secrets_are_not_in_its_repr() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from acl.permissions import Permissions
+from bridge.pairing.ceremony_ledger import CeremonyLedger
 from bridge.pairing.desk import Why
 from bridge.pairing.native_link import read_link
+from gateway_client.identity import encode_base64url
 from tests.attacks.strangers import Stranger
 from tests.bridge.house import House, house
 
@@ -62,6 +66,61 @@ async def test_a_key_paired_meanwhile_is_no_new_one(bridge: House) -> None:
     assert (await early.reveal()).status == 204
     (request,) = bridge.reception.desk.pending()
     assert request.draft.why is Why.REPAIR
+
+
+async def test_a_paired_key_of_another_kind_of_device_is_a_changed_one(bridge: House) -> None:
+    node = await paired(bridge)
+    again = Stranger(bridge.nodes.port, key=node.key)
+    await again.begin(device={"displayName": "Stranger", "platform": "android 15"})
+    assert (await again.reveal()).status == 204
+    assert [request.draft.why for request in bridge.reception.desk.pending()] == [Why.CHANGED]
+
+
+async def test_a_proof_without_a_link_asks_nobody(bridge: House) -> None:
+    """Red when it is overlooked: a person is asked, though the node expects none."""
+    node = Stranger(bridge.nodes.port)
+    await node.begin()
+    assert (await node.reveal(tokenProof=encode_base64url(bytes(32)))).refusal == (403, "TOKEN_REFUSED")
+    assert bridge.reception.desk.pending() == []
+
+
+async def test_ceremonies_that_begin_at_once_are_all_counted(bridge: House) -> None:
+    """Red without the lock: of two that count at a time one is forgotten."""
+    crowd = [Stranger(bridge.nodes.port, f"127.0.1.{number + 1}") for number in range(30)]
+    answers = sorted([answer.status for answer in await asyncio.gather(*(one.begin() for one in crowd))])
+    assert answers == [201] * 10 + [429] * 20
+
+
+async def test_an_opening_while_a_ceremony_is_counted_does_not_forget_it(bridge: House) -> None:
+    """Red when it is counted once: ten more may begin after it."""
+    ledger, begin, loop = bridge.ledger, bridge.ledger.begin, asyncio.get_running_loop()
+    openings = [bridge.reception.open_window]
+
+    async def open_once() -> None:
+        while openings:
+            openings.pop()()
+
+    def slow(ceremony_id: str, now: float, wall: datetime) -> bool:
+        counted = begin(ceremony_id, now, wall)
+        asyncio.run_coroutine_threadsafe(open_once(), loop).result(10)
+        return counted
+
+    ledger.begin = slow  # type: ignore[method-assign]  # an opening between the count and the 201
+    answers = [(await Stranger(bridge.nodes.port, f"127.0.1.{n + 1}").begin()).status for n in range(11)]
+    assert answers == [201] * 10 + [429]
+
+
+async def test_an_opening_that_the_disk_refused_is_made_up_for(bridge: House) -> None:
+    """Red when it is tried once: closed, though a person opened."""
+    for number in range(10):
+        await Stranger(bridge.nodes.port, f"127.0.1.{number + 1}").begin()
+    path = bridge.home / "bridge.sqlite3"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DROP TABLE ceremonies")
+    bridge.reception.open_window()
+    assert (await Stranger(bridge.nodes.port).begin()).refusal == (503, "UNAVAILABLE")
+    CeremonyLedger(path, 10, 0.0, datetime.now(UTC))  # mends the file
+    assert (await Stranger(bridge.nodes.port).begin()).status == 201
 
 
 @pytest.mark.parametrize("invited", [False, True])

@@ -52,6 +52,7 @@ def test_the_name_is_cleaned_once() -> None:
     named = enrol(device={**DEVICE, "displayName": " A\u202enna\u200b\x1b[2J\n"})
     assert named.device.labels().display_name == "Anna[2J"
     assert enrol(device={**DEVICE, "displayName": "\u200b"}).device.labels().display_name == "ios 26.1"
+    assert enrol(device={**DEVICE, "displayName": "", "deviceFamily": " "}).device.labels().display_name == "ios 26.1"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,7 @@ def test_the_name_is_cleaned_once() -> None:
         {"device": {}},
         {"device": {**DEVICE, "platform": "\u0456os 26"}},
         {"device": {**DEVICE, "platform": ""}},
+        {"device": {**DEVICE, "platform": " "}},
         {"device": {**DEVICE, "displayName": "a" * 513}},
         {"device": {**DEVICE, "extra": 1}},
         {"permissions": ["everything"]},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from acl.permissions import Permissions
+from acl.permissions import Permission, Permissions
 from bridge.pairing.desk import MAX_PENDING, Desk
 from bridge.pairing.link_begins import MAX_BEGINS
 from bridge.pairing.native_link import NativeLink, read_link
@@ -79,7 +79,46 @@ async def test_a_link_begins_ten_times_and_then_as_any_other(bridge: House) -> N
         "another link is as good as ever"
     )
     bridge.reception.open_window()
+    await use_up(bridge)
+    assert (await Stranger(bridge.nodes.port).redeem(link)).status == 204, "an opening gives it ten more"
+
+
+async def test_a_counted_one_that_was_good_gives_its_place_back(bridge: House) -> None:
+    """Red without `_give_back` in `_redeem`: nine may begin."""
+    link = await link_of(bridge)
+    for number in range(MAX_BEGINS):
+        await Stranger(bridge.nodes.port).redeem(replace(link, token=bytes([number] * 32)))
     assert (await Stranger(bridge.nodes.port).redeem(link)).status == 204
+    await use_up(bridge)
+
+
+async def test_whoever_came_in_by_a_link_has_no_more_tries_by_it(bridge: House) -> None:
+    """Red when `_link` does not look whether the key was ever paired."""
+    link = await link_of(bridge)
+    holder = Stranger(bridge.nodes.port)
+    assert (await holder.redeem(link)).status == 204
+    assert (await holder.redeem(link)).refusal == (403, "TOKEN_REFUSED")
+    await holder.begin()
+    for number in range(CAP - 2):
+        await Stranger(bridge.nodes.port, f"127.0.1.{number + 1}").begin()
+    assert (await holder.redeem(link)).refusal == (429, "TOO_MANY_CEREMONIES")
+
+
+async def test_a_link_grants_nothing_to_a_ceremony_that_began_before_it(bridge: House) -> None:
+    """Red when the grant is not compared with what the 201 said: paired for what nobody granted, or was told."""
+    link = replace(await link_of(bridge), token_id="soon", token=bytes(32))
+    early = Stranger(bridge.nodes.port, permissions=("screen",))
+    await early.begin(tokenId="soon")
+    bridge.codes.add_link(link, frozenset({Permission.DEVICE}), datetime.now(UTC))
+    assert (await early.reveal(tokenProof=early.proof_of(link))).refusal == (403, "TOKEN_REFUSED")
+    assert early.node_id not in bridge.store.nodes
+
+
+async def test_what_the_key_asked_a_person_before_is_off_the_desk(bridge: House) -> None:
+    """Red without `came_in_by_code`: a prompt for a node that is in."""
+    node = await Stranger(bridge.nodes.port).asked()
+    assert (await node.redeem(await link_of(bridge))).status == 204
+    assert bridge.reception.desk.pending() == []
 
 
 @pytest.mark.parametrize("change", ["unknown", "used", "revoked"])
@@ -115,6 +154,39 @@ async def test_a_revoked_key_needs_room_and_counts_from_the_start(bridge: House)
         bridge.reception.desk.take(request.id)
     await use_up(bridge)
     assert (await again.begin(tokenId=link.token_id)).refusal == (429, "TOO_MANY_CEREMONIES")
+
+
+async def test_what_was_counted_before_a_person_opened_asks_nobody_after_it(bridge: House) -> None:
+    """Red when ceremonies with a link are kept: its count is forgotten, and a person is asked for its code."""
+    node = await revoked(bridge)
+    link = await link_of(bridge)
+    again = Stranger(bridge.nodes.port, key=node.key)
+    assert (await again.begin(tokenId=link.token_id)).status == 201
+    bridge.reception.open_window()
+    assert (await again.reveal(tokenProof=again.proof_of(link))).status == 404
+    assert bridge.reception.desk.pending() == []
+
+
+async def test_an_opening_during_the_reveal_has_it_counted_anew(bridge: House) -> None:
+    """Red when a ceremony that was counted before is taken for one of the ten."""
+    node = await revoked(bridge)
+    link = await link_of(bridge)
+    again = Stranger(bridge.nodes.port, key=node.key)
+    assert (await again.begin(tokenId=link.token_id)).status == 201
+    bind, loop = bridge.codes.bind, asyncio.get_running_loop()
+
+    async def meanwhile() -> None:
+        bridge.reception.open_window()
+
+    def slow(digest: str, node_id: str, now: datetime, made_after: datetime | None = None) -> Permissions | None:
+        asyncio.run_coroutine_threadsafe(meanwhile(), loop).result(10)
+        return bind(digest, node_id, now, made_after)
+
+    bridge.codes.bind = slow  # type: ignore[method-assign]  # an opening between the commitment and the question
+    assert (await again.reveal(tokenProof=again.proof_of(link))).status == 204
+    assert [request.id for request in bridge.reception.desk.pending()] == [again.id]
+    answers = [(await Stranger(bridge.nodes.port, f"127.0.1.{n + 1}").begin()).status for n in range(CAP)]
+    assert answers == [201] * (CAP - 1) + [429], "it is one of the ten"
 
 
 @pytest.mark.parametrize("trouble", ["", "desk", "cap"])
@@ -166,3 +238,19 @@ async def test_a_link_is_good_when_the_window_has_closed(tmp_path: Path) -> None
         again = await replace(revoked, port=bridge.nodes.port).begin(tokenId=second.token_id)
         assert again.refusal == (403, "PAIRING_CLOSED"), "a revoked key has to be asked about"
         assert (await Stranger(bridge.nodes.port).redeem(second)).status == 204
+
+
+async def test_a_link_from_before_a_revocation_that_the_store_has_lost_asks_nobody(tmp_path: Path) -> None:
+    """Red when `unfinished` is not told of the revocation: the old link raises a prompt."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    async with house(home) as before:
+        link, node = await link_of(before), Stranger(before.nodes.port)
+        assert (await node.redeem(link)).status == 204
+        await before.reception.revoke(node.node_id)
+    (home / "paired-nodes.json").write_text("{}")
+    async with house(home) as bridge:
+        bridge.reception.open_window()
+        answer = await replace(node, port=bridge.nodes.port).redeem(link)
+        assert answer.refusal == (403, "TOKEN_REFUSED")
+        assert bridge.reception.desk.pending() == []

@@ -17,8 +17,16 @@ from bridge.lan.guest import Guest
 from bridge.pairing.desk import Filed
 from bridge.pairing.enrolment_answers import EnrolmentRefused
 from bridge.pairing.enrolment_bodies import RenewBody, read_body
-from bridge.pairing.issuing import MAX_FETCHED, RENEWALS_PER_MINUTE, Fetched, Issuing
-from bridge.pairing.records import CertificateNote, Security
+from bridge.pairing.issuing import (
+    FETCHABLE,
+    MAX_ENDED,
+    MAX_FETCHED,
+    RENEWALS_PER_MINUTE,
+    WORDS_PER_MINUTE,
+    Fetched,
+    Issuing,
+)
+from bridge.pairing.records import CertificateNote, NodeRecord, Security
 from bridge.pairing.transcript import fetch_digest, renewal_digest, short_code
 from certs.keys import sign, spki_der
 from gateway_client.frames import JsonObject
@@ -57,9 +65,9 @@ async def approved(bridge: House, phone: NativePhone = NODE) -> None:
     await bridge.reception.approve(request, None, None, short_code(transcript(phone)))
 
 
-async def poll(issuing: Issuing, phone: NativePhone = NODE) -> Fetched:
+async def poll(issuing: Issuing, phone: NativePhone = NODE, wait_s: float = 0) -> Fetched:
     proof = encode_base64url(sign(phone.key, fetch_digest(transcript(phone))))
-    return await issuing.poll(f"r{phone.number}", proof, 0)
+    return await issuing.poll(f"r{phone.number}", proof, wait_s)
 
 
 def issued(bridge: House) -> int:
@@ -161,6 +169,50 @@ class TestFetching:
         bridge.reception.deny(request)
         assert [(await poll(bridge.issuing)).again for _ in range(3)] == [False, True, True]
 
+    async def test_who_waits_hears_of_the_decision_at_once(self, bridge: House) -> None:
+        """Red without the wake-up (25 s), and when it tells what it saw before (`pending`)."""
+        request = filed(bridge).request
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            waiting = group.create_task(poll(bridge.issuing, wait_s=25))
+            await bridge.reception.approve(request, None, None, short_code(transcript(NODE)))
+        assert waiting.result().document["status"] == "approved"
+
+    async def test_the_newer_of_two_waits(self, bridge: House) -> None:
+        """Red when both do (25 s): one request, one place."""
+        request = filed(bridge).request
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            older, newer = [group.create_task(poll(bridge.issuing, wait_s=25)) for _ in range(2)]
+            assert (await older).document == {"status": "pending"}
+            bridge.reception.deny(request)
+        assert newer.result().document == {"status": "denied"}
+
+    async def test_asking_keeps_the_request_alive(self, bridge: House) -> None:
+        before = filed(bridge).request.seen
+        await poll(bridge.issuing)
+        (request,) = bridge.reception.desk.pending()
+        assert request.seen > before
+
+    async def test_the_answer_stays_for_a_day(self, bridge: House) -> None:
+        """Red without `FETCHABLE`."""
+        await approved(bridge)
+        record = bridge.store.nodes[NODE.node_id]
+        assert record.enrolment is not None
+        old = record.enrolment.model_copy(update={"approved_at": datetime.now(UTC) - FETCHABLE})
+        await bridge.store.put(record.model_copy(update={"enrolment": old}))
+        with pytest.raises(EnrolmentRefused) as refused:
+            await poll(bridge.issuing)
+        assert refused.value.status == 404
+
+    async def test_of_those_that_ended_otherwise_so_many_are_remembered(self, bridge: House) -> None:
+        """Red without the bound of `_ended`: the first is still known."""
+        phones = [NativePhone(number) for number in range(MAX_ENDED + 1)]
+        for phone in phones:
+            bridge.reception.deny(filed(bridge, phone).request)
+        with pytest.raises(EnrolmentRefused) as refused:
+            await poll(bridge.issuing, phones[0])
+        assert refused.value.status == 404
+        assert (await poll(bridge.issuing, phones[1])).document == {"status": "denied"}
+
     @pytest.mark.parametrize("change", [{"revoked_at": datetime.now(UTC)}, {"security": Security.DEVICE_KEY}])
     async def test_what_is_remembered_is_not_for_whom_is_no_native_node_any_more(
         self, bridge: House, change: dict[str, object]
@@ -202,6 +254,15 @@ class TestRenewing:
         await approved(bridge)
         await poll(bridge.issuing)
         assert serial(await bridge.issuing.renew(proven(bridge), Guest(HERE)))
+
+    async def test_a_challenge_is_good_once_and_from_its_address(self, bridge: House) -> None:
+        """Red without `take` in `_proven_by_body`: whoever recorded a proof has a certificate made."""
+        await approved(bridge)
+        elsewhere = proven(bridge)
+        assert (await refusal(bridge, elsewhere, Guest("192.168.1.66"))).code == "NOT_PAIRED"
+        body = proven(bridge)
+        await bridge.issuing.renew(body, Guest(HERE))
+        assert (await refusal(bridge, body, Guest(HERE))).code == "NOT_PAIRED"
 
     async def test_a_key_has_so_many_a_minute_over_both_ways(self, bridge: House) -> None:
         """Guard out, `_paced` in `renew`: as many as it likes, each with a write of the store."""
@@ -264,6 +325,22 @@ class TestTheNextKey:
         await bridge.certificates.prepare_next()
         await bridge.issuing.identity(NODE.node_id, NEXT)
         assert await self.told(bridge) is None
+
+    async def test_who_changes_its_word_again_and_again_has_to_wait(self, bridge: House) -> None:
+        """Guard out, `_paced` in `identity`: as many writes of the store as it likes."""
+        await approved(bridge)
+        following = await bridge.certificates.prepare_next()
+        written: list[NodeRecord] = []
+        bridge.store.on_change(written.append)
+        for number in range(WORDS_PER_MINUTE):
+            await bridge.issuing.identity(NODE.node_id, following if number % 2 == 0 else None)
+        with pytest.raises(EnrolmentRefused) as refused:
+            await bridge.issuing.identity(NODE.node_id, following)
+        assert (refused.value.status, refused.value.code) == (429, "RATE_LIMITED")
+        assert 0 < (refused.value.retry_after_ms or 0) <= 60_000
+        for _ in range(50):
+            assert (await bridge.issuing.identity(NODE.node_id, None))["nextSpki"] == following
+        assert len(written) == WORDS_PER_MINUTE
 
     async def test_a_revoked_node_is_told_nothing(self, bridge: House) -> None:
         await approved(bridge)
