@@ -6,6 +6,7 @@ to them, and tells whoever listens (prompts, the node that waits for its certifi
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -85,7 +86,7 @@ class Reception:
         self._log = log
         self._always_open = always_open
         self._held: dict[str, Waiting] = {}
-        self._deciding: set[str] = set()
+        self._deciding: dict[str, asyncio.Task[NodeRecord]] = {}
         self._listeners: list[Callable[[DeskChange], None]] = []
         self._opened_at: float | None = None
         self.store.on_change(self._on_record)
@@ -215,6 +216,8 @@ class Reception:
     ) -> NodeRecord:
         """Pairs the key of a request: on disk first, then the socket that waits.
 
+        Once begun it is carried through, whether or not its caller still waits.
+
         Args:
             request: what was shown.
             permissions: what is granted; None: what it asks for.
@@ -228,11 +231,16 @@ class Reception:
             StoreError: the disk refused; the request is still pending.
             IdentityError: no key could be made for the gateway's side; likewise.
         """
-        draft = request.draft
-        granted = self._granted(draft) if permissions is None else permissions
+        granted = self._granted(request.draft) if permissions is None else permissions
         self._require_pending(request)
         self._require_code(request, code)
-        self._deciding.add(request.id)
+        # A task of its own: a caller that goes away must not leave a key paired and its request on the desk.
+        pairing = asyncio.get_running_loop().create_task(self._pair(request, granted, name), name="approve")
+        self._deciding[request.id] = pairing
+        return await asyncio.shield(pairing)
+
+    async def _pair(self, request: PairingRequest, granted: Permissions, name: str | None) -> NodeRecord:
+        draft = request.draft
         try:
             record = await self._registrar.pair(
                 draft,
@@ -242,7 +250,7 @@ class Reception:
                 token_due=draft.native is None and draft.why is not Why.WIDER,
             )
         finally:
-            self._deciding.discard(request.id)
+            del self._deciding[request.id]
         self.desk.take(request.id)
         self._log.info("paired", node=record.node_id[:8], request=request.id, permissions=sorted(granted))
         self._settle(request, Outcome.APPROVED)

@@ -20,6 +20,7 @@ from certs.store import KeyFolder
 from gateway_client.identity import DeviceIdentity
 from tests.bridge.pairing.desks import Front, Socket
 from tests.bridge.pairing.samples import SURFACE, VOICE_SCREEN, draft, identity, labels
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -180,6 +181,19 @@ class TestApproval:
             front.reception.deny(request)
         await approval
         assert front.stored().revoked_at is None
+        with pytest.raises(AlreadyDecided):
+            front.reception.deny(request)
+
+    async def test_it_is_carried_through_when_whoever_asked_for_it_goes_away(self, front: Front) -> None:
+        """Red when the work ends with its caller: paired on disk, and still on the desk, where it can be denied."""
+        socket = Socket()
+        request = front.filed(socket=socket)
+        approving = asyncio.get_running_loop().create_task(front.reception.approve(request, None, None))
+        front.reception.store.on_change(lambda _: approving.cancel())
+        with pytest.raises(asyncio.CancelledError):
+            await approving
+        await eventually(lambda: not front.reception.desk.pending())
+        assert socket.told[1:] == [Decided(Outcome.APPROVED)]
         with pytest.raises(AlreadyDecided):
             front.reception.deny(request)
 
