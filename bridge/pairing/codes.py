@@ -72,7 +72,7 @@ class CodeStore:
     def bind(self, digest: str, node_id: str, now: datetime, made_after: datetime | None = None) -> Permissions | None:
         """Consumes an unused code for a key; returns what it grants, or None when it is not good for anything.
 
-        One statement decides, so of any number of keys at the same moment one gets it.
+        It is read under the lock that it is written under, so of any number of keys at the same moment one gets it.
 
         Args:
             digest: what is stored of it: `code_hash` of a setup code's token, or `CodeState.digest`.
@@ -85,7 +85,7 @@ class CodeStore:
             state = self._read(database, digest)
             if state is None or not may_bind(state, now) or _older(state, made_after):
                 return None
-            database.execute("UPDATE codes SET bound_to = ? WHERE hash = ? AND bound_to IS NULL", (node_id, digest))
+            database.execute("UPDATE codes SET bound_to = ? WHERE hash = ?", (node_id, digest))
         return state.permissions
 
     def unfinished(

@@ -117,6 +117,7 @@ class TestBind:
 
     @pytest.mark.timeout(300)
     def test_of_a_hundred_at_once_exactly_one_succeeds(self, codes: CodeStore) -> None:
+        """Red without `BEGIN IMMEDIATE` in `bind`: several have read it as unused before the first has written."""
         with ThreadPoolExecutor(100) as threads:
             for number in range(scale(100)):
                 one = code(f"round-{number}")
