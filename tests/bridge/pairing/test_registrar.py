@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from acl.permissions import PROFILES
 from bridge.lan.events import Filed, Redeem
+from bridge.log import silent_log
 from bridge.pairing.desk import Draft, Why
 from bridge.pairing.records import NodeRecord, Security
+from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import NodeStore, StoreError
+from bridge.pairing.tombstones import TombstoneStore
+from certs.store import KeyFolder
 from tests.bridge.pairing.desks import Front, Socket
 from tests.bridge.pairing.native import NativePhone
 from tests.bridge.pairing.samples import draft, identity
@@ -84,10 +90,42 @@ class TestRevoke:
             database.execute("ALTER TABLE tombstones RENAME TO gone")
         await front.registrar.revoke(KEY)
         assert front.stored().revoked_at is not None
+        with pytest.raises(StoreError):
+            await front.registrar.catch_up()
         with closing(sqlite3.connect(front.home / "bridge.sqlite3")) as database, database:
             database.execute("ALTER TABLE gone RENAME TO tombstones")
         await front.registrar.catch_up()
         assert front.tombstones.get(KEY) is not None
+
+    async def test_a_revocation_that_is_refused_while_the_database_catches_up_is_not_forgotten(
+        self, front: Front
+    ) -> None:
+        """Red when the catching-up clears the mark at its end: the second tombstone is in the store alone."""
+        for number in (0, 1):
+            await front.paired(number)
+        loop, second = asyncio.get_running_loop(), identity(1).device_id
+
+        class Refusing(TombstoneStore):
+            """Refuses single tombstones; another key is revoked when it is asked for all of them."""
+
+            asked = False
+
+            def bury(self, node_id: str, when: datetime) -> None:
+                raise StoreError("the disk is full")
+
+            def all(self) -> Mapping[str, datetime]:
+                if self.asked:
+                    asyncio.run_coroutine_threadsafe(registrar.revoke(second), loop).result(10)
+                self.asked = not self.asked
+                return super().all()
+
+        database = front.home / "bridge.sqlite3"
+        registrar = Registrar(front.reception.store, Refusing(database), KeyFolder(front.home / "keys"), silent_log())
+        await registrar.revoke(KEY)
+        await registrar.catch_up()
+        assert front.tombstones.all().keys() == {KEY}
+        await registrar.catch_up()
+        assert front.tombstones.all().keys() == {KEY, second}
 
     async def test_nobody_can_be_revoked_who_is_not_there(self, front: Front) -> None:
         with pytest.raises(StoreError, match="no such node"):
