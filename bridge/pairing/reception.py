@@ -20,6 +20,7 @@ from bridge.lan.events import Decided, Filed, FilingFailed, NotFiled, Outcome, S
 from bridge.log import Log
 from bridge.pairing import desk
 from bridge.pairing.desk import INVITED_S, Desk, Draft, PairingRequest, Why
+from bridge.pairing.grant import proposed
 from bridge.pairing.records import NodeRecord
 from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import StoreError
@@ -231,7 +232,8 @@ class Reception:
             StoreError: the disk refused; the request is still pending.
             IdentityError: no key could be made for the gateway's side; likewise.
         """
-        granted = self._granted(request.draft) if permissions is None else permissions
+        draft = request.draft
+        granted = proposed(draft, self.store.get(draft.node_id)) if permissions is None else permissions
         self._require_pending(request)
         self._require_code(request, code)
         # A task of its own: a caller that goes away must not leave a key paired and its request on the desk.
@@ -278,11 +280,6 @@ class Reception:
             "This device shows six digits, which are needed to approve it.",
             f"Run: clawdis-bridge approve {request.id} --code 123456",
         )
-
-    def _granted(self, draft: Draft) -> Permissions:
-        # What a person narrowed while the request of a paired node waited stays narrowed.
-        known = self.store.get(draft.node_id)
-        return known.granted if draft.why is Why.WIDER and known is not None else draft.permissions
 
     def deny(self, request: PairingRequest) -> None:
         """Turns a request down and silences its key.
