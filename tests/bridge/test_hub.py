@@ -31,12 +31,6 @@ SOON_S = 1.0  # design §6: a revocation closes live sockets within
 
 
 @pytest_asyncio.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path / "home") as built:
-        yield built
-
-
-@pytest_asyncio.fixture
 async def linked(tmp_path: Path) -> AsyncIterator[House]:
     async with embedded() as gateway, house(tmp_path / "home", gateway.url) as built:
         await eventually(lambda: built.stage.operator.is_open)

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from bridge.control.requests import RevokeBody
 from bridge.errors import BridgeError
 from bridge.operations import BridgeOperations
-from tests.bridge.house import House, house
+from tests.bridge.house import House
 from tests.bridge.lan.phones import ANDROID, IPHONE
 from tests.support.waiting import eventually
-
-
-@pytest_asyncio.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path / "home") as built:
-        yield built
-
-
-@pytest.fixture
-def operations(bridge: House) -> BridgeOperations:
-    return bridge.operations
-
-
-async def waits(bridge: House) -> str:
-    """Waits for the one pending request; returns its id."""
-    (request,) = await eventually(bridge.reception.desk.pending)
-    return request.id
 
 
 async def test_an_approval_that_cannot_be_written_leaves_the_request_waiting(bridge: House) -> None:
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
-        request_id = await waits(bridge)
+        request_id = await bridge.waiting()
         (bridge.home / "paired-nodes.json").mkdir()  # what cannot be replaced by a file
         with pytest.raises(BridgeError, match="could not be written down"):
             await bridge.operations.approve(request_id, None, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from bridge.parts import Parts, build
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
 from tests.bridge.pairing.samples import record
+from tests.support.files import follow
 from tests.support.waiting import eventually
 
 
@@ -41,14 +41,6 @@ async def used(home: Path, security: Security = Security.DEVICE_KEY) -> Parts:
     parts.keys.create_ed25519("0123456789abcdef")
     await parts.hub.reception.store.put(record(1, security=security))
     return parts
-
-
-def follow(message: str) -> None:
-    """Runs the lines and the commands that a refusal tells, as a person would copy them."""
-    for line in message.splitlines():
-        command = line if line.startswith(("mv ", "(")) else line.rpartition(": ")[2]
-        if command.startswith(("mv ", "rm ", "(")):
-            subprocess.run(["/bin/sh", "-c", command], check=True)
 
 
 def paired(home: Path) -> list[NodeRecord]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from acl.permissions import PROFILES
 from bridge.control.not_granted import not_granted
@@ -16,29 +13,12 @@ from bridge.operations import BridgeOperations
 from bridge.pairing.desk import PairingRequest, Why
 from bridge.pairing.records import Role, Security
 from bridge.reports import pending_row
-from tests.bridge.house import House, house
+from tests.bridge.house import House
 from tests.bridge.lan.phones import IPHONE, PHONE
 from tests.bridge.pairing.samples import draft, record
 from tests.support.waiting import eventually
 
 WALL = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path / "home") as built:
-        yield built
-
-
-@pytest.fixture
-def operations(bridge: House) -> BridgeOperations:
-    return bridge.operations
-
-
-async def waits(bridge: House) -> str:
-    """Waits for the one pending request; returns its id."""
-    (request,) = await eventually(bridge.reception.desk.pending)
-    return request.id
 
 
 def test_a_native_node_that_offers_more_is_still_native_and_keeps_what_was_narrowed() -> None:
@@ -63,7 +43,7 @@ async def test_a_paired_phone_that_offers_more_is_not_a_stranger(bridge: House, 
     )
     async with bridge.call(IPHONE) as caller:
         await caller.gets_in()
-        request_id = await waits(bridge)
+        request_id = await bridge.waiting()
         row = await operations.request(request_id)
         assert (row.reason, row.adds, row.permissions) == ("wider", ["camera.snap"], sorted(PHONE))
         assert "camera.snap" in row.not_granted["camera"]
@@ -79,7 +59,7 @@ async def test_a_revoked_key_that_asks_again_is_known(bridge: House, operations:
     await operations.codes.open_window()
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
-        row = await operations.request(await waits(bridge))
+        row = await operations.request(await bridge.waiting())
     assert (row.reason, row.previously_revoked, row.adds) == ("return", True, [])
 
 

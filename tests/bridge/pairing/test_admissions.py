@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -19,11 +18,6 @@ from bridge.pairing.setup_code import code_hash
 from bridge.pairing.tokens import find
 from tests.bridge.pairing.desks import Front, Socket, admitted
 from tests.bridge.pairing.samples import draft, identity
-
-
-@pytest.fixture
-def front(tmp_path: Path) -> Front:
-    return Front(tmp_path / "home")
 
 
 async def redeemed(front: Front, token: str, number: int = 0, why: Why = Why.NEW) -> Socket:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from bridge.pairing.database import Database, keep_newest
 from bridge.pairing.store import StoreError
+from tests.support.files import follow
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS words (word TEXT PRIMARY KEY) STRICT"
 
@@ -53,7 +53,7 @@ def test_the_line_that_mends_it_can_be_followed_whatever_the_folder_is_called(tm
     file.write_bytes(b"no database " * 100)
     with pytest.raises(StoreError) as refused:
         Database(file, SCHEMA)
-    subprocess.run(["/bin/sh", "-c", str(refused.value).rpartition(": ")[2]], check=True)
+    follow(str(refused.value))
     assert words(Database(file, SCHEMA)) == []
     assert file.with_name("bridge.sqlite3.bad").exists()
 

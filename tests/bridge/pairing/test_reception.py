@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -21,11 +20,6 @@ from gateway_client.identity import DeviceIdentity
 from tests.bridge.pairing.desks import Front, Socket
 from tests.bridge.pairing.samples import SURFACE, VOICE_SCREEN, draft, identity, labels
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def front(tmp_path: Path) -> Front:
-    return Front(tmp_path / "home")
 
 
 class TestFiling:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from bridge.lan.events import Filed, FilingFailed, NotFiled
@@ -12,11 +10,6 @@ from bridge.pairing.desk import Why
 from bridge.pairing.reception import Reception
 from tests.bridge.pairing.desks import Front, Socket
 from tests.bridge.pairing.samples import draft, labels
-
-
-@pytest.fixture
-def front(tmp_path: Path) -> Front:
-    return Front(tmp_path / "home")
 
 
 class TestPairedAgain:
@@ -60,8 +53,7 @@ class TestPairedAgain:
 
 class TestWindow:
     @pytest.mark.parametrize("why", [Why.NEW, Why.RETURN])
-    async def test_while_it_is_closed_keys_that_are_not_in_force_may_not_ask(self, tmp_path: Path, why: Why) -> None:
-        front = Front(tmp_path / "home")
+    async def test_while_it_is_closed_keys_that_are_not_in_force_may_not_ask(self, front: Front, why: Why) -> None:
         reception = Reception(front.registrar, silent_log(), always_open=False)
         socket = Socket()
         reception.file(socket, draft(why=why))
@@ -70,8 +62,7 @@ class TestWindow:
         reception.file(socket, draft(why=why))
         assert isinstance(socket.told[-1], Filed)
 
-    async def test_a_paired_key_that_lost_its_token_may(self, tmp_path: Path) -> None:
-        front = Front(tmp_path / "home")
+    async def test_a_paired_key_that_lost_its_token_may(self, front: Front) -> None:
         reception, socket = Reception(front.registrar, silent_log(), always_open=False), Socket()
         reception.file(socket, draft(why=Why.REPAIR))
         assert isinstance(socket.told[-1], Filed)

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -25,11 +24,6 @@ from tests.bridge.pairing.native import NativePhone
 from tests.bridge.pairing.samples import draft, identity
 
 KEY = identity().device_id
-
-
-@pytest.fixture
-def front(tmp_path: Path) -> Front:
-    return Front(tmp_path / "home")
 
 
 def returning(front: Front) -> Draft:

@@ -25,13 +25,6 @@ OTHER = identity(2).device_id
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    folder = tmp_path / "home"
-    folder.mkdir(mode=0o700)
-    return folder
-
-
-@pytest.fixture
 def file(home: Path) -> Path:
     return home / "bridge.sqlite3"
 
