@@ -183,7 +183,11 @@ class TestApproval:
         socket = Socket()
         request = front.filed(socket=socket)
         approving = asyncio.get_running_loop().create_task(front.reception.approve(request, None, None))
-        front.reception.store.on_change(lambda _: approving.cancel())
+
+        def goes_away(_: NodeRecord) -> None:
+            approving.cancel()
+
+        front.reception.store.on_change(goes_away)
         with pytest.raises(asyncio.CancelledError):
             await approving
         await eventually(lambda: not front.reception.desk.pending())
