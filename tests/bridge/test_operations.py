@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
@@ -210,6 +211,22 @@ async def test_renaming(bridge: House, operations: BridgeOperations) -> None:
     await bridge.pair(IPHONE)
     assert (await operations.rename(IPHONE.node_id, "  Kitchen\u200b ")).display_name == "Kitchen"
     assert (await operations.rename(IPHONE.node_id, "\u202e")).display_name == "Kitchen"
+
+
+async def test_what_is_changed_at_once_is_not_undone(bridge: House, operations: BridgeOperations) -> None:
+    """Red when a change is made of what was read before its turn: the older version is back, the revoked renamed."""
+    record = await bridge.pair(IPHONE)
+    newer = record.labels.model_copy(update={"client_version": "2099.1.1"})
+    updated = record.model_copy(update={"labels": newer})
+    await asyncio.gather(bridge.store.put(updated), operations.rename(IPHONE.node_id, "Kitchen"))
+    labels = bridge.store.nodes[IPHONE.node_id].labels
+    assert (labels.client_version, labels.display_name) == ("2099.1.1", "Kitchen")
+    gone = bridge.store.nodes[IPHONE.node_id].model_copy(update={"revoked_at": datetime.now(UTC)})
+    _, refused = await asyncio.gather(
+        bridge.store.put(gone), operations.rename(IPHONE.node_id, "Attic"), return_exceptions=True
+    )
+    assert isinstance(refused, NotAllowed)
+    assert bridge.store.nodes[IPHONE.node_id] == gone
 
 
 async def test_a_new_name_reaches_the_gateway_and_stays_there(tmp_path: Path) -> None:
