@@ -291,13 +291,9 @@ class Desk:
 
         Of those the one whose client has been silent longest goes first.
         """
-        self.forgive()
+        self._denied.clear()
         self._invited_until = now + INVITED_S
         self._uninvited = frozenset(self._pending)
-
-    def forgive(self) -> None:
-        """Silenced keys may ask again."""
-        self._denied.clear()
 
     def drop_wider(self, node_id: str) -> PairingRequest | None:
         """Removes a paired node's request for more, because it offers no more than it did; returns it."""

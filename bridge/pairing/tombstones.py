@@ -57,12 +57,6 @@ class TombstoneStore:
             database.executemany(_BURY, rows)
             keep_newest(database, "tombstones", MAX_TOMBSTONES)
 
-    def get(self, node_id: str) -> datetime | None:
-        """Returns when a key was revoked; None: there is no tombstone of it."""
-        with self._database.opened() as database:
-            row = database.execute("SELECT revoked_at FROM tombstones WHERE node_id = ?", (node_id,)).fetchone()
-        return None if row is None else datetime.fromtimestamp(row[0], UTC)
-
     def all(self) -> Mapping[str, datetime]:
         """Returns all tombstones: when each key was revoked."""
         with self._database.opened() as database:
