@@ -89,7 +89,6 @@ class Reception:
         self._held: dict[str, Waiting] = {}
         self._deciding: dict[str, asyncio.Task[NodeRecord]] = {}
         self._listeners: list[Callable[[DeskChange], None]] = []
-        self._opened_at: float | None = None
         self.store.on_change(self._on_record)
 
     def on_change(self, listener: Callable[[DeskChange], None]) -> None:
@@ -110,15 +109,15 @@ class Reception:
     @property
     def is_invited(self) -> bool:
         """Whether a person has opened the window a short while ago."""
-        return self._opened_at is not None and clock.now().mono - self._opened_at < WINDOW.total_seconds()
+        return self.desk.is_invited(clock.now().mono)
 
     def open_window(self) -> datetime:
         """A person invites devices: silenced and revoked keys may ask again. Returns until when strangers may."""
         now = clock.now()
         self.desk.invite(now.mono)
-        self.window_opened, self._opened_at = now.wall, now.mono
+        self.window_opened = now.wall
         self._tell(WindowOpened())
-        return self.window_opened + WINDOW
+        return now.wall + WINDOW
 
     def file(self, peer: Waiting, draft: Draft) -> bool:
         """Files a request for a socket, which is then held until it is decided; tells whether the request is new."""

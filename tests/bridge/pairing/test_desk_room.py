@@ -119,6 +119,10 @@ class TestInvited:
         desk.invite(50.0)
         assert desk.has_room(fake(99).node_id, PHONE, 50.0 + INVITED_S - 0.001)
         assert not desk.has_room(fake(99).node_id, PHONE, 50.0 + INVITED_S)
+        assert [desk.is_invited(50.0 + after) for after in (0.0, INVITED_S - 0.001, INVITED_S)] == [True, True, False]
+
+    def test_there_is_none_before_a_person_invites(self) -> None:
+        assert not new_desk().is_invited(0.0)
 
     def test_a_second_one_counts_from_then(self) -> None:
         desk = full()

@@ -7,7 +7,7 @@ import pytest
 from bridge.lan.events import Filed, FilingFailed, NotFiled
 from bridge.log import silent_log
 from bridge.pairing.desk import Why
-from bridge.pairing.reception import Reception
+from bridge.pairing.reception import Asked, DeskChange, Reception, WindowOpened
 from tests.bridge.pairing.desks import Front, Socket
 from tests.bridge.pairing.samples import draft, labels
 
@@ -66,3 +66,14 @@ class TestWindow:
         reception, socket = Reception(front.registrar, silent_log(), always_open=False), Socket()
         reception.file(socket, draft(why=Why.REPAIR))
         assert isinstance(socket.told[-1], Filed)
+
+    async def test_a_retry_asks_nobody_again_unless_a_person_has_invited_devices(self, front: Front) -> None:
+        told: list[DeskChange] = []
+        front.reception.on_change(told.append)
+        for _ in range(3):
+            front.reception.file(Socket(), draft())
+        (asked,) = told
+        assert isinstance(asked, Asked)
+        front.reception.open_window()
+        front.reception.file(Socket(), draft())
+        assert [type(change) for change in told[1:]] == [WindowOpened, Asked]

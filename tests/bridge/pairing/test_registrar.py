@@ -135,6 +135,26 @@ async def test_a_person_who_pairs_it_anew_lifts_the_tombstone(front: Front) -> N
     assert front.stored().revoked_at is None
 
 
+async def test_a_revocation_just_before_the_tombstone_is_lifted_leaves_one(front: Front) -> None:
+    """Red when it is lifted whatever the store says: the store is then the only place that holds the revocation."""
+    await front.paired()
+    loop = asyncio.get_running_loop()
+
+    class Late(TombstoneStore):
+        """Lifts a tombstone after the key was revoked once more."""
+
+        def lift(self, node_id: str) -> bool:
+            asyncio.run_coroutine_threadsafe(registrar.revoke(node_id), loop).result(10)
+            return super().lift(node_id)
+
+    database = front.home / "bridge.sqlite3"
+    registrar = Registrar(front.reception.store, Late(database), KeyFolder(front.home / "keys"), silent_log())
+    await registrar.revoke(KEY)
+    await registrar.pair(returning(front), PROFILES["voice"], None)
+    assert front.stored().revoked_at is not None
+    assert KEY in front.tombstones.all()
+
+
 async def test_of_a_pairing_and_a_revocation_at_once_the_revocation_stays(front: Front) -> None:
     await front.paired()
     for _ in range(20):
