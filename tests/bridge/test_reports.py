@@ -11,7 +11,7 @@ from bridge.control.not_granted import not_granted
 from bridge.control.requests import RevokeBody
 from bridge.operations import BridgeOperations
 from bridge.pairing.desk import PairingRequest, Why
-from bridge.pairing.records import Role, Security
+from bridge.pairing.records import Role, Security, Surface
 from bridge.reports import pending_row
 from tests.bridge.house import House
 from tests.bridge.lan.phones import IPHONE, PHONE
@@ -27,6 +27,12 @@ def test_a_native_node_that_offers_more_is_still_native_and_keeps_what_was_narro
     row = pending_row(asked, known, "pin", 100.0, WALL)
     assert (row.kind, row.reason, row.permissions) == ("native", "wider", ["voice"])
     assert row.expires_at > WALL
+
+
+def test_a_revoked_node_has_nothing_that_a_request_could_add_to() -> None:
+    known = record(revoked_at=WALL, declared=Surface())
+    asked = PairingRequest("aaaa1111", draft(why=Why.RETURN, revoked_at=WALL), "192.168.1.33", WALL, 0.0)
+    assert pending_row(asked, known, "pin", 0.0, WALL).adds == []
 
 
 @pytest.mark.parametrize("why", list(Why))
