@@ -183,6 +183,7 @@ class Hub:
         wants = join.wider.declared.beyond(join.record.declared) if join.wider is not None else ()
 
         def change(known: NodeRecord | None) -> NodeRecord:
+            """When it was here, what it wants, and its versions: of what is stored at that moment."""
             if known is None:
                 raise StoreError("the node is gone")
             labels = known.labels.refreshed(join.record.labels)
@@ -255,6 +256,7 @@ class Hub:
             return
 
         def change(known: NodeRecord | None) -> NodeRecord:
+            """Without what is gone; what has become stale meanwhile stays."""
             left = tuple(name for name in (known or record).stale_upstream if name not in gone)
             return (known or record).model_copy(update={"stale_upstream": left})
 

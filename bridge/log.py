@@ -69,7 +69,7 @@ class LibraryHandler(logging.Handler):
         """Logs a record; one that cannot be formatted is logged as it is, one that cannot be written is lost."""
         try:
             said = record.getMessage()
-        except (TypeError, ValueError):
+        except Exception:  # whatever the text of an argument raises: an entry must not fail the library
             said = str(record.msg)
         level = logging.DEBUG if _is_about_a_peer(record) else record.levelno
         with suppress(OSError, ValueError):

@@ -216,31 +216,41 @@ class BridgeOperations:
         except ValueError:
             return None  # a name in the gateway's list that is not safe to paste
 
-    async def _change(self, node_id: str, update: dict[str, object], *, takes_away: bool = False) -> documents.NodeRow:
-        record = self._record(node_id)
-        if record.revoked_at is not None:
-            raise NotAllowed("This node is revoked.", "Pair it again: clawdis-bridge pair --qr")
-
-        def change(known: NodeRecord | None) -> NodeRecord:
-            return (known or record).model_copy(update=update)
+    async def _change(
+        self, record: NodeRecord, change: Callable[[NodeRecord], NodeRecord], *, takes_away: bool = False
+    ) -> documents.NodeRow:
+        def in_force(known: NodeRecord | None) -> NodeRecord:
+            """The change of what is stored at that moment, unless that is a tombstone."""
+            current = known or record
+            if current.revoked_at is not None:
+                raise NotAllowed("This node is revoked.", "Pair it again: clawdis-bridge pair --qr")
+            return change(current)
 
         try:
-            changed = await self._hub.reception.store.update(record.node_id, change, takes_away=takes_away)
+            changed = await self._hub.reception.store.update(record.node_id, in_force, takes_away=takes_away)
         except StoreError as exc:
             raise _unwritten("The change", exc, in_force=takes_away) from exc
         return self._row(changed)
 
     async def rename(self, id: str, name: str) -> documents.NodeRow:
         """Gives a node another display name."""
-        record = self._record(id)
-        shown = clean_label(name, record.labels.display_name)
-        return await self._change(id, {"labels": record.labels.model_copy(update={"display_name": shown})})
+
+        def named(known: NodeRecord) -> NodeRecord:
+            """With the name; one of which nothing can be shown leaves the former."""
+            shown = clean_label(name, known.labels.display_name)
+            return known.model_copy(update={"labels": known.labels.model_copy(update={"display_name": shown})})
+
+        return await self._change(self._record(id), named)
 
     async def set_permissions(self, id: str, permissions: list[str]) -> documents.NodeRow:
         """Replaces what a node may do; it reconnects with it."""
-        granted = read_permissions(permissions)
-        narrower = granted <= self._record(id).granted
-        return await self._change(id, {"permissions": tuple(sorted(granted))}, takes_away=narrower)
+        granted, record = read_permissions(permissions), self._record(id)
+
+        def permitted(known: NodeRecord) -> NodeRecord:
+            """With these permissions and no others."""
+            return known.model_copy(update={"permissions": tuple(sorted(granted))})
+
+        return await self._change(record, permitted, takes_away=granted <= record.granted)
 
     async def revoke(self, which: RevokeBody) -> list[documents.Revocation]:
         """Ends the pairing of some nodes."""

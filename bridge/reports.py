@@ -9,6 +9,7 @@ from typing import Literal
 from bridge.control import documents
 from bridge.control.not_granted import not_granted
 from bridge.pairing.desk import KEPT_S, PairingRequest
+from bridge.pairing.grant import proposed
 from bridge.pairing.records import NodeRecord, Security, key_fingerprint
 from bridge.upstream.surface import SurfaceState
 
@@ -48,8 +49,7 @@ def pending_row(
     """
     draft = request.draft
     paired = known if known is not None and known.revoked_at is None else None
-    # What a person narrowed while the request of a paired node waited stays narrowed.
-    granted = paired.granted if request.lasting and paired is not None else draft.permissions
+    granted = proposed(draft, known)
     native = draft.native is not None or (request.lasting and paired is not None and paired.security is Security.MTLS)
     left = KEPT_S if request.lasting else max(0.0, request.expires - now)
     return documents.PendingRequest(

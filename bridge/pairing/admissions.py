@@ -47,6 +47,7 @@ class Admissions:
         minted = {role: _mint() for role in command.mint}
 
         def change(known: NodeRecord | None) -> NodeRecord:
+            """Uses the token up and adds the new ones, if key and token are still in force at that moment."""
             if known is None or known.revoked_at is not None:
                 raise _GoneError
             record = known
@@ -136,6 +137,7 @@ class Admissions:
         """Remembers that a revoked key was told so in this role."""
 
         def change(known: NodeRecord | None) -> NodeRecord:
+            """Adds the role to those that were told."""
             if known is None:
                 raise _GoneError
             return known.model_copy(update={"revocation_told": tuple({*known.revocation_told, role})})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from acl.permissions import Permissions, read_permissions
-from bridge.pairing.database import Database
+from bridge.pairing.database import Database, keep_newest
 from bridge.pairing.native_link import NativeLink
 from bridge.pairing.setup_code import CodeKind, CodeState, SetupCode, code_hash, is_spent_by, may_bind, may_finish
 from bridge.pairing.transcript import token_key
@@ -67,15 +67,12 @@ class CodeStore:
             database.execute(
                 "INSERT INTO codes (hash, id, permissions, expires_at, created_at, kind) VALUES (?,?,?,?,?,?)", row
             )
-            database.execute(
-                "DELETE FROM codes WHERE hash NOT IN (SELECT hash FROM codes ORDER BY created_at DESC LIMIT ?)",
-                (MAX_CODES,),
-            )
+            keep_newest(database, "codes", MAX_CODES)
 
     def bind(self, digest: str, node_id: str, now: datetime, made_after: datetime | None = None) -> Permissions | None:
         """Consumes an unused code for a key; returns what it grants, or None when it is not good for anything.
 
-        One statement decides, so of any number of keys at the same moment one gets it.
+        It is read under the lock that it is written under, so of any number of keys at the same moment one gets it.
 
         Args:
             digest: what is stored of it: `code_hash` of a setup code's token, or `CodeState.digest`.
@@ -88,7 +85,7 @@ class CodeStore:
             state = self._read(database, digest)
             if state is None or not may_bind(state, now) or _older(state, made_after):
                 return None
-            database.execute("UPDATE codes SET bound_to = ? WHERE hash = ? AND bound_to IS NULL", (node_id, digest))
+            database.execute("UPDATE codes SET bound_to = ? WHERE hash = ?", (node_id, digest))
         return state.permissions
 
     def unfinished(
@@ -116,12 +113,12 @@ class CodeStore:
         with self._database.opened() as database:
             rows = database.execute(_SELECT + "WHERE id = ? AND kind = 'native'", (token_id,))
             row = rows.fetchone()
-        return None if row is None else _state(row)
+        return None if row is None else self._state(row)
 
     def listed(self) -> list[CodeState]:
         """Returns all codes that are remembered, newest first."""
         with self._database.opened() as database:
-            return [_state(row) for row in database.execute(_SELECT + "ORDER BY created_at DESC")]
+            return [self._state(row) for row in database.execute(_SELECT + "ORDER BY created_at DESC")]
 
     def revoke(self, code_id: str) -> CodeState | None:
         """Takes a code back, so that nobody can use it, its own phone included.
@@ -131,12 +128,17 @@ class CodeStore:
         with self._database.opened() as database:
             database.execute("UPDATE codes SET revoked = 1 WHERE id = ?", (code_id,))
             row = database.execute(_SELECT + "WHERE id = ?", (code_id,)).fetchone()
-        return None if row is None else _state(row)
+            return None if row is None else self._state(row)
 
-    @staticmethod
-    def _read(database: sqlite3.Connection, digest: str) -> CodeState | None:
+    def _read(self, database: sqlite3.Connection, digest: str) -> CodeState | None:
         row = database.execute(_SELECT + "WHERE hash = ?", (digest,)).fetchone()
-        return None if row is None else _state(row)
+        return None if row is None else self._state(row)
+
+    def _state(self, row: tuple[Any, ...]) -> CodeState:
+        try:
+            return _state(row)
+        except (ValueError, OverflowError) as exc:  # of another version, or edited by hand
+            raise self._database.unusable(exc) from exc
 
 
 def _older(code: CodeState, moment: datetime | None) -> bool:

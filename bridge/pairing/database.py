@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -26,8 +27,11 @@ class Database:
 
     def __init__(self, path: Path, schema: str) -> None:
         self._path = path
-        path.touch(mode=0o600)
-        path.chmod(0o600)
+        try:
+            path.touch(mode=0o600)
+            path.chmod(0o600)
+        except OSError as exc:
+            raise self.unusable(exc) from exc
         with self.opened() as database:
             database.execute(schema)
 
@@ -43,5 +47,16 @@ class Database:
                 database.execute("PRAGMA synchronous = FULL")
                 yield database
         except sqlite3.Error as exc:
-            mend = f"Make room, or put a backup in its place; without one: mv '{self._path}' '{self._path}.bad'"
-            raise StoreError(f"{self._path} cannot be used ({exc}). {mend}") from exc
+            raise self.unusable(exc) from exc
+
+    def unusable(self, why: Exception) -> StoreError:
+        """Returns the error for a file that cannot be used, or that holds what nobody can read; it tells a way out."""
+        aside = f"mv {shlex.quote(str(self._path))} {shlex.quote(f'{self._path}.bad')}"
+        mend = f"Make room, or put a backup in its place; without one: {aside}"
+        return StoreError(f"{self._path} cannot be used ({why}). {mend}")
+
+
+def keep_newest(database: sqlite3.Connection, table: str, count: int) -> None:
+    """Deletes all rows of a table but the `count` that were written last, whatever the clock said meanwhile."""
+    newest = f"SELECT rowid FROM {table} ORDER BY rowid DESC LIMIT ?"  # noqa: S608 - the table's name is the caller's own
+    database.execute(f"DELETE FROM {table} WHERE rowid NOT IN ({newest})", (count,))  # noqa: S608 - likewise

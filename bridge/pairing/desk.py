@@ -216,8 +216,7 @@ class Desk:
         crowd = neighbours if len(neighbours) >= MAX_OF_SITE else others if len(others) >= MAX_PENDING else None
         if crowd is None:
             return ()
-        invited = self._invited_until is not None and now < self._invited_until
-        before = [one for one in crowd if invited and one.id in self._uninvited]
+        before = [one for one in crowd if one.id in self._uninvited] if self.is_invited(now) else []
         return (min(before, key=lambda one: one.seen),) if before else None
 
     def refresh(self, request_id: str, now: float) -> None:
@@ -291,13 +290,13 @@ class Desk:
 
         Of those the one whose client has been silent longest goes first.
         """
-        self.forgive()
+        self._denied.clear()
         self._invited_until = now + INVITED_S
         self._uninvited = frozenset(self._pending)
 
-    def forgive(self) -> None:
-        """Silenced keys may ask again."""
-        self._denied.clear()
+    def is_invited(self, now: float) -> bool:
+        """Tells whether a person has invited devices a short while ago."""
+        return self._invited_until is not None and now < self._invited_until
 
     def drop_wider(self, node_id: str) -> PairingRequest | None:
         """Removes a paired node's request for more, because it offers no more than it did; returns it."""

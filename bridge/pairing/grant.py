@@ -15,6 +15,20 @@ def revoked_at(record: NodeRecord | None) -> datetime | None:
     return record.revoked_at if record is not None else None
 
 
+def proposed(draft: Draft, known: NodeRecord | None) -> Permissions:
+    """Returns what an approval grants when the person names no permissions.
+
+    What a person narrowed while the request of a paired node waited stays narrowed.
+
+    Args:
+        draft: the request, frozen.
+        known: what the store holds of the key.
+    """
+    if draft.why is Why.WIDER and known is not None and known.revoked_at is None:
+        return known.granted
+    return draft.permissions
+
+
 def paired_record(
     draft: Draft,
     permissions: Permissions,

@@ -6,6 +6,7 @@ to them, and tells whoever listens (prompts, the node that waits for its certifi
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from bridge.lan.events import Decided, Filed, FilingFailed, NotFiled, Outcome, S
 from bridge.log import Log
 from bridge.pairing import desk
 from bridge.pairing.desk import INVITED_S, Desk, Draft, PairingRequest, Why
+from bridge.pairing.grant import proposed
 from bridge.pairing.records import NodeRecord
 from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import StoreError
@@ -85,9 +87,8 @@ class Reception:
         self._log = log
         self._always_open = always_open
         self._held: dict[str, Waiting] = {}
-        self._deciding: set[str] = set()
+        self._deciding: dict[str, asyncio.Task[NodeRecord]] = {}
         self._listeners: list[Callable[[DeskChange], None]] = []
-        self._opened_at: float | None = None
         self.store.on_change(self._on_record)
 
     def on_change(self, listener: Callable[[DeskChange], None]) -> None:
@@ -108,15 +109,15 @@ class Reception:
     @property
     def is_invited(self) -> bool:
         """Whether a person has opened the window a short while ago."""
-        return self._opened_at is not None and clock.now().mono - self._opened_at < WINDOW.total_seconds()
+        return self.desk.is_invited(clock.now().mono)
 
     def open_window(self) -> datetime:
         """A person invites devices: silenced and revoked keys may ask again. Returns until when strangers may."""
         now = clock.now()
         self.desk.invite(now.mono)
-        self.window_opened, self._opened_at = now.wall, now.mono
+        self.window_opened = now.wall
         self._tell(WindowOpened())
-        return self.window_opened + WINDOW
+        return now.wall + WINDOW
 
     def file(self, peer: Waiting, draft: Draft) -> bool:
         """Files a request for a socket, which is then held until it is decided; tells whether the request is new."""
@@ -215,6 +216,8 @@ class Reception:
     ) -> NodeRecord:
         """Pairs the key of a request: on disk first, then the socket that waits.
 
+        Once begun it is carried through, whether or not its caller still waits.
+
         Args:
             request: what was shown.
             permissions: what is granted; None: what it asks for.
@@ -229,10 +232,16 @@ class Reception:
             IdentityError: no key could be made for the gateway's side; likewise.
         """
         draft = request.draft
-        granted = self._granted(draft) if permissions is None else permissions
+        granted = proposed(draft, self.store.get(draft.node_id)) if permissions is None else permissions
         self._require_pending(request)
         self._require_code(request, code)
-        self._deciding.add(request.id)
+        # A task of its own: a caller that goes away must not leave a key paired and its request on the desk.
+        pairing = asyncio.get_running_loop().create_task(self._pair(request, granted, name), name="approve")
+        self._deciding[request.id] = pairing
+        return await asyncio.shield(pairing)
+
+    async def _pair(self, request: PairingRequest, granted: Permissions, name: str | None) -> NodeRecord:
+        draft = request.draft
         try:
             record = await self._registrar.pair(
                 draft,
@@ -242,7 +251,7 @@ class Reception:
                 token_due=draft.native is None and draft.why is not Why.WIDER,
             )
         finally:
-            self._deciding.discard(request.id)
+            del self._deciding[request.id]
         self.desk.take(request.id)
         self._log.info("paired", node=record.node_id[:8], request=request.id, permissions=sorted(granted))
         self._settle(request, Outcome.APPROVED)
@@ -270,11 +279,6 @@ class Reception:
             "This device shows six digits, which are needed to approve it.",
             f"Run: clawdis-bridge approve {request.id} --code 123456",
         )
-
-    def _granted(self, draft: Draft) -> Permissions:
-        # What a person narrowed while the request of a paired node waited stays narrowed.
-        known = self.store.get(draft.node_id)
-        return known.granted if draft.why is Why.WIDER and known is not None else draft.permissions
 
     def deny(self, request: PairingRequest) -> None:
         """Turns a request down and silences its key.

@@ -141,6 +141,11 @@ class Registrar:
             StoreError: it still refuses.
         """
         await self.store.save_again()
-        if self._unburied:
+        if not self._unburied:
+            return
+        self._unburied = False  # first: a revocation that the database refuses meanwhile sets it again
+        try:
             await reconcile(self.store, self._tombstones)
-            self._unburied = False
+        except StoreError:
+            self._unburied = True
+            raise

@@ -98,11 +98,6 @@ class NodeStore:
         """
         return await self.update(record.node_id, lambda _: record)
 
-    @property
-    def unsaved(self) -> bool:
-        """Whether something is in force that the disk refused to take."""
-        return self._unsaved
-
     async def save_again(self) -> None:
         """Writes what is in force and not on disk, if anything.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bridge.pairing.database import Database
+from bridge.pairing.database import Database, keep_newest
 from bridge.pairing.grant import tombstone
 from bridge.pairing.records import NodeRecord
 from bridge.pairing.store import NodeStore
@@ -26,7 +26,6 @@ _BURY = (  # a row that is replaced counts as written anew
     "INSERT OR REPLACE INTO tombstones (node_id, revoked_at) "
     "SELECT :node, max(:when, coalesce((SELECT revoked_at FROM tombstones WHERE node_id = :node), :when))"
 )
-_MAKE_ROOM = "DELETE FROM tombstones WHERE rowid NOT IN (SELECT rowid FROM tombstones ORDER BY rowid DESC LIMIT ?)"
 
 
 class TombstoneStore:
@@ -56,13 +55,7 @@ class TombstoneStore:
         rows = [{"node": node_id, "when": when.timestamp()} for node_id, when in tombstones.items()]
         with self._database.opened() as database:
             database.executemany(_BURY, rows)
-            database.execute(_MAKE_ROOM, (MAX_TOMBSTONES,))
-
-    def get(self, node_id: str) -> datetime | None:
-        """Returns when a key was revoked; None: there is no tombstone of it."""
-        with self._database.opened() as database:
-            row = database.execute("SELECT revoked_at FROM tombstones WHERE node_id = ?", (node_id,)).fetchone()
-        return None if row is None else datetime.fromtimestamp(row[0], UTC)
+            keep_newest(database, "tombstones", MAX_TOMBSTONES)
 
     def all(self) -> Mapping[str, datetime]:
         """Returns all tombstones: when each key was revoked."""

@@ -73,8 +73,8 @@ class TestB12:
     """A hundred keys with one code at one moment, a hundred times: a hundred successes.
 
     Guard: `BEGIN IMMEDIATE` in `CodeStore.bind`, bridge/pairing/codes.py: without it threads share a code. Guard:
-    `code.bound_to is None` in `may_bind`, bridge/pairing/setup_code.py: without it (and the same in the SQL of `bind`)
-    all three tests see more than one success.
+    `code.bound_to is None` in `may_bind`, bridge/pairing/setup_code.py: without it all three tests see more than one
+    success.
     """
 
     async def test_setup_codes(self, tmp_path: Path) -> None:

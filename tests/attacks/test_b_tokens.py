@@ -22,10 +22,9 @@ class TestB12:
     """One success per token, for the scope that it was made for; it is dead after that, whatever happens.
 
     A hundred at the same moment are in `test_b_pairing_soak.py`, a restart is in `test_b_window.py`.
-    Guard: `code.bound_to is None` in `may_bind`, bridge/pairing/setup_code.py, with `AND bound_to IS NULL` in
-    `CodeStore.bind`: without them a second key is paired. Guard: `now < code.expires_at` in `may_bind`: the expired one
-    pairs. Guard: `replace(draft, permissions=link.permissions)` in bridge/pairing/enrolment.py: the wider
-    wish is stored.
+    Guard: `code.bound_to is None` in `may_bind`, bridge/pairing/setup_code.py: without it a second key is paired.
+    Guard: `now < code.expires_at` in `may_bind`: the expired one pairs. Guard: `replace(draft,
+    permissions=link.permissions)` in bridge/pairing/enrolment.py: the wider wish is stored.
     """
 
     async def test_a_second_key_and_a_second_time(self, gate: Fortress) -> None:

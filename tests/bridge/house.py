@@ -46,6 +46,7 @@ from tests.bridge.lan.phones import PHONE, Phone
 from tests.bridge.lan.rooms import Caller
 from tests.bridge.lan.wire import peer
 from tests.bridge.upstream.stage import Stage, staged
+from tests.support.waiting import eventually
 
 NOWHERE = "ws://127.0.0.1:9"  # nobody answers at the discard port
 HOST_NAME = "clawdis-bridge-0a1b2c3d.local"
@@ -150,6 +151,11 @@ class House:
         identity = DeviceIdentity(self.stage.keys.create_ed25519(name))
         record = phone.record(permissions, upstream_key=name, gateway_node_id=identity.device_id, **changes)
         return await self.store.put(record)
+
+    async def waiting(self) -> str:
+        """Waits for a request, which has to be the only one; returns its id."""
+        (request,) = await eventually(self.reception.desk.pending)
+        return request.id
 
     @asynccontextmanager
     async def call(self, phone: Phone) -> AsyncIterator[Caller]:

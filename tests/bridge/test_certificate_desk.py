@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from bridge.certificate_desk import CertificateDesk
 from bridge.errors import RefusedError
 from bridge.pairing.records import CertificateNote, Security
 from certs.pins import spki_hash
-from tests.bridge.house import HOST_NAME, House, house
+from tests.bridge.house import HOST_NAME, House
 from tests.bridge.lan.phones import ANDROID, IPHONE
 from tests.bridge.pairing.samples import record
 from tests.support.waiting import eventually
-
-
-@pytest_asyncio.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path / "home") as built:
-        yield built
 
 
 @pytest.fixture

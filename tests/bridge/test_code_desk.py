@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from acl.permissions import PROFILES
 from bridge.code_desk import CodeDesk
@@ -18,14 +15,8 @@ from bridge.errors import AmbiguousId, BridgeError, NotAllowed, UnknownId, Usage
 from bridge.pairing.native_link import read_link
 from bridge.pairing.reception import WINDOW
 from bridge.pairing.setup_code import code_hash
-from tests.bridge.house import HOST_NAME, House, house
+from tests.bridge.house import HOST_NAME, House
 from tests.bridge.lan.phones import ANDROID, IPHONE, PHONE
-
-
-@pytest_asyncio.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path / "home") as built:
-        yield built
 
 
 @pytest.fixture

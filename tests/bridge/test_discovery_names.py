@@ -12,19 +12,13 @@ import pytest
 from bridge.discovery_names import MAX_BYTES, NAMES_FILE, load_names
 from certs.private_files import PrivateFileError
 from certs.store import KeyFolder
+from tests.support.files import lay
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     tmp_path.chmod(0o700)
     return tmp_path
-
-
-def lay(home: Path, content: bytes) -> Path:
-    path = home / NAMES_FILE
-    path.touch(mode=0o600)
-    path.write_bytes(content)
-    return path
 
 
 def test_they_are_chosen_once_and_kept_under_another_bridge_name(home: Path) -> None:
@@ -49,7 +43,7 @@ def test_a_bridge_that_has_an_identity_gets_no_new_names_and_is_told_the_old_one
         load_names(home, "Mac")
     assert not (home / NAMES_FILE).exists()
     document = refused.value.mend.partition("mode 0600: ")[2]
-    lay(home, document.encode())
+    lay(home / NAMES_FILE, document.encode())
     assert load_names(home, "Mac") == names, "what the message says to write is what was lost"
 
 
@@ -90,20 +84,20 @@ DAMAGED = {
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_file_is_refused_and_left_as_it_is(home: Path, content: bytes) -> None:
-    path = lay(home, content)
+    path = lay(home / NAMES_FILE, content)
     with pytest.raises(PrivateFileError, match=NAMES_FILE):
         load_names(home, "Mac")
     assert path.read_bytes() == content
 
 
 def test_a_refusal_says_why_they_matter(home: Path) -> None:
-    lay(home, b"{}")
+    lay(home / NAMES_FILE, b"{}")
     with pytest.raises(PrivateFileError, match="backup: paired phones know the bridge by these names"):
         load_names(home, "Mac")
 
 
 def test_a_file_that_others_can_open_and_a_link_are_refused(home: Path) -> None:
-    path = lay(home, json.dumps(GOOD).encode())
+    path = lay(home / NAMES_FILE, json.dumps(GOOD).encode())
     path.chmod(0o644)
     with pytest.raises(PrivateFileError, match="other users"):
         load_names(home, "Mac")

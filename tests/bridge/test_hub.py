@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from acl.permissions import PROFILES
 from bridge import clock
-from bridge.hub import MAX_PENALTIES
+from bridge.hub import MAX_METERS, MAX_PENALTIES
 from bridge.lan.events import Penalise
 from bridge.lan.relay import BUFFER_BYTES, IOS_FRAME_BYTES
 from bridge.pairing.desk import Why
@@ -28,12 +28,6 @@ from tests.support.waiting import eventually
 
 RUN: JsonObject = {"runId": "k", "sessionKey": "agent:main:main", "seq": 1}
 SOON_S = 1.0  # design §6: a revocation closes live sockets within
-
-
-@pytest_asyncio.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path / "home") as built:
-        yield built
 
 
 @pytest_asyncio.fixture
@@ -168,6 +162,7 @@ async def test_a_node_that_offers_more_asks_once_and_keeps_what_it_had(bridge: H
     async with bridge.call(IPHONE) as caller:
         await caller.gets_in()
         await eventually(lambda: bridge.store.nodes[IPHONE.node_id].wants == ())
+        await eventually(lambda: not bridge.reception.desk.pending(), what="what it wants no more is off the desk")
 
 
 # Penalties.
@@ -196,6 +191,16 @@ async def test_a_flood_of_penalties_is_bounded_and_the_oldest_is_forgiven_first(
     now = clock.now().mono
     out = [number for number in range(MAX_PENALTIES + 10) if bridge.hub.penalty_left(f"key-{number}", now) > 0]
     assert out == list(range(10, MAX_PENALTIES + 10))
+
+
+async def test_refusals_are_remembered_of_so_many_keys_and_the_oldest_are_forgotten_first(bridge: House) -> None:
+    first, second = bridge.hub.refusals("first"), bridge.hub.refusals("second")
+    for number in range(MAX_METERS - 2):
+        bridge.hub.refusals(f"key-{number}")
+    assert bridge.hub.refusals("first") is first, "and it is the youngest now"
+    bridge.hub.refusals("one more")
+    assert bridge.hub.refusals("first") is first
+    assert bridge.hub.refusals("second") is not second
 
 
 # The end of everything.

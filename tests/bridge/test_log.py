@@ -39,6 +39,14 @@ class Terminal(io.StringIO):
         return True
 
 
+class Unprintable:
+    """A peer's object, whose text is an error."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise RuntimeError("no text")
+
+
 @pytest.fixture(autouse=True)
 def root_logger() -> Iterator[None]:
     """Gives the libraries' loggers back as they were."""
@@ -189,11 +197,16 @@ class TestLibraries:
         entry = json.loads(capsys.readouterr().err)
         assert (entry["level"], type(fault).__name__ in entry["exception"]) == (level, True)
 
-    def test_a_record_that_cannot_be_formatted_is_an_entry_as_well(self) -> None:
+    @pytest.mark.parametrize(
+        ("said", "args"),
+        [("%d bytes\n", ("many",)), ("%(size)d\n", ({"count": 1},)), ("%c\n", (-1,)), ("%s\n", (Unprintable(),))],
+        ids=["type", "name", "number", "object"],
+    )
+    def test_a_record_that_cannot_be_formatted_is_an_entry_as_well(self, said: str, args: tuple[object, ...]) -> None:
         stream = io.StringIO()
-        record = {"name": "asyncio", "msg": "%d bytes\n", "args": ("many",), "levelno": logging.ERROR}
-        LibraryHandler(make_log("info", "json", stream)).emit(logging.makeLogRecord(record))
-        assert json.loads(stream.getvalue())["said"] == "%d bytes\\n"
+        record = logging.LogRecord("asyncio", logging.ERROR, "", 0, said, args, None)
+        LibraryHandler(make_log("info", "json", stream)).emit(record)
+        assert json.loads(stream.getvalue())["said"] == said.replace("\n", "\\n")
 
     def test_a_second_log_takes_the_first_one_s_place(self, capsys: pytest.CaptureFixture[str]) -> None:
         make_log("info", "json")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from acl.permissions import PROFILES
 from bridge.control.not_granted import not_granted
@@ -25,23 +25,6 @@ from tests.support.waiting import eventually
 
 DEFAULT = sorted(PROFILES["voice+screen"])
 PIN = re.compile(r"[0-9a-f]{64}")
-
-
-@pytest_asyncio.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path / "home") as built:
-        yield built
-
-
-@pytest.fixture
-def operations(bridge: House) -> BridgeOperations:
-    return bridge.operations
-
-
-async def waits(bridge: House) -> str:
-    """Waits for the one pending request; returns its id."""
-    (request,) = await eventually(bridge.reception.desk.pending)
-    return request.id
 
 
 async def test_status(bridge: House, operations: BridgeOperations) -> None:
@@ -77,7 +60,7 @@ async def test_a_pending_request(bridge: House, operations: BridgeOperations) ->
     before = datetime.now(UTC)
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
-        request_id = await waits(bridge)
+        request_id = await bridge.waiting()
         (row,) = [document.to_json() for document in await operations.pending()]
     expires, created = (datetime.fromisoformat(str(row.pop(name))) for name in ("expiresAt", "createdAt"))
     assert before <= created <= datetime.now(UTC)
@@ -107,7 +90,7 @@ async def test_an_approval_lets_the_waiting_phone_in_although_the_gateway_is_awa
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
         started = time.monotonic()
-        approval = (await bridge.operations.approve(await waits(bridge), None, None)).to_json()
+        approval = (await bridge.operations.approve(await bridge.waiting(), None, None)).to_json()
         assert time.monotonic() - started < 3.0
         hello = (await caller.read())["payload"]
     assert approval == {
@@ -125,7 +108,7 @@ async def test_an_approval_lets_the_waiting_phone_in_although_the_gateway_is_awa
 async def test_an_approval_may_say_what_is_granted_and_what_it_is_called(bridge: House) -> None:
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
-        request_id = await waits(bridge)
+        request_id = await bridge.waiting()
         approval = await bridge.operations.approve(request_id[:4], ["screen"], "Kitchen\u202e phone")
         await caller.read()
     assert (approval.permissions, approval.display_name) == (["screen"], "Kitchen phone")
@@ -137,7 +120,7 @@ async def test_an_approval_tells_what_the_gateway_withholds_and_how_to_allow_it(
         await eventually(lambda: bridge.stage.operator.is_open)
         async with bridge.call(IPHONE) as caller:
             await caller.connects()
-            approval = await bridge.operations.approve(await waits(bridge), None, None)
+            approval = await bridge.operations.approve(await bridge.waiting(), None, None)
             assert "screen.eval" in approval.withheld
             assert "screen.show" not in approval.withheld
             assert approval.allow_line is not None
@@ -151,7 +134,7 @@ async def test_an_approval_tells_what_the_gateway_withholds_and_how_to_allow_it(
 async def test_an_approval_of_a_phone_that_has_gone_does_not_wait_for_it(bridge: House) -> None:
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
-        request_id = await waits(bridge)
+        request_id = await bridge.waiting()
     await bridge.operations.approve(request_id, None, None)
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
@@ -162,7 +145,7 @@ async def test_an_approval_of_a_phone_that_has_gone_does_not_wait_for_it(bridge:
 async def test_what_does_not_wait_cannot_be_decided(bridge: House, verb: str) -> None:
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
-        request_id = await waits(bridge)
+        request_id = await bridge.waiting()
         assert (await bridge.operations.deny(request_id)).to_json() == {"id": request_id}
         assert (await caller.read())["error"]["details"]["pauseReconnect"] is True
     verbs: dict[str, Verb] = {
@@ -228,6 +211,22 @@ async def test_renaming(bridge: House, operations: BridgeOperations) -> None:
     await bridge.pair(IPHONE)
     assert (await operations.rename(IPHONE.node_id, "  Kitchen\u200b ")).display_name == "Kitchen"
     assert (await operations.rename(IPHONE.node_id, "\u202e")).display_name == "Kitchen"
+
+
+async def test_what_is_changed_at_once_is_not_undone(bridge: House, operations: BridgeOperations) -> None:
+    """Red when a change is made of what was read before its turn: the older version is back, the revoked renamed."""
+    record = await bridge.pair(IPHONE)
+    newer = record.labels.model_copy(update={"client_version": "2099.1.1"})
+    updated = record.model_copy(update={"labels": newer})
+    await asyncio.gather(bridge.store.put(updated), operations.rename(IPHONE.node_id, "Kitchen"))
+    labels = bridge.store.nodes[IPHONE.node_id].labels
+    assert (labels.client_version, labels.display_name) == ("2099.1.1", "Kitchen")
+    gone = bridge.store.nodes[IPHONE.node_id].model_copy(update={"revoked_at": datetime.now(UTC)})
+    _, refused = await asyncio.gather(
+        bridge.store.put(gone), operations.rename(IPHONE.node_id, "Attic"), return_exceptions=True
+    )
+    assert isinstance(refused, NotAllowed)
+    assert bridge.store.nodes[IPHONE.node_id] == gone
 
 
 async def test_a_new_name_reaches_the_gateway_and_stays_there(tmp_path: Path) -> None:

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
+from acl.permissions import PROFILES
 from bridge.control.requests import RevokeBody
 from bridge.errors import BridgeError
 from bridge.operations import BridgeOperations
-from tests.bridge.house import House, house
-from tests.bridge.lan.phones import ANDROID, IPHONE
+from tests.bridge.house import House
+from tests.bridge.lan.phones import ANDROID, IPHONE, PHONE
 from tests.support.waiting import eventually
 
-
-@pytest_asyncio.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path / "home") as built:
-        yield built
-
-
-@pytest.fixture
-def operations(bridge: House) -> BridgeOperations:
-    return bridge.operations
-
-
-async def waits(bridge: House) -> str:
-    """Waits for the one pending request; returns its id."""
-    (request,) = await eventually(bridge.reception.desk.pending)
-    return request.id
+WIDEST = sorted(PROFILES["full"])
 
 
 async def test_an_approval_that_cannot_be_written_leaves_the_request_waiting(bridge: House) -> None:
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
-        request_id = await waits(bridge)
+        request_id = await bridge.waiting()
         (bridge.home / "paired-nodes.json").mkdir()  # what cannot be replaced by a file
         with pytest.raises(BridgeError, match="could not be written down"):
             await bridge.operations.approve(request_id, None, None)
@@ -47,18 +31,23 @@ async def test_an_approval_that_cannot_be_written_leaves_the_request_waiting(bri
         assert (await caller.read())["ok"] is True
 
 
-async def test_a_disk_that_refuses_is_told_and_nothing_has_changed(bridge: House, operations: BridgeOperations) -> None:
+async def test_on_a_disk_that_refuses_only_what_takes_away_is_in_force(
+    bridge: House, operations: BridgeOperations
+) -> None:
+    """Red without `takes_away` in `set_permissions`, and likewise in `Registrar.revoke`: the node keeps it all."""
     await bridge.pair(IPHONE)
-    home = bridge.home
-    for name in ("paired-nodes.json", "paired-nodes.json.lock"):
-        (home / name).unlink(missing_ok=True)
-    (home / "paired-nodes.json").mkdir()  # what cannot be replaced by a file
-    with pytest.raises(BridgeError) as failed:
-        await operations.rename(IPHONE.node_id, "Kitchen")
-    assert failed.value.code == "STORE"
-    with pytest.raises(BridgeError):
-        await operations.revoke(RevokeBody(all=True))
-    assert (await operations.node(IPHONE.node_id)).display_name == "Anna's iPhone"
+    assert refuses(bridge.home / "paired-nodes.json")
+    for change in (operations.rename(IPHONE.node_id, "Kitchen"), operations.set_permissions(IPHONE.node_id, WIDEST)):
+        with pytest.raises(BridgeError, match="could not be written down") as failed:
+            await change
+        assert failed.value.code == "STORE"
+    node = await operations.node(IPHONE.node_id)
+    assert (node.display_name, node.permissions) == ("Anna's iPhone", sorted(PHONE))
+    for less in (operations.set_permissions(IPHONE.node_id, ["voice"]), operations.revoke(RevokeBody(all=True))):
+        with pytest.raises(BridgeError, match="is in force, but not written down"):
+            await less
+    node = await operations.node(IPHONE.node_id)
+    assert (node.permissions, node.state) == (["voice"], "revoked")
 
 
 def refuses(file: Path) -> bool:

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from bridge.operations import BridgeOperations
-from tests.bridge.house import House, house
+from tests.bridge.house import House
 from tests.bridge.lan.phones import IPHONE
-
-
-@pytest_asyncio.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path / "home") as built:
-        yield built
-
-
-@pytest.fixture
-def operations(bridge: House) -> BridgeOperations:
-    return bridge.operations
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import subprocess
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from bridge.parts import Parts, build
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
 from tests.bridge.pairing.samples import record
+from tests.support.files import follow
 from tests.support.waiting import eventually
 
 
@@ -41,14 +42,6 @@ async def used(home: Path, security: Security = Security.DEVICE_KEY) -> Parts:
     parts.keys.create_ed25519("0123456789abcdef")
     await parts.hub.reception.store.put(record(1, security=security))
     return parts
-
-
-def follow(message: str) -> None:
-    """Runs the lines and the commands that a refusal tells, as a person would copy them."""
-    for line in message.splitlines():
-        command = line if line.startswith(("mv ", "(")) else line.rpartition(": ")[2]
-        if command.startswith(("mv ", "rm ", "(")):
-            subprocess.run(["/bin/sh", "-c", command], check=True)
 
 
 def paired(home: Path) -> list[NodeRecord]:
@@ -112,6 +105,27 @@ async def test_a_lost_store_is_not_begun_anew_and_the_way_out_leads_out(home: Pa
         await built(home)
     follow(str(refused.value))
     assert (await built(home)).certificates.identity.pin == before.certificates.identity.pin
+
+
+async def test_lost_keys_are_not_made_anew_while_nodes_are_paired(home: Path) -> None:
+    """Red with `load_or_create` in `_certificates`: another identity, and no word to the apps that pin the first."""
+    await used(home)
+    shutil.rmtree(home / "keys")
+    with pytest.raises(IdentityError):
+        await built(home)
+    assert len(paired(home)) == 1
+
+
+async def test_a_store_from_before_a_revocation_brings_nobody_back(home: Path) -> None:
+    """Red without `reconcile` in `build`: whoever puts a backup in place lets a revoked phone in."""
+    parts = await used(home)
+    (node,) = paired(home)
+    before = (home / FILE_NAME).read_bytes()
+    await parts.hub.reception.revoke(node.node_id)
+    (home / FILE_NAME).write_bytes(before)
+    assert paired(home) == [node]
+    await built(home)
+    assert paired(home) == []
 
 
 async def test_a_damaged_store_has_one_way_out_too(home: Path) -> None:

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from acl.permissions import PROFILES
 from bridge.control.not_granted import not_granted
 from bridge.control.requests import RevokeBody
 from bridge.operations import BridgeOperations
 from bridge.pairing.desk import PairingRequest, Why
-from bridge.pairing.records import Role, Security
+from bridge.pairing.records import Role, Security, Surface
 from bridge.reports import pending_row
-from tests.bridge.house import House, house
+from tests.bridge.house import House
 from tests.bridge.lan.phones import IPHONE, PHONE
 from tests.bridge.pairing.samples import draft, record
 from tests.support.waiting import eventually
 
 WALL = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[House]:
-    async with house(tmp_path / "home") as built:
-        yield built
-
-
-@pytest.fixture
-def operations(bridge: House) -> BridgeOperations:
-    return bridge.operations
-
-
-async def waits(bridge: House) -> str:
-    """Waits for the one pending request; returns its id."""
-    (request,) = await eventually(bridge.reception.desk.pending)
-    return request.id
 
 
 def test_a_native_node_that_offers_more_is_still_native_and_keeps_what_was_narrowed() -> None:
@@ -47,6 +27,12 @@ def test_a_native_node_that_offers_more_is_still_native_and_keeps_what_was_narro
     row = pending_row(asked, known, "pin", 100.0, WALL)
     assert (row.kind, row.reason, row.permissions) == ("native", "wider", ["voice"])
     assert row.expires_at > WALL
+
+
+def test_a_revoked_node_has_nothing_that_a_request_could_add_to() -> None:
+    known = record(revoked_at=WALL, declared=Surface())
+    asked = PairingRequest("aaaa1111", draft(why=Why.RETURN, revoked_at=WALL), "192.168.1.33", WALL, 0.0)
+    assert pending_row(asked, known, "pin", 0.0, WALL).adds == []
 
 
 @pytest.mark.parametrize("why", list(Why))
@@ -63,7 +49,7 @@ async def test_a_paired_phone_that_offers_more_is_not_a_stranger(bridge: House, 
     )
     async with bridge.call(IPHONE) as caller:
         await caller.gets_in()
-        request_id = await waits(bridge)
+        request_id = await bridge.waiting()
         row = await operations.request(request_id)
         assert (row.reason, row.adds, row.permissions) == ("wider", ["camera.snap"], sorted(PHONE))
         assert "camera.snap" in row.not_granted["camera"]
@@ -79,7 +65,7 @@ async def test_a_revoked_key_that_asks_again_is_known(bridge: House, operations:
     await operations.codes.open_window()
     async with bridge.call(IPHONE) as caller:
         await caller.connects()
-        row = await operations.request(await waits(bridge))
+        row = await operations.request(await bridge.waiting())
     assert (row.reason, row.previously_revoked, row.adds) == ("return", True, [])
 
 

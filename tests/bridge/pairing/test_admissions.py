@@ -6,24 +6,18 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from acl.permissions import PROFILES, Permission
 from bridge.lan.events import AdmissionFailed, Admit, CodeRefused, Decided, Filed, Outcome, Redeem
 from bridge.pairing.desk import Why
-from bridge.pairing.reception import Reception
+from bridge.pairing.reception import DeskChange, PairedByCode, Reception
 from bridge.pairing.records import NodeRecord, Role
 from bridge.pairing.setup_code import code_hash
 from bridge.pairing.tokens import find
 from tests.bridge.pairing.desks import Front, Socket, admitted
 from tests.bridge.pairing.samples import draft, identity
-
-
-@pytest.fixture
-def front(tmp_path: Path) -> Front:
-    return Front(tmp_path / "home")
 
 
 async def redeemed(front: Front, token: str, number: int = 0, why: Why = Why.NEW) -> Socket:
@@ -71,6 +65,16 @@ class TestCode:
         inside = [number for number, socket in enumerate(sockets) if socket.told != [CodeRefused()]]
         assert len(inside) == 1
         assert set(front.reception.store.nodes) == {identity(inside[0]).device_id}
+
+    async def test_of_two_sockets_of_one_key_at_once_one_is_paired_and_both_get_in(self, front: Front) -> None:
+        """Red without the lock in `redeem`: it is paired twice, with two keys at the gateway, and told twice."""
+        told: list[DeskChange] = []
+        front.reception.on_change(told.append)
+        token = front.code()
+        sockets = await asyncio.gather(redeemed(front, token), redeemed(front, token))
+        assert {admitted(socket).record.gateway_node_id for socket in sockets} == {front.stored().gateway_node_id}
+        assert front.stored().stale_upstream == ()
+        assert [type(change) for change in told] == [PairedByCode]
 
     async def test_the_same_key_may_present_it_again_and_gets_tokens_and_no_more(self, front: Front) -> None:
         token = front.code()

@@ -117,6 +117,7 @@ class TestBind:
 
     @pytest.mark.timeout(300)
     def test_of_a_hundred_at_once_exactly_one_succeeds(self, codes: CodeStore) -> None:
+        """Red without `BEGIN IMMEDIATE` in `bind`: several have read it as unused before the first has written."""
         with ThreadPoolExecutor(100) as threads:
             for number in range(scale(100)):
                 one = code(f"round-{number}")
@@ -158,6 +159,20 @@ class TestFile:
         assert execute(path, "SELECT count(*) FROM codes") == [(MAX_CODES,)]
         assert codes.bind(code_hash(code().token), KEY, SOON) is None
         assert codes.bind(code_hash(code("n0").token), KEY, SOON) == PROFILES["phone"]
+
+    def test_a_new_one_is_kept_even_when_the_clock_has_gone_back(self, codes: CodeStore) -> None:
+        """Red when the time of making decides who goes: the code on the screen is none."""
+        for number in range(MAX_CODES):
+            codes.add(code(f"n{number}"), NOON)
+        codes.add(code("c2"), NOON - timedelta(hours=1))
+        assert codes.bind(code_hash(code("c2").token), KEY, SOON) == PROFILES["phone"]
+
+    @pytest.mark.parametrize("change", ["permissions = 'fly'", "kind = 'x'", "expires_at = 1e300"])
+    def test_a_row_that_says_nothing_known_is_an_error_of_ours(self, codes: CodeStore, path: Path, change: str) -> None:
+        execute(path, f"UPDATE codes SET {change}")  # noqa: S608 - the test's own words
+        for use in (codes.listed, lambda: codes.bind(code_hash(code().token), KEY, SOON), lambda: codes.revoke("c1")):
+            with pytest.raises(StoreError, match="cannot be used"):
+                use()
 
     @pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\x00" + b"\xff" * 4096])
     def test_a_damaged_one_is_refused_and_left_as_it_is(self, path: Path, content: bytes) -> None:

@@ -157,7 +157,7 @@ class TestDecisions:
     def test_opening_the_window_forgives(self) -> None:
         desk = new_desk()
         desk.deny(filed(desk, draft()).request.id, 0.0)
-        desk.forgive()
+        desk.invite(1.0)
         assert filed(desk, draft(), now=1.0).fresh
 
     def test_a_key_that_came_in_another_way_has_no_request_left(self) -> None:

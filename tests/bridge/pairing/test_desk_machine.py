@@ -72,8 +72,8 @@ class DeskMachine(RuleBasedStateMachine):
             self.denied_until[request.draft.node_id] = self.now + DENIED_S
 
     @rule()
-    def forgive(self) -> None:
-        self.desk.forgive()
+    def invite(self) -> None:
+        self.desk.invite(self.now)
         self.denied_until.clear()
 
     @rule(key=keys)

@@ -49,10 +49,11 @@ class TestSites:
 
     def test_three_prefixes_of_one_host_leave_room(self) -> None:
         desk = new_desk()
-        for number, prefix in itertools.product(range(100), ("fe80::", "fd00::", "2001:db8::")):
-            ask(desk, hash((number, prefix)) & 0xFFFF_FFFF, f"{prefix}{number + 1:x}")
+        prefixes = itertools.cycle(("fe80::", "fd00::", "2001:db8::"))
+        for number, prefix in zip(range(300), prefixes, strict=False):
+            ask(desk, number, f"{prefix}{number + 1:x}")
         assert len(desk.pending()) == 3 * MAX_OF_SITE
-        assert desk.has_room(fake(1).node_id, PHONE, 0.0)
+        assert desk.has_room(fake(999).node_id, PHONE, 0.0)
 
     def test_ipv4_and_loopback_count_one_by_one(self) -> None:
         desk = new_desk()
@@ -118,6 +119,10 @@ class TestInvited:
         desk.invite(50.0)
         assert desk.has_room(fake(99).node_id, PHONE, 50.0 + INVITED_S - 0.001)
         assert not desk.has_room(fake(99).node_id, PHONE, 50.0 + INVITED_S)
+        assert [desk.is_invited(50.0 + after) for after in (0.0, INVITED_S - 0.001, INVITED_S)] == [True, True, False]
+
+    def test_there_is_none_before_a_person_invites(self) -> None:
+        assert not new_desk().is_invited(0.0)
 
     def test_a_second_one_counts_from_then(self) -> None:
         desk = full()

@@ -9,7 +9,7 @@ import pytest
 
 from acl.permissions import PROFILES
 from bridge.pairing.desk import Why
-from bridge.pairing.grant import paired_record, revoked_at, tombstone
+from bridge.pairing.grant import paired_record, proposed, revoked_at, tombstone
 from bridge.pairing.records import CertificateNote, NodeRecord, Role, Security, Surface, UpstreamIdentity
 from bridge.pairing.tokens import issue, mint
 from bridge.pairing.transcript import fetch_digest
@@ -25,6 +25,17 @@ OLD = UpstreamIdentity(key_name="dd" * 8, gateway_node_id="dd" * 32)
 def known(**members: object) -> NodeRecord:
     node = issue(record(), Role.NODE, mint(b"\x01" * 32, NOON))
     return node.model_copy(update={"stale_upstream": (OLD,), "last_seen_at": NOON, "wants": ("x",), **members})
+
+
+@pytest.mark.parametrize("why", list(Why))
+@pytest.mark.parametrize(
+    "stored",
+    [None, known(permissions=()), known(permissions=(), revoked_at=NOON)],
+    ids=["unknown", "paired", "revoked"],
+)
+def test_only_a_paired_node_that_offers_more_is_proposed_what_it_has(why: Why, stored: NodeRecord | None) -> None:
+    narrowed = why is Why.WIDER and stored is not None and stored.revoked_at is None
+    assert proposed(draft(why=why), stored) == (frozenset() if narrowed else VOICE_SCREEN)
 
 
 def test_a_stranger_gets_exactly_what_was_read() -> None:

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from acl.permissions import PROFILES, Permission
 from bridge import clock
-from bridge.errors import AlreadyDecided
+from bridge.errors import AlreadyDecided, WrongCode
 from bridge.lan.events import Admit, Decided, Filed, FilingFailed, NotFiled, Outcome, SessionEvent
 from bridge.pairing.desk import BUSY_RETRY_MS, KEPT_S, MAX_PENDING, Why
 from bridge.pairing.records import NodeRecord, Role, Surface
 from bridge.pairing.store import StoreError
+from bridge.pairing.transcript import short_code
 from certs.errors import IdentityError
 from certs.store import KeyFolder
 from gateway_client.identity import DeviceIdentity
 from tests.bridge.pairing.desks import Front, Socket
+from tests.bridge.pairing.native import NativePhone
 from tests.bridge.pairing.samples import SURFACE, VOICE_SCREEN, draft, identity, labels
-
-
-@pytest.fixture
-def front(tmp_path: Path) -> Front:
-    return Front(tmp_path / "home")
+from tests.support.waiting import eventually
 
 
 class TestFiling:
@@ -182,6 +179,37 @@ class TestApproval:
         assert front.stored().revoked_at is None
         with pytest.raises(AlreadyDecided):
             front.reception.deny(request)
+
+    async def test_it_is_carried_through_when_whoever_asked_for_it_goes_away(self, front: Front) -> None:
+        """Red when the work ends with its caller: paired on disk, and still on the desk, where it can be denied."""
+        socket = Socket()
+        request = front.filed(socket=socket)
+        approving = asyncio.get_running_loop().create_task(front.reception.approve(request, None, None))
+
+        def goes_away(_: NodeRecord) -> None:
+            approving.cancel()
+
+        front.reception.store.on_change(goes_away)
+        with pytest.raises(asyncio.CancelledError):
+            await approving
+        await eventually(lambda: not front.reception.desk.pending())
+        assert socket.told[1:] == [Decided(Outcome.APPROVED)]
+        with pytest.raises(AlreadyDecided):
+            front.reception.deny(request)
+
+    async def test_the_third_wrong_code_turns_the_request_down_and_tells_who_waits(self, front: Front) -> None:
+        socket, phone = Socket(), NativePhone()
+        front.reception.file_draft(phone.revealed("c1"), socket.address, "c1")
+        front.reception.file(socket, phone.revealed("c1"))
+        request = front.reception.desk.pending()[0]
+        wrong = f"{(int(short_code(phone.transcript(phone.ceremony('c1')))) + 1) % 1_000_000:06d}"
+        for left in (2, 1, 0):
+            assert Decided(Outcome.DENIED) not in socket.told
+            with pytest.raises(WrongCode) as refused:
+                await front.reception.approve(request, None, None, wrong)
+            assert refused.value.tries_left == left
+        assert socket.told[1:] == [Decided(Outcome.DENIED)]
+        assert dict(front.reception.store.nodes) == {}
 
     async def test_when_the_disk_refuses_nothing_is_decided(self, front: Front) -> None:
         socket = Socket()

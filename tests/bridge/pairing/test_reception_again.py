@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from bridge.lan.events import Filed, FilingFailed, NotFiled
 from bridge.log import silent_log
 from bridge.pairing.desk import Why
-from bridge.pairing.reception import Reception
+from bridge.pairing.reception import Asked, DeskChange, Reception, WindowOpened
 from tests.bridge.pairing.desks import Front, Socket
 from tests.bridge.pairing.samples import draft, labels
-
-
-@pytest.fixture
-def front(tmp_path: Path) -> Front:
-    return Front(tmp_path / "home")
 
 
 class TestPairedAgain:
@@ -60,8 +53,7 @@ class TestPairedAgain:
 
 class TestWindow:
     @pytest.mark.parametrize("why", [Why.NEW, Why.RETURN])
-    async def test_while_it_is_closed_keys_that_are_not_in_force_may_not_ask(self, tmp_path: Path, why: Why) -> None:
-        front = Front(tmp_path / "home")
+    async def test_while_it_is_closed_keys_that_are_not_in_force_may_not_ask(self, front: Front, why: Why) -> None:
         reception = Reception(front.registrar, silent_log(), always_open=False)
         socket = Socket()
         reception.file(socket, draft(why=why))
@@ -70,8 +62,18 @@ class TestWindow:
         reception.file(socket, draft(why=why))
         assert isinstance(socket.told[-1], Filed)
 
-    async def test_a_paired_key_that_lost_its_token_may(self, tmp_path: Path) -> None:
-        front = Front(tmp_path / "home")
+    async def test_a_paired_key_that_lost_its_token_may(self, front: Front) -> None:
         reception, socket = Reception(front.registrar, silent_log(), always_open=False), Socket()
         reception.file(socket, draft(why=Why.REPAIR))
         assert isinstance(socket.told[-1], Filed)
+
+    async def test_a_retry_asks_nobody_again_unless_a_person_has_invited_devices(self, front: Front) -> None:
+        told: list[DeskChange] = []
+        front.reception.on_change(told.append)
+        for _ in range(3):
+            front.reception.file(Socket(), draft())
+        (asked,) = told
+        assert isinstance(asked, Asked)
+        front.reception.open_window()
+        front.reception.file(Socket(), draft())
+        assert [type(change) for change in told[1:]] == [WindowOpened, Asked]

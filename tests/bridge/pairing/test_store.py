@@ -22,23 +22,10 @@ from bridge.pairing.store import FILE_NAME, MAX_FILE_BYTES, MAX_NODES, NodeStore
 from bridge.pairing.tokens import issue, mint
 from tests.bridge.pairing.samples import NOON, identity, record
 from tests.support import scale
+from tests.support.files import lay
 
 ROOT = Path(__file__).parents[3]
 TWO = StoreFile(nodes=(issue(record(1), Role.NODE, mint(b"\x07" * 32, NOON)), record(2, revoked_at=NOON)))
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    folder = tmp_path / "home"
-    folder.mkdir(mode=0o700)
-    return folder
-
-
-def lay(home: Path, content: bytes) -> Path:
-    path = home / FILE_NAME
-    path.touch(mode=0o600)
-    path.write_bytes(content)
-    return path
 
 
 def renamed(name: str) -> Callable[[NodeRecord | None], NodeRecord]:
@@ -92,7 +79,7 @@ class TestFile:
 
     async def test_it_holds_no_more_nodes_than_its_bound(self, home: Path) -> None:
         full = StoreFile(nodes=tuple(record(1, node_id=f"{number:064x}") for number in range(MAX_NODES)))
-        lay(home, full.model_dump_json(by_alias=True).encode())
+        lay(home / FILE_NAME, full.model_dump_json(by_alias=True).encode())
         store = NodeStore(home)
         with pytest.raises(StoreError, match="nodes already"):
             await store.put(record(3))
@@ -133,26 +120,26 @@ DAMAGED = {
 class TestDamage:
     @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
     def test_a_damaged_file_is_refused_and_left_as_it_is(self, home: Path, content: bytes) -> None:
-        path = lay(home, content)
+        path = lay(home / FILE_NAME, content)
         with pytest.raises(StoreError, match=FILE_NAME):
             NodeStore(home)
         assert path.read_bytes() == content
         assert [each.name for each in home.iterdir()] == [FILE_NAME]
 
     def test_the_message_says_what_to_do(self, home: Path) -> None:
-        path = lay(home, b"{")
-        with pytest.raises(StoreError, match=f"backup.*\nmv {path} {path}.bad;"):
+        path = lay(home / FILE_NAME, b"{")
+        with pytest.raises(StoreError, match=f"backup.*\nmv '{path}' '{path}.bad';"):
             NodeStore(home)
 
     def test_cut_at_any_byte_it_is_refused(self, home: Path) -> None:
-        path = lay(home, VALID)
+        path = lay(home / FILE_NAME, VALID)
         for length in range(len(VALID)):
             path.write_bytes(VALID[:length])
             with pytest.raises(StoreError):
                 NodeStore(home)
 
     def test_a_flipped_bit_is_refused_or_grants_nothing_more(self, home: Path) -> None:
-        path, chance = lay(home, VALID), random.Random(scale.seed())  # noqa: S311 - the chance of a test
+        path, chance = lay(home / FILE_NAME, VALID), random.Random(scale.seed())  # noqa: S311 - the chance of a test
         refused = 0
         for _ in range(scale.scale(5000)):
             at, bit = chance.randrange(len(VALID)), 1 << chance.randrange(8)
@@ -171,14 +158,14 @@ class TestDamage:
         assert refused
 
     def test_a_file_beyond_the_bound_is_refused_before_it_is_read(self, home: Path) -> None:
-        with lay(home, b"").open("r+b") as file:
+        with lay(home / FILE_NAME, b"").open("r+b") as file:
             file.truncate(MAX_FILE_BYTES * 6)
         with pytest.raises(StoreError, match="longer than"):
             NodeStore(home)
 
     @pytest.mark.parametrize("mode", [0o640, 0o644, 0o666])
     def test_a_file_that_others_can_open_is_refused(self, home: Path, mode: int) -> None:
-        lay(home, VALID).chmod(mode)
+        lay(home / FILE_NAME, VALID).chmod(mode)
         with pytest.raises(StoreError, match="other users can open it"):
             NodeStore(home)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,22 +10,9 @@ import pytest
 from bridge.pairing.records import StoreFile
 from bridge.pairing.store import FILE_NAME, NodeStore, StoreError, open_store
 from tests.bridge.pairing.samples import record
+from tests.support.files import follow, lay
 
 STORED = StoreFile(nodes=(record(1),)).model_dump_json(by_alias=True).encode()
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    folder = tmp_path / "a home"
-    folder.mkdir(mode=0o700)
-    return folder
-
-
-def lay(home: Path, content: bytes) -> Path:
-    path = home / FILE_NAME
-    path.touch(mode=0o600)
-    path.write_bytes(content)
-    return path
 
 
 def test_the_very_first_start_writes_an_empty_store(home: Path) -> None:
@@ -37,7 +23,7 @@ def test_the_very_first_start_writes_an_empty_store(home: Path) -> None:
 
 
 def test_a_store_that_is_there_is_opened_and_left_as_it_is(home: Path) -> None:
-    file = lay(home, STORED)
+    file = lay(home / FILE_NAME, STORED)
     assert len(open_store(home, was_used=True).nodes) == 1
     assert file.read_bytes() == STORED
 
@@ -53,7 +39,7 @@ def test_a_lost_store_is_refused_and_the_line_that_it_tells_starts_empty(home: P
 
 @pytest.mark.parametrize("content", [b"not json", json.dumps({"version": 99, "nodes": []}).encode()])
 def test_the_line_that_a_refusal_tells_starts_empty_and_keeps_the_file(home: Path, content: bytes) -> None:
-    file = lay(home, content)
+    file = lay(home / FILE_NAME, content)
     with pytest.raises(StoreError) as refused:
         open_store(home, was_used=True)
     follow(str(refused.value))
@@ -62,7 +48,7 @@ def test_the_line_that_a_refusal_tells_starts_empty_and_keeps_the_file(home: Pat
 
 
 def test_another_version_says_what_wrote_it(home: Path) -> None:
-    lay(home, json.dumps({"version": 99, "nodes": []}).encode())
+    lay(home / FILE_NAME, json.dumps({"version": 99, "nodes": []}).encode())
     with pytest.raises(StoreError, match="version 99") as refused:
         NodeStore(home)
     assert "Install that clawdis-bridge again" in str(refused.value)
@@ -72,8 +58,3 @@ def test_a_dangling_link_is_no_first_start(home: Path, tmp_path: Path) -> None:
     (home / FILE_NAME).symlink_to(tmp_path / "nowhere")
     with pytest.raises(StoreError, match="symbolic link"):
         open_store(home, was_used=False)
-
-
-def follow(message: str) -> None:
-    """Runs the line that a message ends with, as a person would copy it."""
-    subprocess.run(["/bin/sh", "-c", message.splitlines()[-1]], check=True)
