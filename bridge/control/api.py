@@ -154,6 +154,7 @@ def _middleware(admit: Admit) -> Middleware:
 
     @web.middleware
     async def control(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answers whatever comes of a request, within `OPERATION_S` seconds."""
         try:
             admit(request)
             async with asyncio.timeout(OPERATION_S):
@@ -199,6 +200,7 @@ def _as_bridge_error(error: Exception) -> Exception:
 
 def _handler(route: Route[Any], operations: Operations) -> Handler:
     async def handle(request: web.Request) -> web.Response:
+        """Reads the path and the body, runs the operation, and writes what it returns."""
         id = require_id(request.match_info["id"]) if "id" in request.match_info else ""
         body = None if route.body is None else await _read(request, route.body)
         answer = await route.run(operations, id, body)

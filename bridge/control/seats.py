@@ -78,6 +78,7 @@ class _Seat(asyncio.Protocol):
         self.deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes a seat, or says that there is none and closes."""
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's own class is no subclass of asyncio's
         self._inner = self._seats.admit(self)
         if self._inner is not None:
@@ -87,21 +88,26 @@ class _Seat(asyncio.Protocol):
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
+        """Passes bytes on; without a seat they are dropped."""
         if self._inner is not None:
             self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
+        """Passes the end of the peer's bytes on."""
         return None if self._inner is None else self._inner.eof_received()
 
     def pause_writing(self) -> None:
+        """Passes back-pressure on."""
         if self._inner is not None:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
+        """Passes the end of back-pressure on."""
         if self._inner is not None:
             self._inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Gives the seat back."""
         self._seats.release(self)
         if self._inner is not None:
             self._inner.connection_lost(exc)

@@ -176,10 +176,6 @@ class Door:
         self._held += Counter()  # keeps no zeros
         self._held_by_strangers -= not known
 
-    def knows(self, address: str, now: float) -> bool:
-        """Tells whether a paired node came in from this very address in the last `KNOWN_S` seconds."""
-        return self._knows(str(read_address(address)), now)
-
     def _knows(self, plain: str, now: float) -> bool:
         seen = self._known.get(plain)
         return seen is not None and now - seen < KNOWN_S

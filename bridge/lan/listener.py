@@ -209,15 +209,19 @@ class Listener:
                 peer.close()
                 self._note_turned_away(ip, visit)
                 continue
-            self._tasks.spawn("handshake", self._shake_hands(peer, visit))
+            self._greet(peer, visit)
 
     def _note_turned_away(self, ip: str, why: TurnedAway) -> None:
         note = self._log.info if self._lines.spend(self.name, clock.now().mono) else self._log.debug
         note("turned-away", address=ip, why=why.value)
 
-    async def _shake_hands(self, peer: socket.socket, visit: Visit) -> None:
+    def _greet(self, peer: socket.socket, visit: Visit) -> None:
         metered = MeteredProtocol(self._server(), visit, lambda: self._forget(metered), self._deadlines.request_s)
         self._connections[metered.inner] = metered
+        handshake = self._tasks.spawn("handshake", self._shake_hands(peer, metered))
+        handshake.add_done_callback(lambda _: self._drop_unless_made(peer, metered))
+
+    async def _shake_hands(self, peer: socket.socket, metered: MeteredProtocol) -> None:
         try:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -228,11 +232,12 @@ class Listener:
                 ssl_shutdown_timeout=self._deadlines.shutdown_s,
             )
         except (OSError, TimeoutError) as exc:
+            self._note_failure(metered.visit, exc)
+
+    def _drop_unless_made(self, peer: socket.socket, metered: MeteredProtocol) -> None:
+        if not metered.made:  # the handshake failed or was cancelled, perhaps before its first step
             peer.close()
-            self._note_failure(visit, exc)
-        finally:
-            if not metered.made:
-                self._forget(metered)
+            self._forget(metered)
 
     def _note_failure(self, visit: Visit, exc: OSError) -> None:
         failure = read_failure(exc)

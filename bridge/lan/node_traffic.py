@@ -144,11 +144,11 @@ class NodeTraffic:
 
     def _subscribe_again(self) -> list[Command]:
         decision = decide(self.directory.policy, self.subject, Call(Direction.NODE_EVENT, "chat.subscribe"))
-        key = f"s{self._forwarding.next_key()}"
-        params = self._subscriptions.next_to_say(key) if isinstance(decision, Allow) else None
-        if params is None or not isinstance(decision, Allow):
+        if not isinstance(decision, Allow):
             return []
-        return [Forward(Link.NODE, key, "node.event", params, decision, owed=True)]
+        key = f"s{self._forwarding.next_key()}"
+        params = self._subscriptions.next_to_say(key)
+        return [] if params is None else [Forward(Link.NODE, key, "node.event", params, decision, owed=True)]
 
     def _pull(self, request: Request, allow: Allow, _now: Instant) -> Result:
         self.background = False

@@ -42,7 +42,6 @@ class Refused:
 
 
 Result = list[Command] | Refused
-Reshape = Callable[[Response], list[Command]]
 
 
 class Traffic(Protocol):

@@ -37,6 +37,11 @@ def test_every_command_has_one_permission() -> None:
     assert {name: str(permission) for name, permission in COMMANDS.items()} == expected
 
 
+def test_what_no_command_may_do_is_no_capability_either() -> None:
+    assert not {"callLog", "sms"} & CAPABILITIES.keys()
+    assert set(CAPABILITIES.values()) <= set(COMMANDS.values())
+
+
 def test_names_are_plain_ascii() -> None:
     for name in {*COMMANDS, *CAPABILITIES, *OS_PERMISSIONS}:
         assert name.isascii()

@@ -18,6 +18,7 @@ from bridge.pairing.store import FILE_NAME, NodeStore, StoreError
 from bridge.parts import Parts, build
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
+from tests.bridge.lan.doors import knows
 from tests.bridge.pairing.samples import record
 from tests.support.files import follow
 from tests.support.waiting import eventually
@@ -149,8 +150,8 @@ async def test_an_address_of_a_paired_phone_is_known_after_a_restart(home: Path)
         database = home / "bridge.sqlite3"
         await eventually(lambda: KnownAddresses(database, tasks, log).read(clock.now()))
     after = await built(home)
-    assert after.door.knows("192.168.1.7", clock.now().mono)
-    assert not after.door.knows("192.168.1.8", clock.now().mono)
+    assert knows(after.door, "192.168.1.7", clock.now().mono)
+    assert not knows(after.door, "192.168.1.8", clock.now().mono)
 
 
 async def test_a_default_profile_that_is_none_names_its_key(home: Path) -> None:

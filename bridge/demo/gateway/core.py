@@ -298,6 +298,7 @@ class Core:
 
     def _nodes_tool(self, run: chats.Run) -> Invoke:
         async def invoke(node_id: str, command: str, params: Json = None, *, timeout_ms: int = 30_000) -> Json:
+            """Calls a node on behalf of the turn; returns the payload of its answer."""
             fields: JsonObject = {"nodeId": node_id, "command": command, "idempotencyKey": new_id()}
             fields |= {"params": params, "timeoutMs": timeout_ms, "sessionKey": run.session_key}
             result = await self.invoke(replace(read_call(fields), by_agent=True))

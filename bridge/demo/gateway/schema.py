@@ -34,6 +34,7 @@ def text(minimum: int = 0, maximum: int | None = None, pattern: str | None = Non
     """Fits strings of so many characters, of one form if there is a pattern."""
 
     def check(value: Json, path: str) -> list[str]:
+        """Says what is wrong with a string."""
         if not isinstance(value, str):
             return _at(path, "must be string")
         if len(value) < minimum:
@@ -51,6 +52,7 @@ def integer(minimum: int, maximum: int | None = None) -> Check:
     """Fits whole numbers in a range; JSON knows no difference between 4 and 4.0."""
 
     def check(value: Json, path: str) -> list[str]:
+        """Says what is wrong with a number."""
         if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
             return _at(path, "must be integer")
         if value < minimum:
@@ -71,6 +73,7 @@ def either(*checks: Check) -> Check:
     """Fits what fits one of these."""
 
     def check(value: Json, path: str) -> list[str]:
+        """Says what is wrong for each of them."""
         found = [one(value, path) for one in checks]
         return _flat(found) + _at(path, "must match a schema in anyOf") if all(found) else []
 
@@ -81,6 +84,7 @@ def without(check: Check, **both: Json) -> Check:
     """Fits what fits the check, unless all of these members have these values."""
 
     def narrowed(value: Json, path: str) -> list[str]:
+        """Says what is wrong, and whether the members clash."""
         clash = isinstance(value, dict) and all(name in value and value[name] == both[name] for name in both)
         return check(value, path) + (_at(path, "must not be valid") if clash else [])
 
@@ -91,6 +95,7 @@ def one_of(*values: str) -> Check:
     """Fits the listed strings."""
 
     def check(value: Json, path: str) -> list[str]:
+        """Says which strings there are."""
         if value in values:
             return []
         return _at(
@@ -104,6 +109,7 @@ def array(item: Check, minimum: int = 0, maximum: int | None = None) -> Check:
     """Fits lists whose elements all fit."""
 
     def check(value: Json, path: str) -> list[str]:
+        """Says what is wrong with a list and its elements."""
         if not isinstance(value, list):
             return _at(path, "must be array")
         if len(value) < minimum:
@@ -119,6 +125,7 @@ def mapping(item: Check) -> Check:
     """Fits objects with any names whose values all fit."""
 
     def check(value: Json, path: str) -> list[str]:
+        """Says what is wrong with the values."""
         if not isinstance(value, dict):
             return _at(path, "must be object")
         return _flat(item(member, f"{path}/{name}") for name, member in value.items())
@@ -130,6 +137,7 @@ def opened(optional: Mapping[str, Check]) -> Check:
     """Fits objects whose members of these names fit; there may be others."""
 
     def check(value: Json, path: str) -> list[str]:
+        """Says what is wrong with the members of these names."""
         if not isinstance(value, dict):
             return _at(path, "must be object")
         return _flat(optional[name](member, f"{path}/{name}") for name, member in value.items() if name in optional)
@@ -142,6 +150,7 @@ def closed(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
     known = {**required, **(optional or {})}
 
     def check(value: Json, path: str) -> list[str]:
+        """Says which members lack, are too many, or do not fit."""
         if not isinstance(value, dict):
             return _at(path, "must be object")
         where = f"at {path}" if path else "at root"

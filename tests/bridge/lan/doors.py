@@ -26,6 +26,14 @@ def fail(door: Door, address: str, now: float = T) -> bool:
     return isinstance(visit, Visit)
 
 
+def knows(door: Door, address: str, now: float = T) -> bool:
+    """Whether a paired node came in from this address lately; comes and goes at no cost."""
+    visit = enter(door, address, now)
+    visit.forgive()
+    visit.leave()
+    return visit.known
+
+
 def ipv4(number: int) -> str:
     """One of 62,500 addresses."""
     return f"10.0.{number // 250 % 250}.{number % 250 + 1}"

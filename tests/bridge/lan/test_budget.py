@@ -130,6 +130,16 @@ def test_an_attempt_of_a_forgotten_key_gives_back_nothing_of_its_new_beginning()
     assert budget.spend("a", T) is None
 
 
+def test_nor_does_it_end_a_beginning_with_attempts_left() -> None:
+    budget = Budget(2, max_keys=1)
+    (old,) = spent(budget, "a", 1)
+    spent(budget, "b", 1)
+    spent(budget, "a", 1)
+    old.give_back()
+    spent(budget, "a", 1)
+    assert budget.spend("a", T) is None
+
+
 def test_a_million_keys_take_no_more_than_the_table() -> None:
     budget = Budget(20)
     tracemalloc.start()

@@ -6,8 +6,8 @@ import ipaddress
 from ipaddress import IPv6Network
 
 from bridge.lan.budget import MAX_KEYS, WINDOW_S
-from bridge.lan.door import KNOWN_S, MAX_KNOWN, Door, TurnedAway
-from tests.bridge.lan.doors import HOME, MANY, T, enter, fail, ipv4
+from bridge.lan.door import KNOWN_S, MAX_KNOWN, QUICK_S, Door, TurnedAway
+from tests.bridge.lan.doors import HOME, MANY, T, enter, fail, ipv4, knows
 from tests.support.scale import scale
 
 
@@ -36,6 +36,19 @@ def test_a_thousand_harmless_visits_are_never_turned_away() -> None:
         visit.forgive()
         visit.leave()
     assert [fail(door, "192.0.2.1", T + 1) for _ in range(21)] == [True] * 20 + [False]
+
+
+def test_the_first_question_tells_the_pace_and_no_later_one() -> None:
+    door = attempts(handshakes=1)
+    quick = enter(door, "192.0.2.1")
+    for later in (QUICK_S, QUICK_S + 5.0):
+        quick.note_pace(T + later)
+    quick.forgive()
+    slow = enter(door, "192.0.2.1")
+    slow.note_pace(T + QUICK_S + 0.1)
+    slow.note_pace(T)
+    slow.forgive()
+    assert not fail(door, "192.0.2.1")
 
 
 def test_being_let_in_is_no_failure() -> None:
@@ -82,6 +95,14 @@ def test_neighbours_together_fail_as_often_as_sixteen_of_them() -> None:
     assert sum(fail(door, str(HOME[5]), T + WINDOW_S) for _ in range(100)) == 20
 
 
+def test_a_neighbour_turned_away_for_the_others_sake_has_its_attempts_yet() -> None:
+    """Red when its own attempt stays spent."""
+    door = Door(8, 64, 1, 3, (HOME,))
+    assert all(fail(door, str(HOME[number])) for number in range(1, door.per_group + 1))
+    assert not fail(door, str(HOME[99]), T + WINDOW_S / 2)
+    assert fail(door, str(HOME[99]), T + WINDOW_S)
+
+
 def test_a_million_addresses_of_one_site_are_one() -> None:
     door = attempts()
     network = ipaddress.ip_network("2001:db8::/64")
@@ -95,30 +116,30 @@ def test_a_million_addresses_of_one_site_are_one() -> None:
 def test_an_address_is_known_for_a_day() -> None:
     door = attempts()
     enter(door, "::ffff:192.0.2.1").admit(T)
-    assert door.knows("192.0.2.1", T + KNOWN_S - 1)
-    assert not door.knows("192.0.2.1", T + KNOWN_S)
-    assert not door.knows("192.0.2.2", T)
+    assert knows(door, "192.0.2.1", T + KNOWN_S - 1)
+    assert not knows(door, "192.0.2.1", T + KNOWN_S)
+    assert not knows(door, "192.0.2.2", T)
 
 
 def test_of_too_many_known_addresses_the_one_heard_of_longest_ago_is_forgotten() -> None:
     door = attempts()
     for number in range(MAX_KNOWN):
         door.remember(ipv4(number), T)
-    door.remember(ipv4(0), T + 1)
+    door.remember(ipv4(7), T + 1)
     for number in range(MAX_KNOWN, MAX_KNOWN + 100):
         door.remember(ipv4(number), T + 2)
-    known = [door.knows(ipv4(number), T + 3) for number in range(MAX_KNOWN + 100)]
-    assert known == [True] + [False] * 100 + [True] * (MAX_KNOWN - 1)
+    known = [knows(door, ipv4(number), T + 3) for number in range(MAX_KNOWN + 100)]
+    assert known == [False] * 7 + [True] + [False] * 93 + [True] * (MAX_KNOWN - 1)
 
 
 def test_what_was_known_before_a_restart_is_recalled_in_its_order() -> None:
     door = attempts()
     door.recall({"192.0.2.2": T, "192.0.2.1": T - KNOWN_S + 10} | {ipv4(n): T - 5 for n in range(MAX_KNOWN - 2)})
-    assert door.knows("192.0.2.1", T + 9)
-    assert not door.knows("192.0.2.1", T + 10)
-    assert door.knows("192.0.2.2", T + KNOWN_S - 1)
+    assert knows(door, "192.0.2.1", T + 9)
+    assert not knows(door, "192.0.2.1", T + 10)
+    assert knows(door, "192.0.2.2", T + KNOWN_S - 1)
     door.remember("192.0.2.3", T)
-    assert not door.knows("192.0.2.1", T), "the one heard of longest ago had to go"
+    assert not knows(door, "192.0.2.1", T), "the one heard of longest ago had to go"
 
 
 def test_whoever_listens_hears_of_known_addresses_as_they_are_kept() -> None:

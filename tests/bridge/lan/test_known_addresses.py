@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -110,6 +112,29 @@ async def test_the_table_is_capped_and_keeps_the_youngest(book: Book) -> None:
     assert len(rows) == MAX_KNOWN
     assert PHONE in rows
     assert ipv4(0) not in rows
+
+
+class Idle(Tasks):
+    """Writes nothing, and counts what would have been written."""
+
+    writes = 0
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        work.close()
+        self.writes += 1
+        return super().spawn(name, asyncio.sleep(0))
+
+
+async def test_no_more_addresses_are_kept_in_mind_than_are_known(book: Book) -> None:
+    """Red without the cap: a paired node with 2^64 addresses would fill the memory."""
+    async with Idle(make_log("debug", "json", book.stream)) as idle:
+        known = KnownAddresses(book.path, idle, make_log("debug", "json", book.stream))
+        for number in range(MAX_KNOWN + 1):
+            known.note(ipv4(number), 0.0)
+        known.note(ipv4(MAX_KNOWN), 1.0)
+        assert idle.writes == MAX_KNOWN + 1
+        known.note(ipv4(0), 1.0)
+        assert idle.writes == MAX_KNOWN + 2
 
 
 async def test_a_disk_that_refuses_is_told_of_and_tried_again(book: Book) -> None:

@@ -8,9 +8,11 @@ import resource
 import socket
 import ssl
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession, TCPConnector, WSMsgType
@@ -24,7 +26,7 @@ from bridge.tasks import Tasks
 from certs.context import app_server_context
 from certs.store import BridgeIdentity
 from tests.bridge.lan.conftest import Serve
-from tests.bridge.lan.doors import door_of
+from tests.bridge.lan.doors import Recording, door_of
 from tests.bridge.lan.wire import BINARY, CLOSE, HOST, PING, PONG, TEXT, UPGRADE, ask, client_context, peer
 from tests.support.waiting import eventually
 
@@ -319,3 +321,26 @@ async def test_after_stop_nobody_gets_in(serve: Serve) -> None:
             await phone.rest()
     with pytest.raises(OSError):  # noqa: PT011 - refused, by whatever words of the system
         await asyncio.open_connection(HOST, port)
+
+
+class Hasty(Tasks):
+    """Cancels a handshake before its first step, as a stop does that comes right after a connection."""
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = super().spawn(name, work)
+        if name == "handshake":
+            task.cancel()
+        return task
+
+
+async def test_a_handshake_that_never_began_keeps_no_place_and_no_socket(identity: BridgeIdentity) -> None:
+    door = Recording()
+    async with Hasty(silent_log()) as tasks:
+        context = app_server_context(identity)
+        listener = Listener("apps", context, door, echo, frame_max_bytes=1_024, tasks=tasks, log=silent_log())
+        await listener.start([ListenAddress(IPv4Address(HOST))], 0)
+        reader, writer = await asyncio.open_connection(HOST, listener.port)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        await eventually(lambda: door.let_in == 1 and door.count == 0)
+        writer.close()
+        await listener.stop()

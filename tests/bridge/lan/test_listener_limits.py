@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
+import json
 import time
+from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from bridge.lan.listener import Deadlines, Upgraded
+from bridge.lan.listener import TURNED_AWAY_LINES, Deadlines, Upgraded
 from bridge.lan.metered import STRANGER_BYTES
 from tests.bridge.lan.conftest import Serve
-from tests.bridge.lan.doors import door_of
+from tests.bridge.lan.doors import Recording, door_of
 from tests.bridge.lan.guests import Guests, let_in
 from tests.bridge.lan.wire import BINARY, HOST, PING, UPGRADE, Peer, client_context, peer
 from tests.support.scale import scale
@@ -45,6 +48,17 @@ async def test_one_address_has_eight_sockets_and_the_ninth_is_refused_before_tls
         await guests[3].end()
         await eventually(lambda: door.count == 7)
         await (await stack.enter_async_context(peer(listener.port))).upgrade()
+
+
+async def test_a_crowd_that_is_turned_away_writes_twenty_lines_a_minute(serve: Serve) -> None:
+    log, door = io.StringIO(), Recording(per_address=0)
+    async with serve(Guests(), door=door, log=log) as listener:
+        for number in range(1, 51):
+            _, writer = await asyncio.open_connection(HOST, listener.port)
+            await eventually(lambda: door.came == number)  # noqa: B023 - waited for in this very round
+            writer.close()
+    lines = [line["level"] for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "turned-away"]
+    assert Counter(lines) == {"info": TURNED_AWAY_LINES, "debug": 50 - TURNED_AWAY_LINES}
 
 
 async def test_strangers_together_have_thirty_two_and_known_addresses_the_rest(serve: Serve) -> None:

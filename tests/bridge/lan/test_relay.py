@@ -205,6 +205,18 @@ async def test_a_peer_that_never_reads_is_ended_at_the_bound(serve: Serve) -> No
     assert rooms.log.getvalue().count("slow-peer") == 1
 
 
+async def test_a_removed_peer_that_reads_nothing_is_gone_all_the_same(serve: Serve) -> None:
+    """Red when the close waits for the peer: what it does not read stands before it."""
+    rooms = paired()
+    async with call(serve, rooms, IPHONE, QUICK) as phone:
+        await phone.gets_in()
+        phone.wire.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport reads, too
+        for number in range(20):
+            rooms.relays[0].post(wake(number, RESUME_BYTES))
+        rooms.relays[0].post(Ended(4001, "device removed"))
+        await eventually(lambda: rooms.left, timeout_s=8.0)
+
+
 async def test_a_peer_that_reads_nothing_is_not_listened_to_either(serve: Serve) -> None:
     rooms = paired()
     async with call(serve, rooms, IPHONE) as phone:

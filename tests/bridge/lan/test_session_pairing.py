@@ -81,6 +81,11 @@ def test_an_approval_in_time_lets_the_same_socket_in() -> None:
     assert talk.session.phase == "open"
 
 
+def test_with_a_setup_code_an_approval_is_one_for_both_roles() -> None:
+    talk = play().receives(IPHONE.connect(auth={"bootstrapToken": "code"})).gets(Filed("req-1"))
+    talk.gets(Decided(Outcome.APPROVED)).does(Admit(IPHONE.node_id, Role.NODE, None, frozenset(Role)))
+
+
 def test_the_old_deadline_of_the_hold_does_not_end_an_approved_socket() -> None:
     talk = held().after(24.9).gets(Decided(Outcome.APPROVED)).after(1.0).does()
     talk.gets(Admitted(IPHONE.record()))
@@ -123,6 +128,11 @@ def test_a_full_desk_is_temporary() -> None:
 def test_a_silenced_key_is_denied_without_a_prompt() -> None:
     talk = play().receives(IPHONE.connect()).gets(FilingFailed(NotFiled.SILENCED)).ends(1008)
     assert talk.details["pauseReconnect"] is True
+
+
+def test_while_nobody_invites_devices_a_key_is_told_what_opens_the_door_and_comes_again() -> None:
+    talk = play().receives(IPHONE.connect()).gets(FilingFailed(NotFiled.CLOSED)).ends(1008)
+    assert (talk.details["title"], talk.details["pauseReconnect"]) == ("Pairing is closed", False)
 
 
 def test_a_store_that_cannot_be_written_lets_nobody_in() -> None:

@@ -6,14 +6,23 @@ from typing import Any
 
 import pytest
 
+from acl.model import Subject
 from acl.permissions import Permission
-from bridge.lan.events import Answered, Fault, Forward, Link, LinkLost, LinkReady, Unanswered
+from bridge.lan.events import Answered, Command, Fault, Forward, Link, LinkLost, LinkReady, Unanswered
+from bridge.lan.node_traffic import NodeTraffic
 from bridge.lan.streams import MAX_SESSIONS
 from bridge.lan.subscriptions import MAX_KEY_CHARS
+from bridge.lan.traffic import Result
+from gateway_client.frames import JsonObject, Request
 from tests.bridge.lan.phones import IPHONE
-from tests.bridge.lan.playbook import Talk, bad, good, node_in
+from tests.bridge.lan.playbook import START, Talk, bad, book, good, node_in
 
 CHAT = frozenset({Permission.CHAT})
+
+
+def commands_of(result: Result) -> list[Command]:
+    assert isinstance(result, list), result
+    return result
 
 
 def says(talk: Talk, event: str, session: Any, answer: Any = None) -> Talk:
@@ -87,6 +96,16 @@ def test_a_session_that_is_left_meanwhile_is_not_said_any_more() -> None:
     first = talk.forward
     says(talk, "chat.unsubscribe", "work")
     talk.gets(Answered(first.key, good({}))).does()
+
+
+def test_what_the_node_may_not_subscribe_to_is_not_said_for_it() -> None:
+    traffic = NodeTraffic(Subject("aa" * 32, CHAT), IPHONE.record(), frozenset(), book())
+    params: JsonObject = {"event": "chat.subscribe", "payload": {"sessionKey": "main"}}
+    (first,) = commands_of(traffic.on_request(Request("r1", "node.event", params), START))
+    assert isinstance(first, Forward)
+    traffic.on_event(Answered(first.key, good({"ok": True})), START)
+    traffic.subject = Subject("aa" * 32, frozenset())
+    assert traffic.on_event(LinkReady(), START) == []
 
 
 def test_64_sessions_are_remembered_and_the_oldest_is_forgotten_first() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest_asyncio
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.demo.gateway.invokes import read_call
 from bridge.demo.gateway.refusals import Refusal
-from bridge.lan.events import FromGateway, LinkLost, LinkReady, Unanswered
+from bridge.lan.events import FromGateway, LinkLost, LinkReady, SessionEvent, Unanswered
 from bridge.pairing.records import Labels, Surface
 from bridge.upstream.channel import LinkDownError
 from bridge.upstream.node_link import NodeLink, node_profile
@@ -257,6 +258,40 @@ class TestComingBack:
             await eventually(lambda: scripted.asked("device.pair.approve"))
             await asyncio.sleep(FIRST_S * 1.5)  # to see how often it tries
             assert 1 <= len([connect for connect in scripted.connects if connect["role"] == "node"]) <= 4
+
+    async def test_a_gateway_that_wants_approval_again_and_again_does_not_make_the_link_spin(
+        self, tmp_path: Path
+    ) -> None:
+        async with ScriptedGateway() as scripted, staged(scripted.url, tmp_path / "home") as stage:
+            await eventually(lambda: stage.operator.is_open)
+            node = stage.node()
+            offered: Params = {"nodeId": node.gateway_node_id, "commands": [*OFFER.commands], "caps": [*OFFER.caps]}
+            states = itertools.cycle(["pending-approval", "approved"])
+            scripted.answers |= {
+                "node.list": lambda params: {"nodes": [{**offered, "approvalState": next(states)}]},
+                "node.pair.list": lambda params: {"pending": [{**offered, "requestId": "r1"}]},
+                "node.pair.approve": lambda params: {},
+                "node.rename": lambda params: {},
+            }
+            stage.join(node)
+            await stage.settled(node)
+            assert len(scripted.asked("node.pair.approve")) == 2
+            assert len(stage.events("node-linked")) == 2
+
+    async def test_after_a_fault_of_its_socket_it_comes_back(self, tmp_path: Path) -> None:
+        class Faulty(Phone):
+            def post(self, event: SessionEvent) -> None:
+                if isinstance(event, FromGateway):
+                    raise ZeroDivisionError
+
+        async with ScriptedGateway() as scripted, staged(scripted.url, tmp_path / "home") as stage:
+            await eventually(lambda: stage.operator.is_open)
+            phone = stage.join(stage.node())
+            await eventually(lambda: stage.events("node-linked"))
+            link_of(stage, phone).attach(Faulty(phone.node_id))
+            await scripted.say("voicewake.changed", {})
+            await eventually(lambda: len(stage.events("node-linked")) == 2)
+            assert stage.events("node-link-failed")
 
     async def test_a_gateway_that_dies_at_a_relink_is_not_hammered(self, tmp_path: Path) -> None:
         async with ScriptedGateway() as scripted, staged(scripted.url, tmp_path / "home") as stage:

@@ -94,7 +94,8 @@ class TestBounds:
             for number in range(MAX_FORWARDED_OF_NODE):
                 stage.switchboard.forward(caller, agent(f"{caller.node_id}-{number}"))
         assert MAX_FORWARDED == MAX_FORWARDED_OF_NODE * 4
-        assert await outcome(stage, phone, agent("more"), QUICK_S) == Unanswered("more", Fault.BUSY)
+        for caller in (phone, Phone("ff" * 32)):
+            assert await outcome(stage, caller, agent("more"), QUICK_S) == Unanswered("more", Fault.BUSY)
         assert isinstance(await outcome(stage, phone, replace(skills("result"), owed=True), QUICK_S), Answered)
 
     async def test_what_is_owed_has_a_bound_of_its_own_and_takes_no_place_of_calls(self, stage: Stage) -> None:
@@ -105,6 +106,8 @@ class TestBounds:
         for number in range(100):
             more = replace(slow, key=f"more{number}")
             assert await outcome(stage, phone, more, QUICK_S) == Unanswered(more.key, Fault.BUSY)
+        for number in range(MAX_FORWARDED_OF_NODE - 1):
+            stage.switchboard.forward(phone, replace(agent(f"k{number}"), delay_s=30.0))
         assert isinstance(await outcome(stage, phone, forward("call", "node.list"), QUICK_S), Answered)
         stage.switchboard.leave(phone)
 
