@@ -205,7 +205,7 @@ def _print_node(console: Console, node: NodeDetail, invocation: Invocation, now:
         ("  Usable", commands(node.effective_commands)),
     ]
     if node.link_error is not None:
-        first, *rest = node.link_error.splitlines() or [""]
+        first, *rest = invocation.aimed(node.link_error).splitlines() or [""]
         rows += [("  Not linked", safe(first, "red")), *(("", safe(line)) for line in rest)]
     console.print(fields(rows))
     if node.state == "revoked":
