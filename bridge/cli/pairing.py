@@ -174,7 +174,7 @@ def _approve_asking(
     if _shows_code(request):
         return _approve_by_code(client, request, granted, name)
     if not typer.confirm(_WIDER_QUESTION if request.reason == "wider" else _PIN_QUESTION, default=False):
-        raise RefusedError("Not approved.", f"Refuse it for good: {invocation.command('deny', request.id[:SHORT_ID])}")
+        raise RefusedError("Not approved.", f"Refuse it: {invocation.command('deny', request.id[:SHORT_ID])}")
     return client.approve(request.id, granted, name)
 
 
