@@ -15,6 +15,7 @@ import pytest
 
 from bridge.pairing.approvers.approver import Again, Answer, Approve, Deny, Later, NoAnswer, Prompt
 from bridge.pairing.approvers.terminal import TerminalFailed, TerminalPrompt
+from bridge.pairing.approvers.wording import in_words
 from tests.bridge.pairing.approvers.prompts import APP, NAMES, NATIVE, PIN, named
 from tests.bridge.pairing.approvers.terminals import Terminal
 from tests.support.waiting import eventually
@@ -102,6 +103,20 @@ class TestScreen:
         assert lines[4] == "Name: Anna's iPhone"
         assert PIN in lines
         assert lines[-2] == "Type yes to approve, no to deny, or press Return to leave it: "
+
+    @pytest.mark.parametrize(
+        "columns, first, second",
+        [
+            (0, "  - your agent may take pictures and videos with it, turn its camera, and record", "    its screen"),
+            (40, "  - your agent may take pictures and", "    videos with it, turn its camera, and"),
+        ],
+    )
+    async def test_what_it_would_grant_is_broken_between_words(
+        self, columns: int, first: str, second: str, terminal: Terminal
+    ) -> None:
+        termios.tcsetwinsize(terminal.ours, (24, columns))
+        await terminal.answer(replace(APP, permissions=in_words(["camera"])), "\n")
+        assert f"{first}\n{second}\n" in terminal.shown.replace("\r\n", "\n")
 
     @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
     async def test_hostile_names_are_seen_and_not_obeyed(self, name: str, terminal: Terminal, tmp_path: Path) -> None:
