@@ -220,7 +220,7 @@ def _still_waits(client: ControlClient, request_id: str) -> bool:
 
 def _print_approval(console: Console, approval: Approval, invocation: Invocation) -> None:
     console.print(Text.assemble(("Paired: ", "green"), safe(approval.display_name, "bold")))
-    console.print(fields([("  Node", safe(approval.node_id)), ("  Secured by", _security(approval.security))]))
+    console.print(fields([("  Node", safe(approval.node_id)), ("  Secured by", secured_by(approval.security))]))
     console.print("  It may now:")
     console.print(permission_lines(approval.permissions, indent=4))
     print_not_granted(console, approval, invocation)
@@ -250,5 +250,6 @@ def print_withheld(console: Console, withheld: list[str], allow_line: str | None
         advise(console, allow_line)
 
 
-def _security(security: str) -> str:
+def secured_by(security: str) -> str:
+    """What a node proves itself with."""
     return "its own client certificate" if security == "mtls" else "its device key"
