@@ -186,11 +186,18 @@ import asyncio, fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from bridge.pairing.approvers.terminal import TerminalPrompt
 from tests.bridge.pairing.approvers.prompts import APP
+class Screen:
+    encoding = "utf-8"
+    write = sys.stdout.write
+    def flush(self):
+        sys.stdout.flush()
+        if sys.argv[1] == "sent back":
+            os.setpgid(0, 0)
 if os.fork() == 0:
     if sys.argv[1] == "background":
         os.setpgid(0, 0)
     try:
-        answer = asyncio.run(TerminalPrompt(0, sys.stdout).ask(APP))
+        answer = asyncio.run(TerminalPrompt(0, Screen()).ask(APP))
     except Exception as exc:
         answer = exc
     os.write(2, repr(answer).encode())
@@ -220,4 +227,10 @@ async def test_in_the_foreground_of_its_terminal_it_asks(terminal: Terminal) -> 
 async def test_in_the_background_it_fails_instead_of_stopping_the_daemon(terminal: Terminal) -> None:
     """Guard: `_require_foreground`. Without it the kernel stops the whole process (SIGTTIN)."""
     said = await as_daemon("background", terminal, "")
+    assert said == "TerminalFailed('the bridge is not in the foreground of its terminal') ended"
+
+
+async def test_sent_to_the_background_while_it_asks_it_fails_instead_of_stopping_the_daemon(terminal: Terminal) -> None:
+    """Guard: `_require_foreground` before reading, as `bg` after Ctrl-Z does. Without it the process is stopped."""
+    said = await as_daemon("sent back", terminal, "no\n")
     assert said == "TerminalFailed('the bridge is not in the foreground of its terminal') ended"
