@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.invocation import PROGRAM, AsJson, invocation_of
+from bridge.cli.invocation import AsJson, invocation_of
 from bridge.cli.output import advise, fields, page, print_json, safe
 
 app = typer.Typer(help="What the access policy says.", no_args_is_help=True)
@@ -44,4 +44,4 @@ def explain(
     )
     if answer.fix is not None:
         console.print("To grant it:")
-        advise(console, answer.fix.replace(PROGRAM, invocation.command(), 1))  # aimed at the same home
+        advise(console, invocation.aimed(answer.fix))

@@ -15,7 +15,7 @@ import typer
 
 from bridge import __version__
 from bridge.cli import acl, backup, certs, demo, nodes, pair, pairing, run, status, tokens
-from bridge.cli.invocation import PROGRAM, Invocation
+from bridge.cli.invocation import PROGRAM, Invocation, aimed
 from bridge.cli.output import json_text
 from bridge.cli.terminal import terminal_safe
 from bridge.config_file import HOME_VARIABLE, home_folder
@@ -76,15 +76,16 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 gets escapes, not a traceback
     as_json = "--json" in given
+    ordered = home_first(given)
     try:
-        status = app(args=home_first(given), prog_name=PROGRAM, standalone_mode=not as_json)
+        status = app(args=ordered, prog_name=PROGRAM, standalone_mode=not as_json)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else EXIT_OK
     except typer.Abort:
         return EXIT_FAILED
     except Exception as error:  # the last place where a failure can become a sentence
         known = _misuse(error) or error
-        _report(known, as_json=as_json)
+        _report(known, _home_given(ordered), as_json=as_json)
         return exit_status(known)
     return status if isinstance(status, int) else EXIT_OK
 
@@ -106,7 +107,10 @@ def home_first(arguments: Sequence[str]) -> list[str]:
     words = iter(arguments[:end])
     for word in words:
         if word == "--home":
-            front += [word, *(value for value in [next(words, None)] if value is not None)]
+            value = next(words, None)
+            if value is None:
+                return [word]  # alone, so that the parser misses its value and not something else
+            front += [word, value]
         elif word.startswith("--home="):
             front.append(word)
         else:
@@ -114,20 +118,37 @@ def home_first(arguments: Sequence[str]) -> list[str]:
     return [*front, *rest, *arguments[end:]]
 
 
-def _report(error: Exception, *, as_json: bool) -> None:
-    """Says on standard error what happened, why, and what mends it."""
+def _home_given(ordered: Sequence[str]) -> str | None:
+    """What `--home` says, in arguments of `home_first`; the last one counts. None: it is not there."""
+    found = None
+    words = iter(ordered)
+    for word in words:
+        if word == "--home":
+            found = next(words, None)
+        elif word.startswith("--home="):
+            found = word.removeprefix("--home=")
+        else:
+            break
+    return found
+
+
+def _report(error: Exception, home_option: str | None, *, as_json: bool) -> None:
+    """Says on standard error what happened, why, and what mends it, aimed at the home that was asked."""
+    if isinstance(error, BridgeError) and error.fix is not None:
+        error.fix = aimed(error.fix, home_option)
     if type(error).__module__.partition(".")[0] not in _OUR_PACKAGES:
         traceback.print_exception(error)
         print("This is a fault of clawdis-bridge; the lines above tell where.", file=sys.stderr)
     elif as_json:
-        known = error if isinstance(error, BridgeError) else BridgeError("FAILED", str(error))
+        known = error if isinstance(error, BridgeError) else BridgeError("FAILED", aimed(str(error), home_option))
         print(json_text({"error": error_document(known)}), file=sys.stderr)
     elif isinstance(error, BridgeError):
         print(_by_words(f"Error: {terminal_safe(error.message)}"), file=sys.stderr)
         if error.fix is not None:
-            print(f"  {terminal_safe(error.fix)}", file=sys.stderr)
+            for line in error.fix.split("\n"):
+                print(f"  {terminal_safe(line)}", file=sys.stderr)
     else:
-        for line in str(error).splitlines():
+        for line in aimed(str(error), home_option).splitlines():
             print(_by_words(f"Error: {terminal_safe(line)}"), file=sys.stderr)
 
 

@@ -39,9 +39,9 @@ def backup(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the bridge's identity, keys and paired nodes into one encrypted file.
+    """Write the bridge into one encrypted file.
 
-    The bridge may run meanwhile.
+    In it are its identity, its keys and the paired nodes. The bridge may run meanwhile.
     """
     from bridge.backup.archive_file import require_new
     from bridge.backup.passphrase import new_passphrase

@@ -86,7 +86,7 @@ def rotate(
 
 @app.command("reload")
 def reload(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Have the daemon read its certificate again, after the file was put back."""
+    """Read the certificate's file again, after it was put back."""
     invocation = invocation_of(ctx)
     _print_change(invocation.client().reload_certificates(), invocation, as_json=as_json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,14 @@ from bridge.control.client import ControlClient
 from bridge.control.socket_file import SOCKET_NAME
 
 PROGRAM = "clawdis-bridge"
+
+COMMANDS = (
+    "run", "status", "pair", "pending", "approve", "deny", "nodes", "tokens", "certs", "acl", "backup", "restore",
+    "demo",
+)  # fmt: skip
+"""What the program can be told to do."""
+
+_ADVICE = re.compile(rf"\b{PROGRAM}(?= (?:{'|'.join(COMMANDS)})\b)")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 """The option that every command has."""
@@ -32,12 +41,25 @@ class Invocation:
 
     def command(self, *words: str) -> str:
         """A command for the user to copy, aimed at the same home as this one."""
-        home = [] if self.home_option is None else ["--home", self.home_option]
-        return shlex.join([PROGRAM, *home, *words])
+        return shlex.join([*_start(self.home_option), *words])
+
+    def aimed(self, advice: str) -> str:
+        """See `aimed`."""
+        return aimed(advice, self.home_option)
 
     def client(self) -> ControlClient:
         """The daemon of this home."""
         return ControlClient(self.home / SOCKET_NAME, run_command=self.command("run"))
+
+
+def aimed(advice: str, home_option: str | None) -> str:
+    """Advice that knows of no other home, as the daemon's, with its commands aimed at the one that `--home` named."""
+    start = shlex.join(_start(home_option))
+    return _ADVICE.sub(lambda _: start, advice)
+
+
+def _start(home_option: str | None) -> list[str]:
+    return [PROGRAM] if home_option is None else [PROGRAM, "--home", home_option]
 
 
 def invocation_of(ctx: typer.Context) -> Invocation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_SLACK = timedelta(seconds=2)  # on the way here; and links end on whole seconds: five minutes stay five minutes
 
 
 def span(length: timedelta) -> str:
@@ -26,8 +27,7 @@ def until(moment: datetime, now: datetime) -> str:
     """When something will be, counted and on the local clock: "in 5 minutes, at 14:32"."""
     if moment <= now:
         return f"has passed, at {clock(moment, now)}"
-    rounded = moment - now + timedelta(milliseconds=500)
-    return f"in {span(rounded)}, at {clock(moment, now)}"
+    return f"in {span(moment - now + _SLACK)}, at {clock(moment, now)}"
 
 
 def clock(moment: datetime, now: datetime) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
 from bridge.cli.moments import ago
 from bridge.cli.output import SHORT_ID, advise, commands, fields, page, permission_lines, print_json, safe, table
-from bridge.cli.pairing import print_not_granted, print_withheld
+from bridge.cli.pairing import print_not_granted, print_withheld, secured_by
 from bridge.cli.values import PERMISSIONS_HELP, parse_name, parse_permissions
 from bridge.control.documents import NodeDetail, NodeRow
 from bridge.control.operations import require_paired, select_nodes
@@ -198,14 +198,14 @@ def _print_node(console: Console, node: NodeDetail, invocation: Invocation, now:
         ("  Node", safe(node.node_id)),
         ("  State", _state(node, now)),
         ("  Platform", safe(node.platform)),
-        ("  Secured by", "its own client certificate" if node.security == "mtls" else "its device key"),
+        ("  Secured by", secured_by(node.security)),
         ("  Gateway id", safe(node.gateway_node_id or "not known there yet")),
         ("  Tokens", f"{node.tokens.node} as node, {node.tokens.operator} as operator"),
         ("  Offers", commands(node.declared_commands)),
         ("  Usable", commands(node.effective_commands)),
     ]
     if node.link_error is not None:
-        first, *rest = node.link_error.splitlines() or [""]
+        first, *rest = invocation.aimed(node.link_error).splitlines() or [""]
         rows += [("  Not linked", safe(first, "red")), *(("", safe(line)) for line in rest)]
     console.print(fields(rows))
     if node.state == "revoked":

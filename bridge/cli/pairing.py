@@ -91,7 +91,7 @@ def approve(
     else:
         request = client.request(id)  # by its whole id from here on: what was shown is what is approved
         if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            _require_no_question(request, invocation)
+            _require_no_question(request, invocation, _as_options(granted, name))
             approval = client.approve(request.id, granted, name)
         else:
             approval = _approve_asking(client, request, granted, name, invocation)
@@ -146,20 +146,31 @@ def _shows_code(request: PendingRequest) -> bool:
     return request.kind == "native" and request.reason != "wider"
 
 
-def _require_no_question(request: PendingRequest, invocation: Invocation) -> None:
+def _as_options(granted: list[str] | None, name: str | None) -> list[str]:
+    """What an approval was asked to grant and to call the node, as the words that ask for it."""
+    permissions = [] if granted is None else ["--permissions", ",".join(granted) or "none"]
+    return permissions if name is None else [*permissions, "--name", name]
+
+
+def _require_no_question(request: PendingRequest, invocation: Invocation, options: list[str]) -> None:
     """Lets through what may be approved without a word.
+
+    Args:
+        request: what is to be approved.
+        invocation: the one that asks.
+        options: repeated in the advice, so that it grants nothing else.
 
     Raises:
         UsageError: a person would have been asked something.
     """
     name, short = request.display_name, request.id[:SHORT_ID]
     if _shows_code(request):
-        line = invocation.command("approve", short, "--code", "123456")
+        line = invocation.command("approve", short, *options, "--code", "123456")
         raise UsageError(f"{name} shows six digits, which are needed to approve it.", f"Run: {line}")
     if request.reason != "wider":
         raise UsageError(
             f"Not approved: {name} must have shown this pin when you tapped Trust: {request.pin}.",
-            f"If it did, run: {invocation.command('approve', short, '--yes')}",
+            f"If it did, run: {invocation.command('approve', short, *options, '--yes')}",
         )
 
 
@@ -174,7 +185,7 @@ def _approve_asking(
     if _shows_code(request):
         return _approve_by_code(client, request, granted, name)
     if not typer.confirm(_WIDER_QUESTION if request.reason == "wider" else _PIN_QUESTION, default=False):
-        raise RefusedError("Not approved.", f"Refuse it for good: {invocation.command('deny', request.id[:SHORT_ID])}")
+        raise RefusedError("Not approved.", f"Refuse it: {invocation.command('deny', request.id[:SHORT_ID])}")
     return client.approve(request.id, granted, name)
 
 
@@ -209,7 +220,7 @@ def _still_waits(client: ControlClient, request_id: str) -> bool:
 
 def _print_approval(console: Console, approval: Approval, invocation: Invocation) -> None:
     console.print(Text.assemble(("Paired: ", "green"), safe(approval.display_name, "bold")))
-    console.print(fields([("  Node", safe(approval.node_id)), ("  Secured by", _security(approval.security))]))
+    console.print(fields([("  Node", safe(approval.node_id)), ("  Secured by", secured_by(approval.security))]))
     console.print("  It may now:")
     console.print(permission_lines(approval.permissions, indent=4))
     print_not_granted(console, approval, invocation)
@@ -239,5 +250,6 @@ def print_withheld(console: Console, withheld: list[str], allow_line: str | None
         advise(console, allow_line)
 
 
-def _security(security: str) -> str:
+def secured_by(security: str) -> str:
+    """What a node proves itself with."""
     return "its own client certificate" if security == "mtls" else "its device key"

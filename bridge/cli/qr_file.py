@@ -50,9 +50,13 @@ def write_qr(text: str, file: Path) -> None:
     except FileExistsError:
         raise _taken(file) from None
     except OSError as exc:
-        raise RefusedError(f"{file} cannot be written: {exc.strerror}.", _OTHER_FOLDER) from exc
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(picture.getvalue())
+        raise _unwritable(file, exc) from exc
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(picture.getvalue())
+    except OSError as exc:
+        file.unlink(missing_ok=True)
+        raise _unwritable(file, exc) from exc
 
 
 def _format_of(file: Path) -> str:
@@ -60,6 +64,10 @@ def _format_of(file: Path) -> str:
     if kind is None:
         raise UsageError(f"{file} is no picture that can be written.", "Name a .png or .svg file.")
     return kind
+
+
+def _unwritable(file: Path, exc: OSError) -> RefusedError:
+    return RefusedError(f"{file} cannot be written: {exc.strerror}.", _OTHER_FOLDER)
 
 
 def _taken(file: Path) -> RefusedError:

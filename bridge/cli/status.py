@@ -49,7 +49,8 @@ def print_page(
         label = "For nodes" if each.name == "nodes" else "For apps"
         rows.append((label, safe(f"port {each.port} on {', '.join(each.addresses) or 'no address'}")))
     discovery = answer.discovery
-    rows.append(("Discovery", safe(f"{discovery.state}: {discovery.detail}" if discovery.detail else discovery.state)))
+    detail = invocation.aimed(discovery.detail or "")
+    rows.append(("Discovery", safe(f"{discovery.state}: {detail}" if detail else discovery.state)))
     rows.append(("Console", safe(answer.console.url or "off")))
     rows.append(("Pin", safe(answer.pin)))
     console.print(fields(rows))

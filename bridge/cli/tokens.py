@@ -34,7 +34,10 @@ def tokens(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def show(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the one-time codes that were made, newest first; never the codes themselves."""
+    """List the one-time codes that were made.
+
+    The newest is first. The codes themselves are never shown again.
+    """
     invocation = invocation_of(ctx)
     rows = invocation.client().tokens()
     if as_json:
@@ -46,7 +49,7 @@ def show(ctx: typer.Context, as_json: AsJson = False) -> None:
         advise(console, invocation.command("pair", "--qr"))
         return
     lines = [_row(row, now) for row in rows]
-    console.print(table(("ID", "FOR", "STATE", "MADE", "PERMITS", "USED BY"), lines, whole=("ID", "STATE")))
+    console.print(table(("ID", "FOR", "STATE", "MADE", "PERMITS", "USED BY"), lines, whole=("ID", "USED BY")))
 
 
 @app.command("revoke")

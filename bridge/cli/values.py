@@ -15,7 +15,6 @@ PROFILES_HELP = f"Profiles: {', '.join(PROFILES)}."
 _DURATION = re.compile(r"(\d{1,6})([smh]?)", re.ASCII)
 _CODE = re.compile(r"[0-9]{6}")
 _GAP = re.compile(r"[ -]")  # people type the gap that the device shows
-_MAX_TYPED = 64  # characters that are looked at
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -51,7 +50,7 @@ def parse_code(text: str) -> str:
     Raises:
         UsageError: it is not that.
     """
-    digits = _GAP.sub("", text.strip()[:_MAX_TYPED])
+    digits = _GAP.sub("", text.strip())
     if not _CODE.fullmatch(digits):
         raise UsageError("A code is six digits.", "Type them as the device shows them: --code 123456")
     return digits

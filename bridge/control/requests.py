@@ -23,7 +23,7 @@ from bridge.errors import UnknownId
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
 """The shape of every id, whole or shortened (design §6)."""
 
-SEE_IDS = "See what there is: clawdis-bridge pending, clawdis-bridge nodes"
+SEE_IDS = "See what there is: clawdis-bridge pending, clawdis-bridge nodes, clawdis-bridge tokens"
 """The step that mends an unknown id."""
 
 MIN_TTL_S = 30  # shorter than it takes to point a camera

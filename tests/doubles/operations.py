@@ -44,6 +44,7 @@ class FakeOperations:
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.clock = clock
         self.gateway = GatewayStatus(url="ws://127.0.0.1:18789", state="connected", version="2026.9.6")
+        self.discovery = DiscoveryReport(state="on")
         self.requests: dict[str, PendingRequest] = {}
         self.decided: set[str] = set()
         self.rows: dict[str, NodeDetail] = {}
@@ -124,7 +125,7 @@ class FakeOperations:
             pending=len(self.requests),
             pin=PIN,
             spki=SPKI,
-            discovery=DiscoveryReport(state="on"),
+            discovery=self.discovery,
         )
 
     async def pending(self) -> list[PendingRequest]:

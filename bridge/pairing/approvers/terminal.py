@@ -14,6 +14,7 @@ from bridge.pairing.approvers.approver import Again, Answer, Deny, Later, NoAnsw
 from bridge.pairing.approvers.wording import TITLE, full_text
 
 MAX_LINE_BYTES = 4096  # a terminal hands over no longer line
+_USUAL_COLUMNS = 80  # of a terminal that does not know how wide it is
 _CLOSED = "(This question is closed.)"
 _NO = frozenset({"d", "deny", "n", "no"})
 _ANSWERS_PLAIN = "Type yes to approve, no to deny, or press Return to leave it: "
@@ -48,7 +49,8 @@ class TerminalPrompt:
         """
         self._require_foreground()
         termios.tcflush(self._source, termios.TCIFLUSH)  # what was typed before the question is no answer to it
-        self._write("\n" + _shown(prompt) + "\n" + (_ANSWERS_PLAIN if prompt.code_less else _ANSWERS_CODE))
+        columns = os.get_terminal_size(self._source).columns or _USUAL_COLUMNS
+        self._write("\n" + _shown(prompt, columns) + "\n" + (_ANSWERS_PLAIN if prompt.code_less else _ANSWERS_CODE))
         try:
             line = await self._line()
         except asyncio.CancelledError:
@@ -92,9 +94,9 @@ class TerminalPrompt:
             line.set_exception(exc)
 
 
-def _shown(prompt: Prompt) -> str:
+def _shown(prompt: Prompt, columns: int) -> str:
     """The whole question; every line of it is escaped by itself, so that lines are ours alone."""
-    lines = [f"--- {TITLE} ---", *full_text(prompt).split("\n")]
+    lines = [f"--- {TITLE} ---", *full_text(prompt, columns).split("\n")]
     return "\n".join(terminal_safe(line) for line in lines)
 
 

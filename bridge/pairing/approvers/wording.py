@@ -6,6 +6,7 @@ of ours.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from bridge.control.plain_words import in_plain_words
@@ -98,9 +99,16 @@ def question(prompt: Prompt) -> str:
     return f"The pin of this bridge:\n{prompt.pin}\n{PIN_QUESTION}"
 
 
-def full_text(prompt: Prompt) -> str:
-    """All of it, as lines."""
+def full_text(prompt: Prompt, columns: int | None = None) -> str:
+    """All of it, as lines.
+
+    Args:
+        prompt: the question.
+        columns: where long sentences of ours are broken, between words; None: nowhere. What a device said is one line.
+    """
     grants = [f"  - {words}" for words in prompt.permissions]
+    if columns is not None:
+        grants = [textwrap.fill(each, columns, subsequent_indent="    ", break_long_words=False) for each in grants]
     parts = [
         "\n".join([*warnings(prompt), headline(prompt)]),
         "\n".join(f"{label}: {value}" for label, value in facts(prompt)),

@@ -37,7 +37,7 @@ TALKING = [
         (["status", "--home=H", "--json"], ["--home=H", "status", "--json"]),
         (["--home", "H", "status"], ["--home", "H", "status"]),
         (["nodes", "rename", "a", "--", "--home", "x"], ["nodes", "rename", "a", "--", "--home", "x"]),
-        (["status", "--home"], ["--home", "status"]),
+        (["status", "--home"], ["--home"]),
         ([], []),
     ],
 )
@@ -148,10 +148,27 @@ def test_the_version_is_printed(program: Program) -> None:
 
 
 def test_a_refusal_of_the_daemon_says_what_mends_it(daemon: ControlDaemon, program: Program) -> None:
-    daemon.operations.break_with(RefusedError("It is\x1b[2J refused.", "Do this\nand that."))
+    daemon.operations.break_with(RefusedError("It is\x1b[2J refused.", "Do this\nand that\r."))
     result = program("nodes")
     assert result.status == 1
-    assert result.err == "Error: It is\\x1b[2J refused.\n  Do this\\nand that.\n"
+    assert result.err == "Error: It is\\x1b[2J refused.\n  Do this\n  and that\\r.\n"
+
+
+@pytest.mark.parametrize("option", [["--home", "{}"], ["--home={}"]], ids=["two words", "one word"])
+def test_what_mends_it_is_aimed_at_the_home_that_was_asked(
+    daemon: ControlDaemon, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    daemon.operations.break_with(RefusedError("It is refused.", "See: clawdis-bridge pending"))
+    home = [each.format(daemon.home) for each in option]
+    aim = f"See: clawdis-bridge --home {daemon.home} pending"
+    assert main(["nodes", *home]) == main(["nodes", "--json", "--home", "/elsewhere", *home]) == 1
+    assert capsys.readouterr().err.count(aim) == 2
+
+
+def test_a_home_without_its_folder_is_what_is_missed(program: Program) -> None:
+    program.capture.readouterr()
+    assert main(["status", "--home"]) == 2
+    assert "--home" in program.capture.readouterr().err.splitlines()[-1]
 
 
 def test_on_a_terminal_a_refusal_is_broken_between_words(daemon: ControlDaemon) -> None:

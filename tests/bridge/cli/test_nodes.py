@@ -60,6 +60,11 @@ def test_show_says_what_is_not_granted_and_why_it_is_not_linked(daemon: ControlD
     assert any(" ".join(line.split()) == "Not linked the key is missing; do this" for line in out.splitlines())
 
 
+def test_what_would_link_it_again_is_aimed_at_the_home_that_was_asked(daemon: ControlDaemon, program: Program) -> None:
+    node = daemon.operations.phone_is_paired(link_error="no key\nRevoke it: clawdis-bridge nodes revoke ab")
+    assert f"clawdis-bridge --home {program.home} nodes revoke ab" in program("nodes", "show", node.node_id).out
+
+
 def test_when_several_permissions_are_missing_none_is_proposed(daemon: ControlDaemon, program: Program) -> None:
     node = daemon.operations.phone_is_paired(not_granted={"camera": ["camera.snap"], "system": ["system.run"]})
     out = program("nodes", "show", node.node_id).out

@@ -161,6 +161,21 @@ def test_without_a_terminal_the_pin_has_to_be_vouched_for(
     assert program("approve", "req-7", "--yes", *options).status == 0
 
 
+@pytest.mark.parametrize("kind, last", [("openclaw", "--yes"), ("native", "--code 123456")])
+@pytest.mark.parametrize(
+    "options, shown",
+    [
+        (["--permissions", "voice, screen", "--name", "Anna's"], "--permissions voice,screen --name 'Anna'\"'\"'s'"),
+        (["--permissions", "none"], "--permissions none"),
+    ],
+)
+def test_the_advice_to_approve_grants_what_was_asked_for(
+    daemon: ControlDaemon, program: Program, kind: str, last: str, options: list[str], shown: str
+) -> None:
+    daemon.operations.phone_asks("req-7", kind=kind)
+    assert f"approve req-7 {shown} {last}\n" in program("approve", "req-7", *options).err
+
+
 def test_json_does_not_skip_the_pin_on_a_terminal(daemon: ControlDaemon) -> None:
     daemon.operations.phone_asks()
     status, shown = on_terminal(["--home", str(daemon.home), "approve", "req-7", "--json"], "y\n")

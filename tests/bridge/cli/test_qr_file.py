@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import struct
 from pathlib import Path
 
@@ -66,6 +67,18 @@ def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
 def test_a_folder_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="No such file or directory"):
         write_qr(LINK, tmp_path / "missing" / "code.png")
+
+
+def test_on_a_full_disk_no_half_picture_is_left(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk."""
+    _, hard = former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        with pytest.raises(RefusedError, match="cannot be written: File too large"):
+            write_qr(LINK, tmp_path / "code.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["code.jpg", "there.png", "missing/code.png"])

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bridge.control.documents import GatewayStatus
+from bridge.control.documents import DiscoveryReport, GatewayStatus
 from tests.bridge.cli.program import Program, on_terminal
 from tests.doubles.control_daemon import ControlDaemon
 from tests.doubles.operations import PIN
@@ -26,6 +26,14 @@ def test_the_page_tells_everything_at_a_glance(daemon: ControlDaemon, program: P
     assert f"Pin {PIN}" in lines
     assert "No pairing request waits." in lines
     assert len(lines) <= 14
+
+
+def test_what_to_do_without_discovery_is_aimed_at_the_home_that_was_asked(
+    daemon: ControlDaemon, program: Program
+) -> None:
+    detail = "not advertised. Phones can still pair by code: clawdis-bridge pair --qr"
+    daemon.operations.discovery = DiscoveryReport(state="failed", detail=detail)
+    assert f"clawdis-bridge --home {program.home} pair --qr" in " ".join(program("status").out.split())
 
 
 def test_a_waiting_request_comes_with_the_command_that_lets_it_in(daemon: ControlDaemon, program: Program) -> None:

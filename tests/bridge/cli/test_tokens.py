@@ -75,9 +75,11 @@ def test_an_id_that_fits_none_or_two_takes_nothing_back(daemon: ControlDaemon, p
     assert {row.state for row in daemon.operations.codes.rows.values()} == {"unused"}
 
 
-def test_on_a_narrow_terminal_ids_and_states_stay_whole(daemon: ControlDaemon) -> None:
-    daemon.operations.codes.code_was_made("aaaa1111")
+def test_on_a_narrow_terminal_ids_and_words_stay_whole(daemon: ControlDaemon) -> None:
+    permits = ["chat", "device", "notify", "screen", "voice"]
+    daemon.operations.codes.code_was_made("aaaa1111", permissions=permits)
+    daemon.operations.codes.code_was_made("bbbb2222", state="used", used_by=NODE, permissions=permits)
     status, shown = on_terminal(["--home", str(daemon.home), "tokens"], COLUMNS="80", NO_COLOR="1")
     assert status == 0
-    assert "aaaa1111" in shown
-    assert "unused" in shown
+    for whole in ("aaaa1111", "OpenClaw app", "unused", NODE[:12], *permits):
+        assert whole in shown

@@ -77,7 +77,7 @@ def test_codes_are_read_with_and_without_a_gap(text: str, code: str) -> None:
     assert parse_code(text) == code
 
 
-@pytest.mark.parametrize("text", ["", "12345", "1234567", "12345x", "\u0661" * 6, "1 " * 40])
+@pytest.mark.parametrize("text", ["", "12345", "1234567", "12345x", "\u0661" * 6, "1 " * 40, "123456" + " " * 60 + "7"])
 def test_other_words_are_no_codes(text: str) -> None:
     with pytest.raises(UsageError, match="six digits"):
         parse_code(text)

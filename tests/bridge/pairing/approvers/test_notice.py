@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from bridge.pairing.approvers.notice import SCRIPT, MacOsNotice, TerminalNotice, words_for
 from tests.bridge.pairing.approvers.prompts import NAMES
 from tests.bridge.pairing.samples import labels, record
-from tests.doubles.osascript import Osascript
+from tests.doubles.osascript import Osascript, alive
+from tests.support.waiting import eventually
 
 
 def test_the_words_name_the_device_and_how_to_take_it_back() -> None:
@@ -33,6 +35,17 @@ async def test_a_hostile_name_is_an_argument_and_no_script(osascript: Osascript,
 async def test_one_that_fails_is_an_error_of_the_system(osascript: Osascript) -> None:
     with pytest.raises(OSError, match="No such file"):
         await MacOsNotice(osascript.path.parent / "nothing", {}).tell("x")
+
+
+async def test_one_that_hangs_does_not_outlive_its_caller(osascript: Osascript) -> None:
+    """Guard out (`process.kill` left out): the process stays."""
+    osascript.tell(waits=True)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(MacOsNotice(osascript.path, {}).tell("x"))
+        await eventually(osascript.calls, what="it is handed to the system")
+        pid = osascript.call().pids[0]
+        task.cancel()
+    assert not alive(pid)
 
 
 @pytest.mark.parametrize("name", NAMES)

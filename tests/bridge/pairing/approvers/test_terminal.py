@@ -15,6 +15,7 @@ import pytest
 
 from bridge.pairing.approvers.approver import Again, Answer, Approve, Deny, Later, NoAnswer, Prompt
 from bridge.pairing.approvers.terminal import TerminalFailed, TerminalPrompt
+from bridge.pairing.approvers.wording import in_words
 from tests.bridge.pairing.approvers.prompts import APP, NAMES, NATIVE, PIN, named
 from tests.bridge.pairing.approvers.terminals import Terminal
 from tests.support.waiting import eventually
@@ -103,6 +104,20 @@ class TestScreen:
         assert PIN in lines
         assert lines[-2] == "Type yes to approve, no to deny, or press Return to leave it: "
 
+    @pytest.mark.parametrize(
+        "columns, first, second",
+        [
+            (0, "  - your agent may take pictures and videos with it, turn its camera, and record", "    its screen"),
+            (40, "  - your agent may take pictures and", "    videos with it, turn its camera, and"),
+        ],
+    )
+    async def test_what_it_would_grant_is_broken_between_words(
+        self, columns: int, first: str, second: str, terminal: Terminal
+    ) -> None:
+        termios.tcsetwinsize(terminal.ours, (24, columns))
+        await terminal.answer(replace(APP, permissions=in_words(["camera"])), "\n")
+        assert f"{first}\n{second}\n" in terminal.shown.replace("\r\n", "\n")
+
     @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
     async def test_hostile_names_are_seen_and_not_obeyed(self, name: str, terminal: Terminal, tmp_path: Path) -> None:
         """I6 and I7: no byte below space but the line's end, no DEL, no C1, and no line that is not ours."""
@@ -171,11 +186,18 @@ import asyncio, fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from bridge.pairing.approvers.terminal import TerminalPrompt
 from tests.bridge.pairing.approvers.prompts import APP
+class Screen:
+    encoding = "utf-8"
+    write = sys.stdout.write
+    def flush(self):
+        sys.stdout.flush()
+        if sys.argv[1] == "sent back":
+            os.setpgid(0, 0)
 if os.fork() == 0:
     if sys.argv[1] == "background":
         os.setpgid(0, 0)
     try:
-        answer = asyncio.run(TerminalPrompt(0, sys.stdout).ask(APP))
+        answer = asyncio.run(TerminalPrompt(0, Screen()).ask(APP))
     except Exception as exc:
         answer = exc
     os.write(2, repr(answer).encode())
@@ -205,4 +227,10 @@ async def test_in_the_foreground_of_its_terminal_it_asks(terminal: Terminal) -> 
 async def test_in_the_background_it_fails_instead_of_stopping_the_daemon(terminal: Terminal) -> None:
     """Guard: `_require_foreground`. Without it the kernel stops the whole process (SIGTTIN)."""
     said = await as_daemon("background", terminal, "")
+    assert said == "TerminalFailed('the bridge is not in the foreground of its terminal') ended"
+
+
+async def test_sent_to_the_background_while_it_asks_it_fails_instead_of_stopping_the_daemon(terminal: Terminal) -> None:
+    """Guard: `_require_foreground` before reading, as `bg` after Ctrl-Z does. Without it the process is stopped."""
+    said = await as_daemon("sent back", terminal, "no\n")
     assert said == "TerminalFailed('the bridge is not in the foreground of its terminal') ended"
