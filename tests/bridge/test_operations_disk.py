@@ -15,7 +15,7 @@ from tests.bridge.house import House
 from tests.bridge.lan.phones import ANDROID, IPHONE, PHONE
 from tests.support.waiting import eventually
 
-WIDEST = sorted(PROFILES["full"])
+WIDEST: list[str] = sorted(PROFILES["full"])
 
 
 async def test_an_approval_that_cannot_be_written_leaves_the_request_waiting(bridge: House) -> None:
