@@ -1,7 +1,7 @@
 """Pure: what an open node socket does: its requests upwards, the agent's invokes downwards (gateway-protocol §§5-8).
 
-One table maps each method to its handler; every request meets `acl.engine.decide` first. Invokes are kept in
-`upstream.outcomes.InFlight`, so that each ends in exactly one result.
+One table maps each method to its handler; every request meets `acl.engine.decide` first. The invokes themselves are
+in `node_invokes`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,14 @@ from bridge.lan.events import (
     LinkReady,
     Note,
     Oversized,
-    Report,
     Send,
     SessionEvent,
     Unanswered,
 )
-from bridge.lan.results import Results
+from bridge.lan.node_invokes import NodeInvokes
 from bridge.lan.subscriptions import Subscriptions
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from bridge.pairing.records import NodeRecord
-from bridge.upstream.outcomes import InFlight, Invoke, read_invoke
 from gateway_client.frames import ErrorShape, Event, Json, JsonObject, Request, Response, object_of, text_of
 
 _PUBLISHING = frozenset({"node.pluginTools.update", "node.skills.update", "node.runnerInventory.update"})
@@ -56,13 +54,19 @@ class NodeTraffic:
     record: NodeRecord
     offered: frozenset[str]
     directory: Directory
-    background: bool = False
     _forwarding: Forwarding = field(default_factory=Forwarding)
-    _in_flight: InFlight = field(default_factory=InFlight)
-    _results: Results = field(default_factory=Results)
+    _invokes: NodeInvokes = field(init=False)
     _subscriptions: Subscriptions = field(default_factory=Subscriptions)
     _refused_actions: list[str] = field(default_factory=list)
     _acknowledging: str | None = None
+
+    def __post_init__(self) -> None:
+        self._invokes = NodeInvokes(self.subject, self.record, self.offered, self.directory)
+
+    @property
+    def background(self) -> bool:
+        """Whether the node said that it is in the background."""
+        return self._invokes.background
 
     # Requests of the node.
 
@@ -89,27 +93,15 @@ class NodeTraffic:
         error = ErrorShape("UNAVAILABLE", "plugin surface unavailable")
         return [Send(answers.failure(request.id, error))]
 
-    def _result(self, request: Request, allow: Allow, now: Instant) -> Result:
-        try:
-            result = node_calls.read_result(request.params, self.subject.node_id)
-        except node_calls.ParamsError as exc:
-            return refused(request, answers.invalid(str(exc)))
-        invoke = self._in_flight.settle(result.id)
-        if invoke is None:
-            late: JsonObject = {"ok": True, "ignored": True}
-            return [Note("late-result"), Send(answers.ok(request.id, late))]
-        if result.ok and node_calls.needs_foreground(invoke.command):
-            self.background = False
-        params = result.upstream(self.record.gateway_node_id)
-        forward = self._results.send(f"r{self._forwarding.next_key()}", request, invoke, params, allow)
-        return [forward, Note("invoke", {"command": invoke.command, "ok": result.ok})]
+    def _result(self, request: Request, allow: Allow, _now: Instant) -> Result:
+        return self._invokes.result(request, f"r{self._forwarding.next_key()}", allow)
 
     def _progress(self, request: Request, allow: Allow, _now: Instant) -> Result:
         try:
             params = node_calls.progress_params(request.params, self.subject.node_id, self.record.gateway_node_id)
         except node_calls.ParamsError as exc:
             return refused(request, answers.invalid(str(exc)))
-        if not self._in_flight.has(str(params["invokeId"])):
+        if not self._invokes.has(str(params["invokeId"])):
             ignored: JsonObject = {"ok": True, "ignored": True}
             return [Send(answers.ok(request.id, ignored))]
         return self._forwarding.send(request, Link.NODE, params, allow)
@@ -122,14 +114,14 @@ class NodeTraffic:
             case node_events.Answer(payload=payload):
                 return [Send(answers.ok(request.id, payload))]
             case node_events.State(background=background, name=name):
-                self.background = background
+                self._invokes.background = background
                 return [Send(answers.ok(request.id, node_events.handled(name)))]
             case node_events.Pass():
                 return self._pass_event(request, outcome)
 
     def _pass_event(self, request: Request, event: node_events.Pass) -> Result:
         if event.background:
-            self.background = True
+            self._invokes.background = True
         if event.subscription is not None and not event.subscription[1]:
             self._subscriptions.note(*event.subscription)  # ended, whether the gateway hears of it now or not
 
@@ -151,7 +143,7 @@ class NodeTraffic:
         return [] if params is None else [Forward(Link.NODE, key, "node.event", params, decision, owed=True)]
 
     def _pull(self, request: Request, allow: Allow, _now: Instant) -> Result:
-        self.background = False
+        self._invokes.background = False
         return self._forwarding.send(request, Link.NODE, {}, allow, reshape=self._own_actions)
 
     def _own_actions(self, response: Response) -> Response:
@@ -166,10 +158,7 @@ class NodeTraffic:
         return Response(response.id, True, {"nodeId": self.subject.node_id, "actions": kept})
 
     def _may_do(self, action: Json) -> bool:
-        command = text_of(action, "command") or ""
-        return command in self.offered and isinstance(
-            decide(self.directory.policy, self.subject, Call(Direction.TO_NODE, command)), Allow
-        )
+        return self._invokes.may_do(text_of(action, "command") or "")
 
     def _pending(self, request: Request, allow: Allow, _now: Instant) -> Result:
         try:
@@ -223,10 +212,8 @@ class NodeTraffic:
     def on_event(self, event: SessionEvent, now: Instant) -> list[Command]:
         """Takes what the gateway's side has to say."""
         match event:
-            case Answered(key=key) if key in self._results:
-                return self._results.answered(event, now)
-            case Unanswered(key=key) if key in self._results:
-                return self._results.lost(event, now)
+            case Answered(key=key) | Unanswered(key=key) if self._invokes.awaits(key):
+                return self._invokes.answered(event, now)
             case Answered(key=key) | Unanswered(key=key) if key == self._acknowledging:
                 self._acknowledging = None
                 return self._acknowledge_refused()
@@ -243,8 +230,7 @@ class NodeTraffic:
             case FromGateway(event=from_gateway):
                 return self._on_gateway_event(from_gateway, now)
             case LinkLost():
-                lost = self._in_flight.drain()  # the gateway has ended them; what still comes is late
-                return [Note("invokes-lost", {"count": len(lost)})] if lost else []
+                return self._invokes.link_lost()
             case _:
                 return []
 
@@ -262,37 +248,17 @@ class NodeTraffic:
 
     def _on_gateway_event(self, event: Event, now: Instant) -> list[Command]:
         if event.event == "node.invoke.request":
-            return self._on_invoke(event, now)
+            return self._invokes.invoked(event.payload, now)
         decision = decide(self.directory.policy, self.subject, Call(Direction.EVENT_TO_NODE, event.event))
         if not isinstance(decision, Allow):
             return []
         if event.event not in {"node.invoke.cancel", "node.invoke.input"}:
             return [Send(rebuilt(event))]
         invoke_id = text_of(event.payload, "invokeId", "id")
-        if invoke_id is None or not self._in_flight.has(invoke_id):
+        if invoke_id is None or not self._invokes.has(invoke_id):
             return []
         payload = node_calls.own_stream_event(event.event, event.payload, self.subject.node_id)
         return [Send(Event(event.event, payload))]
-
-    def _on_invoke(self, event: Event, now: Instant) -> list[Command]:
-        invoke = read_invoke(event.payload, now.mono)
-        if invoke is None:
-            return [Note("invoke-malformed")]
-        error = self._why_not(invoke)
-        if error is not None:
-            return [Note("invoke-refused", {"command": invoke.command, "code": error.code}), Report(invoke.id, error)]
-        self._in_flight.add(invoke)
-        return [Send(Event("node.invoke.request", invoke.request_for(self.subject.node_id)))]
-
-    def _why_not(self, invoke: Invoke) -> ErrorShape | None:
-        decision = decide(self.directory.policy, self.subject, Call(Direction.TO_NODE, invoke.command))
-        if not isinstance(decision, Allow) or invoke.command not in self.offered:
-            return ErrorShape("FORBIDDEN", f"{invoke.command} is not granted to this node")
-        if self.background and node_calls.needs_foreground(invoke.command):
-            return answers.background(invoke.command)
-        if len(self._in_flight) + len(self._results) >= InFlight.LIMIT or self._in_flight.has(invoke.id):
-            return ErrorShape("UNAVAILABLE", "the node has too many invokes at once")
-        return None
 
     # Time and the end.
 
@@ -302,27 +268,21 @@ class NodeTraffic:
             case Response():
                 return too_large_answer(event.frame)
             case Event(event="node.invoke.request", payload=payload):
-                invoke_id = text_of(payload, "id") or ""
-                self._in_flight.settle(invoke_id)
-                return [Report(invoke_id, ErrorShape("PAYLOAD_TOO_LARGE", "larger than the device takes"))]
+                return self._invokes.too_large(payload)
             case _:
                 return [Note("event-too-large", {"bytes": event.size})]
 
     def on_timer(self, now: Instant) -> list[Command]:
         """Ends the invokes whose time is up."""
-        return [
-            Report(invoke.id, ErrorShape("TIMEOUT", "the node did not answer in time"))
-            for invoke in self._in_flight.overdue(now.mono)
-        ]
+        return self._invokes.overdue(now)
 
     def on_lost(self, _now: Instant) -> list[Command]:
         """Ends every invoke: the phone has gone."""
-        gone = ErrorShape("NODE_DISCONNECTED", "NODE_DISCONNECTED: the node went away before it answered")
-        return [Report(invoke.id, gone) for invoke in self._in_flight.drain()]
+        return self._invokes.gone()
 
     def next_deadline(self) -> float | None:
         """When the next invoke's time is up."""
-        return self._in_flight.next_deadline()
+        return self._invokes.next_deadline()
 
 
 _Handler = Callable[[NodeTraffic, Request, Allow, Instant], Result]

@@ -47,8 +47,9 @@ Result = list[Command] | Refused
 class Traffic(Protocol):
     """What an open session does, by role."""
 
-    background: bool
-    """Whether the node said that it is in the background."""
+    @property
+    def background(self) -> bool:
+        """Whether the node said that it is in the background."""
 
     def on_request(self, request: Request, now: Instant) -> Result:
         """A request of the peer."""

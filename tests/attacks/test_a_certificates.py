@@ -13,8 +13,8 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bridge.control.api import ROUTES
 from bridge.control.requests import RevokeBody
+from bridge.control.routes import ROUTES
 from certs.csr import build_csr
 from certs.leaf import LEAF_LIFETIME
 from gateway_client.identity import encode_base64url

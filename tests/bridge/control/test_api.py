@@ -16,7 +16,8 @@ import pytest
 import structlog
 import uvloop
 
-from bridge.control.api import MAX_BODY_BYTES, ROUTES, ControlServer, own_user_only
+from bridge.control.api import MAX_BODY_BYTES, ControlServer, own_user_only
+from bridge.control.routes import ROUTES
 from bridge.control.socket_file import SOCKET_NAME, ControlSocketError
 from bridge.errors import GatewayNotConnected
 from tests.doubles.operations import FakeOperations

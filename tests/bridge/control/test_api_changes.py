@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.control.api import ROUTES
+from bridge.control.routes import ROUTES
 from bridge.errors import NotAllowed
 from tests.bridge.control.test_api import JSON, served
 from tests.doubles.control_daemon import short_home
