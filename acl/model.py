@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -113,17 +114,61 @@ Decision = Allow | Deny
 
 
 @dataclass(frozen=True, slots=True)
+class Navigation:
+    """Where a node's screen may be sent (`[screen.navigate]`).
+
+    Attributes:
+        allow_http: whether plain `http` targets pass.
+        allow_private: whether loopback, private and link-local targets do.
+        hosts: exact A-label hosts or `*.example.com`; empty: any.
+    """
+
+    allow_http: bool = False
+    allow_private: bool = False
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerRule:
+    """A rule of the owner's, asked before the built-in table.
+
+    Attributes:
+        id: what `acl explain` and the logs call it.
+        direction: which calls it is about.
+        name: the exact method, event or command.
+        node: the one node it is about; None: every node.
+        allow: what it decides.
+    """
+
+    id: str
+    direction: Direction
+    name: str
+    node: str | None
+    allow: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """What the owner can tune without changing the rules.
+    """What the owner can tune (design §18), over the built-in table.
 
     Attributes:
         agent_sessions: session keys that a node may address.
         agent_commands: whether text that the gateway reads as a command passes.
         invoke_targets: node ids that a node with `nodes` may invoke beside itself.
         invoke_commands: commands it may invoke; here a trailing `.*` is a family.
+        navigation: where a screen may be sent.
+        snapshot_max_width: pixels of the widest snapshot.
+        aliases: `screen.*` command -> the `canvas.*` command that stands for it on nodes that only declare that.
+        profiles: named sets of permissions beside the built-in ones.
+        rules: the owner's, in order.
     """
 
     agent_sessions: frozenset[str] = frozenset({MAIN_SESSION})
     agent_commands: bool = False
     invoke_targets: frozenset[str] = frozenset()
     invoke_commands: tuple[str, ...] = ("screen.*", "device.*")
+    navigation: Navigation = Navigation()
+    snapshot_max_width: int = 4096
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    profiles: Mapping[str, Permissions] = field(default_factory=dict)
+    rules: tuple[OwnerRule, ...] = ()
