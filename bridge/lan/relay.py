@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, assert_never
 
 from aiohttp import WSMsgType
@@ -32,7 +33,9 @@ from bridge.lan.events import (
     SessionEvent,
     Timer,
 )
+from bridge.lan.inflow import Load, nothing
 from bridge.lan.listener import Upgraded
+from bridge.lan.outflow import Outflow
 from bridge.lan.session import Session
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord
@@ -86,9 +89,18 @@ class Relay:
         upgraded: the WebSocket.
         session: decides.
         rooms: do.
+        outflow: what waits for all peers together; None: for this one alone.
     """
 
-    def __init__(self, upgraded: Upgraded, session: Session, rooms: Rooms, tasks: Tasks, log: Log) -> None:
+    def __init__(
+        self,
+        upgraded: Upgraded,
+        session: Session,
+        rooms: Rooms,
+        tasks: Tasks,
+        log: Log,
+        outflow: Outflow[Relay] | None = None,
+    ) -> None:
         self.address = upgraded.address
         self.visit = upgraded.visit
         self.session = session
@@ -98,6 +110,8 @@ class Relay:
         self._log = log.bind(address=upgraded.address, connection=session.connection_id)
         self._outbox: deque[bytes | Close] = deque()
         self._waiting_bytes = 0
+        self._outflow = outflow if outflow is not None else Outflow[Relay]()
+        self._load: Load | None = None
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -119,16 +133,30 @@ class Relay:
             async for message in self._upgraded.socket:
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
-                self.post(Received(message.data))
+                self._receive(message.data)
                 await self._room.wait()
         finally:
             self.post(Lost())
+            self._outflow.forget(self)
             self._rooms.leave(self)
             self._stop_timer()
             self._closing = True
             self._changed.set()
             await asyncio.wait({writer}, timeout=DRAIN_S)
             writer.cancel()
+
+    def _receive(self, data: bytes) -> None:
+        self._load = self._upgraded.inflow.load(len(data))
+        put_down = self._load.carry()
+        try:
+            self.post(Received(data))
+        finally:
+            self._load = None
+            put_down()
+
+    def carry(self) -> Callable[[], None]:
+        """Keeps the bytes of the message at hand in the budget until what is returned is called."""
+        return self._load.carry() if self._load is not None else nothing
 
     def post(self, event: SessionEvent) -> None:
         """Gives the session an event and performs what it asks for."""
@@ -155,6 +183,7 @@ class Relay:
                 self._rooms.note_revocation_told(command)
             case Join():
                 self._upgraded.promote()
+                self._upgraded.inflow.belongs_to(command.record.node_id)
                 self.admitted = command.record
                 self._log = self._log.bind(node=command.record.node_id[:8], role=command.role.value)
                 self._rooms.join(self, command)
@@ -177,16 +206,24 @@ class Relay:
             self.post(Oversized(frame, len(data)))
             return
         self._waiting_bytes += len(data)
+        slowest = self._outflow.add(self, len(data))
         if self._waiting_bytes > self.session.terms.buffer_max_bytes:
-            self._log.warning("slow-peer", waiting=self._waiting_bytes)
-            self._outbox.clear()
-            self._closing = True
-            self._changed.set()
-            self._upgraded.abort()
+            self.cut_slow()
             return
+        if slowest is not None:
+            slowest.cut_slow()
         self._enqueue(data)
         if self._waiting_bytes > RESUME_BYTES:
             self._room.clear()
+
+    def cut_slow(self) -> None:
+        """Ends the socket at once, and drops what waits for it: its peer does not read."""
+        self._log.warning("slow-peer", waiting=self._waiting_bytes)
+        self._outbox.clear()
+        self._outflow.forget(self)
+        self._closing = True
+        self._changed.set()
+        self._upgraded.abort()
 
     def _close(self, close: Close) -> None:
         if close.code == REMOVED:
@@ -213,6 +250,7 @@ class Relay:
                         return
                     await socket.send_frame(item, WSMsgType.TEXT)
                     self._waiting_bytes -= len(item)
+                    self._outflow.sent(self, len(item))
                     if self._waiting_bytes <= RESUME_BYTES:
                         self._room.set()
                 if self._closing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,10 +39,22 @@ class Phone:
 
     node_id: str | None
     told: list[SessionEvent] = field(default_factory=list)
+    carried: int = 0
+    """How many calls carried a message."""
+    put_down: int = 0
+    """How often one was put down: each at least once, when it was sent or when it ended."""
 
     def post(self, event: SessionEvent) -> None:
         """Remember what was said."""
         self.told.append(event)
+
+    def carry(self) -> Callable[[], None]:
+        """Carry a message into a call; what is carried is put down when it has been sent."""
+        self.carried += 1
+        return self._put_down
+
+    def _put_down(self) -> None:
+        self.put_down += 1
 
     def of(self, kind: type[Told]) -> list[Told]:
         """Return what was said of one kind."""
