@@ -26,10 +26,11 @@ from bridge.explanations import explain_call
 from bridge.hub import Hub
 from bridge.lan.events import Instant
 from bridge.lan.listener import Listener
+from bridge.metrics import Metrics
 from bridge.pairing.desk import PairingRequest
 from bridge.pairing.records import NodeRecord, clean_label
 from bridge.pairing.store import StoreError
-from bridge.reports import NodeState, Presence, node_detail, node_row, pending_row
+from bridge.reports import NodeState, Presence, load_report, node_detail, node_row, pending_row
 from bridge.upstream.node_link import NodeLink
 from certs.errors import IdentityError
 
@@ -46,6 +47,7 @@ class BridgeOperations:
         discovery: tells the advertiser's state.
         codes: invitations.
         certs: the bridge's certificates.
+        metrics: what is counted and measured.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class BridgeOperations:
         discovery: Callable[[], DiscoveryStatus],
         codes: CodeDesk,
         certs: CertificateDesk,
+        metrics: Metrics,
         started: Instant,
     ) -> None:
         self._hub = hub
@@ -67,6 +70,7 @@ class BridgeOperations:
         self._discovery = discovery
         self.codes = codes
         self.certs = certs
+        self._metrics = metrics
         self._started = started
         self._decisions = RecentDecisions()
         hub.reception.on_change(self._decisions.note)
@@ -93,7 +97,12 @@ class BridgeOperations:
             spki=self._certificates.identity.spki,
             discovery=documents.DiscoveryReport(state=discovery.state.value, detail=discovery.detail),
             limits=limits,
+            load=load_report(self._metrics.levels()),
         )
+
+    async def metrics(self) -> str:
+        """What is counted and measured, in the text format of Prometheus."""
+        return self._metrics.text()
 
     # Requests.
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from bridge.control import documents
 from bridge.control.not_granted import not_granted
+from bridge.metrics import Levels
 from bridge.pairing.desk import KEPT_S, PairingRequest
 from bridge.pairing.grant import proposed
 from bridge.pairing.records import NodeRecord, Security, key_fingerprint
@@ -102,4 +103,16 @@ def node_detail(record: NodeRecord, presence: Presence, allow_line: str | None) 
         not_granted=not_granted(record.declared.commands, record.permissions) if record.revoked_at is None else {},
         request=presence.request,
         link_error=presence.link_error,
+    )
+
+
+def load_report(levels: Levels) -> documents.Load:
+    """Returns how much is under way."""
+    return documents.Load(
+        calls=levels.calls,
+        in_flight=levels.places,
+        queued=levels.calls_waiting,
+        bytes_in_flight=levels.bytes_in_flight,
+        sockets_held=levels.sockets_held,
+        bytes_buffered=levels.bytes_buffered,
     )

@@ -69,6 +69,23 @@ class ConsoleReport(Document):
     """None: it is switched off."""
 
 
+class Load(Document):
+    """How much is under way at this moment."""
+
+    calls: int = 0
+    """Calls of phones without a final answer."""
+    in_flight: int = 0
+    """Those that the gateway is answering; at most `limits.in_flight`."""
+    queued: int = 0
+    """Those that wait for a place there."""
+    bytes_in_flight: int = 0
+    """Bytes of large messages on their way to the gateway; at most `limits.in_flight_bytes`."""
+    sockets_held: int = 0
+    """Sockets that are not read until there is room for what they announced."""
+    bytes_buffered: int = 0
+    """Bytes that wait for phones that read slowly."""
+
+
 class Status(Document):
     """The state of the daemon at a glance."""
 
@@ -88,6 +105,7 @@ class Status(Document):
     console: ConsoleReport = ConsoleReport()
     limits: dict[str, int] = Field(default_factory=dict)
     """The limits in force, by their configuration key."""
+    load: Load = Load()
 
 
 class PendingRequest(Document):

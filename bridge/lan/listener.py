@@ -116,6 +116,7 @@ class Listener:
         node_port: of the port that asks for client certificates; None: the app port, where none is requested.
         frame_max_bytes: bytes of the largest WebSocket message.
         pool: the budget of large messages, shared by all ports; None: one of its own.
+        handshake: is told how each TCP connection began: made, refused, aborted or turned-away.
         deadlines: how long a peer may take.
     """
 
@@ -131,6 +132,7 @@ class Listener:
         tasks: Tasks,
         log: Log,
         pool: Pool | None = None,
+        handshake: Callable[[str], None] = lambda outcome: None,
         deadlines: Deadlines = Deadlines(),
     ) -> None:
         self.name = name
@@ -144,6 +146,7 @@ class Listener:
         self._tasks = tasks
         self._log = log.bind(listener=name)
         self._pool = pool or Pool()
+        self._count_handshake = handshake
         self._deadlines = deadlines
         self._accepting: list[asyncio.Task[None]] = []
         self._server = QuietServer(
@@ -219,6 +222,7 @@ class Listener:
             self._greet(peer, visit)
 
     def _note_turned_away(self, ip: str, why: TurnedAway) -> None:
+        self._count_handshake("turned-away")
         note = self._log.info if self._lines.spend(self.name, clock.now().mono) else self._log.debug
         note("turned-away", address=ip, why=why.value)
 
@@ -242,12 +246,15 @@ class Listener:
             self._note_failure(metered.visit, exc)
 
     def _drop_unless_made(self, peer: socket.socket, metered: MeteredProtocol) -> None:
-        if not metered.made:  # the handshake failed or was cancelled, perhaps before its first step
+        if metered.made:
+            self._count_handshake("made")
+        else:  # the handshake failed or was cancelled, perhaps before its first step
             peer.close()
             self._forget(metered)
 
     def _note_failure(self, visit: Visit, exc: OSError) -> None:
         failure = read_failure(exc)
+        self._count_handshake("aborted" if failure.by_peer else "refused")
         if failure.by_peer:  # an app's first visits end so on purpose: connect-and-close, then a handshake it aborts
             visit.note_pace(clock.now().mono)
             visit.forgive()

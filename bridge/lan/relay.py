@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, assert_never
 
 from aiohttp import WSMsgType
@@ -40,7 +40,7 @@ from bridge.lan.session import Session
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
-from gateway_client.frames import Frame, encode_frame
+from gateway_client.frames import Frame, Json, encode_frame
 
 IOS_FRAME_BYTES = 16 * 1024 * 1024  # what the iOS app reads at most (mobile-clients §3.2)
 BUFFER_BYTES = 50 * 1024 * 1024  # bytes that may wait for one peer: two of the largest frames, as at the gateway
@@ -90,6 +90,7 @@ class Relay:
         session: decides.
         rooms: do.
         outflow: what waits for all peers together; None: for this one alone.
+        noted: is told what the session notes, beside the log.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Relay:
         tasks: Tasks,
         log: Log,
         outflow: Outflow[Relay] | None = None,
+        noted: Callable[[str, Mapping[str, Json]], None] = lambda event, fields: None,
     ) -> None:
         self.address = upgraded.address
         self.visit = upgraded.visit
@@ -112,6 +114,7 @@ class Relay:
         self._waiting_bytes = 0
         self._outflow = outflow if outflow is not None else Outflow[Relay]()
         self._load: Load | None = None
+        self._noted = noted
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -195,6 +198,7 @@ class Relay:
                 self._rooms.penalise(command)
             case Note(event=name, fields=fields, quiet=quiet):
                 (self._log.debug if quiet else self._log.info)(name, **fields)
+                self._noted(name, fields)
             case _:
                 assert_never(command)
 

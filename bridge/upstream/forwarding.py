@@ -73,14 +73,21 @@ class Forwarding:
             `LinkDownError`.
         places: calls that the gateway is answering at a time.
         tasks: own what is under way.
+        settled: is told the method of each call that ended, and how: "ok", the code of an error, or a fault.
     """
 
     def __init__(
-        self, channel_for: Callable[[Peer, Link], Awaitable[Channel]], tasks: Tasks, *, places: int = PLACES
+        self,
+        channel_for: Callable[[Peer, Link], Awaitable[Channel]],
+        tasks: Tasks,
+        *,
+        places: int = PLACES,
+        settled: Callable[[str, str], None] = lambda method, outcome: None,
     ) -> None:
         self.queue = FairQueue(places, MAX_CALLS, MAX_CALLS_OF_NODE)
         self._channel_for = channel_for
         self._tasks = tasks
+        self._settled = settled
         self._turns: dict[Ticket, asyncio.Event] = {}
         self._under_way: dict[Peer, dict[asyncio.Task[None], bool]] = {}
         """For each socket, and whether it is owed."""
@@ -101,6 +108,7 @@ class Forwarding:
             ticket = self.queue.enter(peer.node_id or "")
             has_room = ticket is not None
         if not has_room:
+            self._settled(command.method, Fault.BUSY.value)
             self._tasks.spawn("forward", _post(peer, Unanswered(command.key, Fault.BUSY)))
             return
         now = asyncio.get_running_loop().time()
@@ -128,8 +136,11 @@ class Forwarding:
             await asyncio.sleep(delay_s)
             answer = await self._request(peer, call, ticket, put_down)
         except (LinkDownError, GatewayError) as exc:
-            peer.post(Unanswered(call.key, _fault(exc)))
+            fault = _fault(exc)
+            self._settled(call.method, fault.value)
+            peer.post(Unanswered(call.key, fault))
         else:
+            self._settled(call.method, "ok" if answer.ok else answer.error.code if answer.error else "error")
             peer.post(Answered(call.key, answer))
         finally:
             put_down()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -41,6 +42,7 @@ class Switchboard:
         tasks: Tasks,
         log: Log,
         places: int = PLACES,
+        settled: Callable[[str, str], None] = lambda method, outcome: None,
         key_again_s: float = KEY_AGAIN_S,
     ) -> None:
         self.operator = operator
@@ -55,12 +57,16 @@ class Switchboard:
         self._key_again_s = key_again_s
         self._opened = asyncio.Event()
         self._connects = asyncio.Semaphore(CONNECTS)
-        self.forwarding = Forwarding(self._channel_for, tasks, places=places)
+        self.forwarding = Forwarding(self._channel_for, tasks, places=places, settled=settled)
 
     def link(self, node_id: str) -> NodeLink | None:
         """Returns the link of a connected node."""
         entry = self._links.get(node_id)
         return entry[0] if entry is not None else None
+
+    def links(self) -> Iterator[NodeLink]:
+        """The links of all connected nodes."""
+        return (link for link, _ in self._links.values())
 
     def join(self, peer: Peer, join: Join) -> None:
         """A node socket is in: its link is reused when it offers the same, else made anew."""

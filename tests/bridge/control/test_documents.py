@@ -33,7 +33,7 @@ async def test_status_has_exactly_the_keys_of_the_contract() -> None:
     document = (await FakeOperations().status()).to_json()
     assert set(document) == {
         "version", "pid", "startedAt", "listeners", "gateway", "nodes", "pending", "pin", "spki", "discovery",
-        "console", "limits",
+        "console", "limits", "load",
     }  # fmt: skip
     assert document["startedAt"] == "2026-11-21T08:00:00Z"
     assert document["listeners"] == [

@@ -26,6 +26,7 @@ from bridge.lan.events import (
     Report,
 )
 from bridge.lan.listener import Deadlines, Upgraded
+from bridge.lan.outflow import Outflow
 from bridge.lan.relay import Relay
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
@@ -49,8 +50,10 @@ class Rooms:
         self.relays: list[Relay] = []
         self.asked: list[Command] = []
         self.left: list[Relay] = []
+        self.carried: list[Callable[[], None]] = []
         self.log = io.StringIO()
         self.admitting = True
+        self.outflow: Outflow[Relay] | None = None
         self.on_join: Callable[[Relay], None] = lambda relay: None
         self._opened_s_ago = opened_s_ago
 
@@ -61,7 +64,7 @@ class Rooms:
         challenge = Challenge(f"nonce-{len(self.relays)}", now.wall_ms)
         session = Session(self.book, self.terms, f"conn-{len(self.relays)}", challenge, opened)
         async with Tasks(make_log("debug", "json", self.log)) as tasks:
-            relay = Relay(upgraded, session, self, tasks, make_log("debug", "json", self.log))
+            relay = Relay(upgraded, session, self, tasks, make_log("debug", "json", self.log), self.outflow)
             self.relays.append(relay)
             await relay.run()
 
@@ -90,6 +93,7 @@ class Rooms:
 
     def forward(self, relay: Relay, command: Forward) -> None:
         self.asked.append(command)
+        self.carried.append(relay.carry())
 
     def report(self, relay: Relay, command: Report) -> None:
         self.asked.append(command)

@@ -16,6 +16,7 @@ from acl.model import Allow, Call, Direction, Policy, Subject
 from bridge.config import GatewayTable
 from bridge.demo.gateway import EmbeddedGateway, GatewaySetup, Invoke
 from bridge.lan.events import Answered, Forward, Join, Link, SessionEvent, Unanswered
+from bridge.load import Flow
 from bridge.log import make_log
 from bridge.pairing.records import NodeRecord, Role, Surface
 from bridge.tasks import Tasks
@@ -79,8 +80,15 @@ class Stage:
         self.keys = KeyFolder(folder / "keys")
         self.tasks = tasks
         self.log = log
+        self.flow = Flow()
         self.switchboard = Switchboard(
-            self.operator, self.keys, secret=self.secret, tasks=tasks, log=log, key_again_s=key_again_s
+            self.operator,
+            self.keys,
+            secret=self.secret,
+            tasks=tasks,
+            log=log,
+            settled=self.flow.metrics.call,
+            key_again_s=key_again_s,
         )
         self._stream = stream
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest_asyncio
 
 from bridge.lan.events import Answered, Fault, Forward, Link, SessionEvent, Unanswered
+from bridge.log import silent_log
 from bridge.tasks import Tasks
 from bridge.upstream.channel import Channel
 from bridge.upstream.forwarding import MAX_CALLS_OF_NODE, PLACES, Forwarding, Peer
 from gateway_client.frames import JsonObject, Response
-from tests.bridge.lan.conftest import silent_log
 from tests.bridge.upstream.stage import Phone, forward
 from tests.support.waiting import eventually
 
