@@ -35,24 +35,24 @@ _AGENT_TURNS = frozenset(
 # What reads or writes one session; without a key, the main one.
 _OF_A_SESSION = frozenset(
     {
-        (Direction.NODE_EVENT, "chat.subscribe"),
-        (Direction.NODE_EVENT, "chat.unsubscribe"),
         (Direction.FROM_OPERATOR, "chat.history"),
         (Direction.FROM_OPERATOR, "chat.startup"),
         (Direction.FROM_OPERATOR, "chat.send"),
         (Direction.FROM_OPERATOR, "chat.abort"),
-        (Direction.FROM_OPERATOR, "sessions.preview"),
         (Direction.FROM_OPERATOR, "sessions.messages.subscribe"),
         (Direction.FROM_OPERATOR, "sessions.messages.unsubscribe"),
     }
 )
-# What is about a session only when it names one.
+# What is about a session only when it names one; an answer that lists sessions is asked about row by row.
 _OF_A_SESSION_IF_NAMED = frozenset(
     {
+        (Direction.NODE_EVENT, "chat.subscribe"),
+        (Direction.NODE_EVENT, "chat.unsubscribe"),
         (Direction.FROM_OPERATOR, "chat.metadata"),
         (Direction.FROM_OPERATOR, "commands.list"),
         (Direction.FROM_OPERATOR, "agent.identity.get"),
         (Direction.FROM_OPERATOR, "sessions.list"),
+        (Direction.FROM_OPERATOR, "sessions.preview"),
         (Direction.FROM_OPERATOR, "sessions.resolve"),
         (Direction.EVENT_TO_NODE, "chat"),
         (Direction.EVENT_TO_NODE, "agent"),

@@ -58,11 +58,10 @@ TURN_EVENTS = ("voice.transcript", "agent.request", "notifications.changed")
 TURNS = {("from-node", "agent"), *(("node-event", name) for name in TURN_EVENTS)}
 # What is about a session: "must" means the main one when none is named, "may" means none then.
 SESSIONED: dict[tuple[str, str], str] = {
-    **dict.fromkeys((("node-event", f"chat.{verb}subscribe") for verb in ("", "un")), "must"),
+    **dict.fromkeys((("node-event", f"chat.{verb}subscribe") for verb in ("", "un")), "may"),
     **dict.fromkeys((("from-operator", f"chat.{verb}") for verb in ("history", "startup", "send", "abort")), "must"),
     **dict.fromkeys((("from-operator", f"sessions.messages.{verb}subscribe") for verb in ("", "un")), "must"),
-    ("from-operator", "sessions.preview"): "must",
-    **dict.fromkeys((("from-operator", f"sessions.{verb}") for verb in ("list", "resolve")), "may"),
+    **dict.fromkeys((("from-operator", f"sessions.{verb}") for verb in ("list", "preview", "resolve")), "may"),
     **dict.fromkeys((("from-operator", name) for name in ("chat.metadata", "commands.list")), "may"),
     ("from-operator", "agent.identity.get"): "may",
     **dict.fromkeys(((f"event-to-{who}", name) for who in ("node", "operator") for name in ("chat", "agent")), "may"),
