@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from acl import navigation
 from acl.model import MAIN_SESSION, Allow, Call, Decision, Deny, Direction, Policy, Reason, Subject
 from acl.permissions import Permissions
 from acl.rules import RULES, SCOPES_ELSEWHERE, Rule
@@ -73,6 +74,8 @@ def _narrowed(policy: Policy, subject: Subject, call: Call) -> Reason | None:
         return _invoke(policy, subject, call)
     if (call.direction, call.name) in _AGENT_TURNS:
         return _agent_turn(policy, call)
+    if call.url is not None and isinstance(navigation.check(call.url, policy.navigation), navigation.Fault):
+        return Reason.NAVIGATION
     return None
 
 

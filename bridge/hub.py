@@ -32,6 +32,7 @@ from bridge.lan.events import (
 from bridge.lan.relay import IOS_FRAME_BYTES, REMOVED, Relay
 from bridge.lan.retries import Retries
 from bridge.lan.roster import Roster
+from bridge.lan.screen_page import ScreenPage, ScreenPages
 from bridge.log import Log
 from bridge.pairing.admissions import Admissions
 from bridge.pairing.reception import Reception
@@ -89,6 +90,7 @@ class Hub:
         self._penalties: dict[str, float] = {}
         self._refusals_per_minute = refusals_per_minute
         self._refusals: dict[str, RefusalMeter] = {}
+        self._screens = ScreenPages()
         self._retries = Retries()
         self._tasks = tasks
         self._log = log
@@ -135,6 +137,10 @@ class Hub:
             del self._refusals[next(iter(self._refusals))]
         self._refusals[node_id] = meter
         return meter
+
+    def screen(self, node_id: str) -> ScreenPage:
+        """What is known of the page on a node's screen: reconnecting does not make it forgotten."""
+        return self._screens.of(node_id)
 
     def penalty_left(self, node_id: str, now: float) -> float:
         """Seconds for which this key may not come in."""

@@ -14,6 +14,7 @@ from bridge.lan import answers, node_calls
 from bridge.lan.directory import Directory
 from bridge.lan.events import Answered, Command, Instant, Note, Report, Send, Unanswered
 from bridge.lan.results import Results
+from bridge.lan.screen_guard import Admitted, ScreenGuard
 from bridge.lan.traffic import Result, refused
 from bridge.pairing.records import NodeRecord
 from bridge.upstream.outcomes import InFlight, Invoke, read_invoke
@@ -29,6 +30,7 @@ class NodeInvokes:
         record: the stored node.
         offered: the commands offered to the gateway on this connection.
         directory: what may be looked up.
+        screen: what is sent to its screen and comes back.
         background: whether the node said that it is in the background.
     """
 
@@ -36,6 +38,7 @@ class NodeInvokes:
     record: NodeRecord
     offered: frozenset[str]
     directory: Directory
+    screen: ScreenGuard
     background: bool = False
     _in_flight: InFlight = field(default_factory=InFlight)
     _results: Results = field(default_factory=Results)
@@ -54,20 +57,25 @@ class NodeInvokes:
         invoke = read_invoke(payload, now.mono)
         if invoke is None:
             return [Note("invoke-malformed")]
-        error = self._why_not(invoke)
-        if error is not None:
-            return [Note("invoke-refused", {"command": invoke.command, "code": error.code}), Report(invoke.id, error)]
+        admitted = self._admit(invoke)
+        if isinstance(admitted, ErrorShape):
+            refused_note = Note("invoke-refused", {"command": invoke.command, "code": admitted.code})
+            return [refused_note, Report(invoke.id, admitted)]
         self._in_flight.add(invoke)
-        return [Send(Event("node.invoke.request", invoke.request_for(self.subject.node_id)))]
+        self.screen.begin(admitted, self._in_flight.has)
+        return [Send(Event("node.invoke.request", admitted.invoke.request_for(self.subject.node_id)))]
 
-    def _why_not(self, invoke: Invoke) -> ErrorShape | None:
+    def _admit(self, invoke: Invoke) -> Admitted | ErrorShape:
         if not self.may_do(invoke.command):
             return ErrorShape("FORBIDDEN", f"{invoke.command} is not granted to this node")
+        admitted = self.screen.admit(invoke, self.directory.policy)
+        if isinstance(admitted, ErrorShape):
+            return admitted
         if self.background and node_calls.needs_foreground(invoke.command):
             return answers.background(invoke.command)
         if len(self._in_flight) + len(self._results) >= InFlight.LIMIT or self._in_flight.has(invoke.id):
             return ErrorShape("UNAVAILABLE", "the node has too many invokes at once")
-        return None
+        return admitted
 
     def result(self, request: Request, key: str, allow: Allow) -> Result:
         """The node has answered an invoke.
@@ -87,9 +95,10 @@ class NodeInvokes:
             return [Note("late-result"), Send(answers.ok(request.id, late))]
         if result.ok and node_calls.needs_foreground(invoke.command):
             self.background = False
-        params = result.upstream(self.record.gateway_node_id)
+        judged = self.screen.judge(result, self.directory.policy)
+        params = judged.result.upstream(self.record.gateway_node_id)
         forward = self._results.send(key, request, invoke, params, allow)
-        return [forward, Note("invoke", {"command": invoke.command, "ok": result.ok})]
+        return [forward, *judged.notes, Note("invoke", {"command": invoke.command, "ok": judged.result.ok})]
 
     def awaits(self, key: str) -> bool:
         """Whether a forwarded request is a result of this node."""

@@ -35,6 +35,7 @@ from bridge.lan.events import (
     SessionEvent,
     Timer,
 )
+from bridge.lan.screen_page import ScreenPage, ScreenPages
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
 from bridge.pairing.records import NodeRecord
@@ -58,6 +59,7 @@ class Book:
     gateway_hello: JsonObject = field(default_factory=dict)
     penalties: dict[str, float] = field(default_factory=dict)
     meters: dict[str, RefusalMeter] = field(default_factory=dict)
+    screens: ScreenPages = field(default_factory=ScreenPages)
 
     def record(self, node_id: str) -> NodeRecord | None:
         return self.records.get(node_id)
@@ -67,6 +69,9 @@ class Book:
 
     def refusals(self, node_id: str) -> RefusalMeter:
         return self.meters.setdefault(node_id, RefusalMeter())
+
+    def screen(self, node_id: str) -> ScreenPage:
+        return self.screens.of(node_id)
 
     def penalty_left(self, node_id: str, now: float) -> float:
         return max(0.0, self.penalties.get(node_id, now) - now)
