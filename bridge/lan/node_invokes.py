@@ -13,6 +13,7 @@ from acl.model import Allow, Call, Direction, Subject
 from bridge.lan import answers, node_calls
 from bridge.lan.directory import Directory
 from bridge.lan.events import Answered, Command, Instant, Note, Report, Send, Unanswered
+from bridge.lan.invoke_limits import InvokeLimits
 from bridge.lan.results import Results
 from bridge.lan.screen_guard import Admitted, ScreenGuard
 from bridge.lan.traffic import Result, refused
@@ -42,6 +43,10 @@ class NodeInvokes:
     background: bool = False
     _in_flight: InFlight = field(default_factory=InFlight)
     _results: Results = field(default_factory=Results)
+    _limits: InvokeLimits = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._limits = InvokeLimits(self.directory.allowance(self.subject.node_id))
 
     def has(self, invoke_id: str) -> bool:
         """Whether the node has been asked this and has not answered."""
@@ -57,15 +62,15 @@ class NodeInvokes:
         invoke = read_invoke(payload, now.mono)
         if invoke is None:
             return [Note("invoke-malformed")]
-        admitted = self._admit(invoke)
+        admitted = self._admit(invoke, now)
         if isinstance(admitted, ErrorShape):
-            refused_note = Note("invoke-refused", {"command": invoke.command, "code": admitted.code})
-            return [refused_note, Report(invoke.id, admitted)]
+            noted = Note("invoke-refused", {"command": invoke.command, "code": admitted.code})
+            return [noted, Report(invoke.id, admitted)]
         self._in_flight.add(invoke)
         self.screen.begin(admitted, self._in_flight.has)
         return [Send(Event("node.invoke.request", admitted.invoke.request_for(self.subject.node_id)))]
 
-    def _admit(self, invoke: Invoke) -> Admitted | ErrorShape:
+    def _admit(self, invoke: Invoke, now: Instant) -> Admitted | ErrorShape:
         if not self.may_do(invoke.command):
             return ErrorShape("FORBIDDEN", f"{invoke.command} is not granted to this node")
         admitted = self.screen.admit(invoke, self.directory.policy)
@@ -75,15 +80,16 @@ class NodeInvokes:
             return answers.background(invoke.command)
         if len(self._in_flight) + len(self._results) >= InFlight.LIMIT or self._in_flight.has(invoke.id):
             return ErrorShape("UNAVAILABLE", "the node has too many invokes at once")
-        return admitted
+        return self._limits.refuse(invoke.command, invoke.params_json, now.mono) or admitted
 
-    def result(self, request: Request, key: str, allow: Allow) -> Result:
+    def result(self, request: Request, key: str, allow: Allow, now: Instant) -> Result:
         """The node has answered an invoke.
 
         Args:
             request: `node.invoke.result`.
             key: what the forwarded result will be known by.
             allow: the proof.
+            now: the moment.
         """
         try:
             result = node_calls.read_result(request.params, self.subject.node_id)
@@ -95,10 +101,17 @@ class NodeInvokes:
             return [Note("late-result"), Send(answers.ok(request.id, late))]
         if result.ok and node_calls.needs_foreground(invoke.command):
             self.background = False
+        too_large = self._limits.weigh(invoke.command, result.members, now.mono)
+        if too_large is not None:
+            return self._outsized(request, invoke, too_large)
         judged = self.screen.judge(result, self.directory.policy)
         params = judged.result.upstream(self.record.gateway_node_id)
         forward = self._results.send(key, request, invoke, params, allow)
         return [forward, *judged.notes, Note("invoke", {"command": invoke.command, "ok": judged.result.ok})]
+
+    def _outsized(self, request: Request, invoke: Invoke, error: ErrorShape) -> list[Command]:
+        noted = Note("invoke-refused", {"command": invoke.command, "code": error.code})
+        return [noted, Report(invoke.id, error), Send(answers.failure(request.id, error))]
 
     def awaits(self, key: str) -> bool:
         """Whether a forwarded request is a result of this node."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from acl.engine import decide
 from acl.model import Allow, Call, Direction, Subject
 from acl.permissions import Permission
+from acl.refusals import counts
 from bridge.lan import answers, node_calls, node_events
 from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
@@ -32,6 +33,7 @@ from bridge.lan.events import (
 )
 from bridge.lan.node_invokes import NodeInvokes
 from bridge.lan.screen_guard import ScreenGuard
+from bridge.lan.screen_params import ScreenCaps
 from bridge.lan.subscriptions import Subscriptions
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from bridge.pairing.records import NodeRecord
@@ -64,8 +66,9 @@ class NodeTraffic:
     _acknowledging: str | None = None
 
     def __post_init__(self) -> None:
-        page = self.directory.screen(self.subject.node_id)
-        screen = ScreenGuard(self.subject, page, self.aliases)
+        limits = self.directory.allowance(self.subject.node_id).limits
+        caps = ScreenCaps(limits.eval_max_bytes, limits.snapshot_max_bytes)
+        screen = ScreenGuard(self.subject, self.directory.screen(self.subject.node_id), self.aliases, caps)
         self._invokes = NodeInvokes(self.subject, self.record, self.offered, self.directory, screen)
 
     @property
@@ -81,7 +84,7 @@ class NodeTraffic:
         call = node_calls.call_of(request)
         decision = decide(self.directory.policy, self.subject, call)
         if not isinstance(decision, Allow):
-            return refused(request, answers.denied(decision, "node"))
+            return refused(request, answers.denied(decision, "node"), counts=counts(decision, request.method))
         if handler is None:
             return refused(request, answers.unauthorized_role("node"))
         return handler(self, request, decision, now)
@@ -98,8 +101,8 @@ class NodeTraffic:
         error = ErrorShape("UNAVAILABLE", "plugin surface unavailable")
         return [Send(answers.failure(request.id, error))]
 
-    def _result(self, request: Request, allow: Allow, _now: Instant) -> Result:
-        return self._invokes.result(request, f"r{self._forwarding.next_key()}", allow)
+    def _result(self, request: Request, allow: Allow, now: Instant) -> Result:
+        return self._invokes.result(request, f"r{self._forwarding.next_key()}", allow, now)
 
     def _progress(self, request: Request, allow: Allow, _now: Instant) -> Result:
         try:

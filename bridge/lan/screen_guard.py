@@ -19,7 +19,7 @@ from bridge.lan import answers, screen_params, screen_results
 from bridge.lan.events import Note
 from bridge.lan.node_calls import InvokeResult, ParamsError
 from bridge.lan.screen_page import ScreenPage, Shown
-from bridge.lan.screen_params import ScreenCaps, ScreenParams
+from bridge.lan.screen_params import ScreenCaps, ScreenParams, TooLargeError
 from bridge.lan.screen_results import Asked, ResultError
 from bridge.upstream.outcomes import Invoke
 from gateway_client.frames import ErrorShape, Json, JsonObject, object_of, text_of
@@ -102,7 +102,7 @@ class ScreenGuard:
         try:
             params = screen_params.read(invoke.command, invoke.params_json, policy.snapshot_max_width, self.caps)
         except ParamsError as exc:
-            return ErrorShape("INVALID_REQUEST", str(exc))
+            return ErrorShape("PAYLOAD_TOO_LARGE" if isinstance(exc, TooLargeError) else "INVALID_REQUEST", str(exc))
         for asked_name in dict.fromkeys((invoke.command, name)):
             refusal = self._denied(asked_name, params.url, policy)
             if refusal is not None:

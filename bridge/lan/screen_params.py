@@ -21,6 +21,10 @@ PLACEMENT = ("x", "y", "width", "height")
 MAX_POINTS = 100_000.0  # of a placement: no desktop is wider
 
 
+class TooLargeError(ParamsError):
+    """Parameters that are larger than a limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScreenCaps:
     """What a screen may be asked and may give back (`[limits]`).
@@ -64,7 +68,8 @@ def read(command: str, params_json: str | None, widest: int, caps: ScreenCaps) -
         caps: sizes.
 
     Raises:
-        ParamsError: with words for whoever asked, in which nothing of the parameters is repeated.
+        TooLargeError: something is larger than a limit.
+        ParamsError: anything else; the words are for whoever asked, and repeat nothing of the parameters.
     """
     eval_bytes = MAX_ESCAPE * caps.eval_max_bytes + SLACK_BYTES
     bounds = Bounds(eval_bytes if command.endswith(".eval") else MAX_PARAMS_BYTES, max_depth=8, max_items=64)
@@ -75,7 +80,7 @@ def _object(command: str, params_json: str | None, bounds: Bounds) -> JsonObject
     if params_json is None:
         return {}
     if len(params_json) > bounds.max_bytes:
-        raise ParamsError(f"{command}: the parameters are longer than {bounds.max_bytes} bytes")
+        raise TooLargeError(f"PAYLOAD_TOO_LARGE: the parameters of {command} have at most {bounds.max_bytes} bytes")
     try:
         value = parse_json(params_json.encode("utf-8", "surrogatepass"), bounds)
     except FrameError as exc:
@@ -121,7 +126,7 @@ def _placement(value: Json) -> JsonObject:
 def _eval(fields: JsonObject, _widest: int, caps: ScreenCaps) -> ScreenParams:
     script = _text(fields, "javaScript")
     if len(script.encode()) > caps.eval_max_bytes:
-        raise ParamsError(f"javaScript is longer than {caps.eval_max_bytes} bytes")
+        raise TooLargeError(f"PAYLOAD_TOO_LARGE: the source of an eval has at most {caps.eval_max_bytes} bytes")
     return ScreenParams({"javaScript": script})
 
 
