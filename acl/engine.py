@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from acl import navigation
 from acl.model import MAIN_SESSION, Allow, Call, Decision, Deny, Direction, Policy, Reason, Subject
 from acl.permissions import Permissions
 from acl.rules import RULES, SCOPES_ELSEWHERE, Rule
@@ -121,6 +122,8 @@ def _narrowed(policy: Policy, subject: Subject, call: Call) -> Reason | None:
         return None if _may_address(policy, call.session) else Reason.SESSION
     if (call.direction, call.name) in _OF_A_SESSION_IF_NAMED and call.session:
         return None if _may_address(policy, call.session) else Reason.SESSION
+    if call.url is not None and isinstance(navigation.check(call.url, policy.navigation), navigation.Fault):
+        return Reason.NAVIGATION
     return None
 
 

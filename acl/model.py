@@ -55,6 +55,7 @@ class Call:
         command: of `node.invoke`: the command.
         session: of what is about a session: its key as given; None when there is none.
         text: of an agent turn: the text that the agent will read.
+        url: of a command that sends a screen somewhere: the address.
     """
 
     direction: Direction
@@ -63,6 +64,7 @@ class Call:
     command: str | None = None
     session: str | None = None
     text: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
 
 
 class Reason(StrEnum):
@@ -82,6 +84,8 @@ class Reason(StrEnum):
     """The text would be read as a gateway command."""
     OWNER = "owner-rule"
     """A rule of the owner's denies it."""
+    NAVIGATION = "navigation"
+    """The screen may not be sent there."""
 
 
 @dataclass(frozen=True, slots=True)
