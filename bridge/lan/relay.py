@@ -123,6 +123,8 @@ class Relay:
                 await self._room.wait()
         finally:
             self.post(Lost())
+            if self.admitted is not None:
+                self._log.info("left")
             self._rooms.leave(self)
             self._stop_timer()
             self._closing = True
@@ -156,7 +158,7 @@ class Relay:
             case Join():
                 self._upgraded.promote()
                 self.admitted = command.record
-                self._log = self._log.bind(node=command.record.node_id[:8], role=command.role.value)
+                self._log = self._log.bind(node=command.record.node_id, role=command.role.value)
                 self._rooms.join(self, command)
             case Forward():
                 self._rooms.forward(self, command)
