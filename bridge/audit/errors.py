@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.pairing.store import StoreError
+from bridge.pairing.store_error import StoreError
 
 
 class AuditError(StoreError):

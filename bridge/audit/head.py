@@ -11,7 +11,7 @@ from pathlib import Path
 from bridge.audit.entry import Position
 from bridge.audit.errors import AuditError
 from bridge.pairing.database import BUSY_S, Database
-from bridge.pairing.store import StoreError
+from bridge.pairing.store_error import StoreError
 
 TABLE = "audit_head"
 _SCHEMA = (

@@ -16,7 +16,7 @@ from bridge.audit.errors import AuditError
 from bridge.audit.files import ACTIVE, closed_name, last_of, log_files, open_to_append
 from bridge.audit.head import Head, HeadStore
 from bridge.audit.recovery import Found, first_entry, look
-from bridge.pairing.store import StoreError
+from bridge.pairing.store_error import StoreError
 from certs.private_files import PrivateFileError, flush_folder, flush_to_disk, private_folder
 
 FILE_BYTES = 8 * 1024 * 1024  # of one file; some 20,000 lines

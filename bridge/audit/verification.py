@@ -45,11 +45,13 @@ class Break:
         seq: the number of the first line that is not as it was written.
         why: what is wrong there.
         detail: more about it, in words; may be empty.
+        after: from which number on the log may be whole again.
     """
 
     seq: int
     why: Why
     detail: str = ""
+    after: int = 0
 
 
 @dataclass(slots=True)
@@ -77,23 +79,28 @@ class Verifier:
         except DamagedLineError as exc:
             if not self._begun and self.since > 1:
                 return None
-            return Break(expected, Why.CHANGED if exc.changed else Why.DAMAGED, str(exc))
+            return Break(expected, Why.CHANGED if exc.changed else Why.DAMAGED, str(exc), expected + 1)
         if entry.seq < self.since:
             return None
         return self._next(entry, expected)
 
     def _next(self, entry: Entry, expected: int) -> Break | None:
         if entry.seq != expected:
-            return Break(expected, Why.MISSING, f"line {entry.seq} is there")
+            return Break(expected, Why.MISSING, f"number {entry.seq} is there", max(expected + 1, entry.seq))
         if (self._begun or self.since == 1) and entry.prev != self.at.hash:
             return Break(entry.seq, Why.UNCHAINED)
-        if (entry.draft.kind, entry.draft.event) == GAP:
-            return Break(entry.seq, Why.GAP, str(entry.draft.fields.get("why", "")))
+        if (entry.draft.kind, entry.draft.event) == GAP and not self._begins_here:
+            return Break(entry.seq, Why.GAP, str(entry.draft.fields.get("why", "")), entry.seq + 1)
         if self.head is not None and entry.seq == self.head.count and entry.hash != self.head.hash:
             return Break(entry.seq, Why.HEAD)
         self.at, self._begun = entry.position, True
         self.checked += 1
         return None
+
+    @property
+    def _begins_here(self) -> bool:
+        """Whether a person has asked to begin with this very file: it opens with one line, then says what was found."""
+        return self.since > 1 and self.checked <= 1
 
     def end(self, growth: int = 0) -> Break | None:
         """The log is over; returns what is wrong with its end.
@@ -104,7 +111,9 @@ class Verifier:
         if self.head is None:
             return Break(self.at.count, Why.NO_HEAD) if self.checked else None
         if self.at.count < self.head.count and self.since <= self.head.count:
-            return Break(max(self.at.count + 1, self.since), Why.CUT, f"{self.head.count} were written")
+            return Break(
+                max(self.at.count + 1, self.since), Why.CUT, f"{self.head.count} were written", self.head.count + 1
+            )
         if self.at.count > self.head.count + growth + MAX_AHEAD:
             return Break(self.head.count + 1, Why.BEYOND)
         return None

@@ -62,7 +62,7 @@ def test_some_are_lines_before_the_rest_is_counted_and_its_numbers_gathered() ->
 
 
 def test_a_crowd_of_rows_is_told_of_in_common_and_memory_stays_flat() -> None:
-    """Ten thousand addresses, forty times as many as there are rows; red without MAX_ROWS. Positive control: the first ones have lines of their own."""
+    """Ten thousand addresses, forty times as many as there are rows; red without MAX_ROWS."""
     coalescer = Coalescer()
     tracemalloc.start()
     try:

@@ -128,6 +128,8 @@ def test_a_cut_tail_is_seen_before_and_after_a_start(log: Log) -> None:
     assert broken is not None
     assert (broken.seq, broken.why) == (cut, Why.MISSING)
     assert "gap" in log.events()
+    assert log.verify(since=broken.after).broken is None
+    assert log.verify(since=broken.after - 1).broken is not None
 
 
 def test_lines_after_a_place_that_is_known_are_verified_alone(log: Log) -> None:
