@@ -77,7 +77,7 @@ class BridgeOperations:
     async def status(self) -> documents.Status:
         """The state of the daemon."""
         operator = self._hub.switchboard.operator
-        discovery = self._discovery()
+        discovery, trail = self._discovery(), self._hub.reception.trail
         limits = self._config.limits.model_dump()
         return documents.Status(
             version=__version__,
@@ -95,6 +95,7 @@ class BridgeOperations:
             pin=self._certificates.identity.pin,
             spki=self._certificates.identity.spki,
             discovery=documents.DiscoveryReport(state=discovery.state.value, detail=discovery.detail),
+            audit=documents.AuditReport(written=trail.written, problem=trail.problem),
             limits=limits,
             limits_in_use=limits_in_use(
                 self._hub.allowances.tally, self._listeners[0].door, self._hub.penalties(clock.now().mono)

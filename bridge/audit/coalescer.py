@@ -14,7 +14,7 @@ from bridge.audit.entry import Draft, Value
 
 WINDOW_S = 60.0  # seconds from a row's first event to the line that tells of the repeats
 MAX_ROWS = 256  # rows, some 1 KiB each; whoever makes more is counted in a common row of the event: 60 events, 60 rows
-_CODES = ("code", "command", "what", "reason", "why", "phase", "state")
+_CODES = ("code", "command", "what", "reason", "why", "phase", "state", "limit", "host")
 _WHO = ("node", "address", "listener", "role")
 _ADDED = ("bytes", "count")
 _LARGEST = ("ms", "seconds", "waiting")

@@ -47,7 +47,7 @@ DIRECT: dict[str, Kept] = {
     "code-made": Kept("token", ("code_id", "for", "permissions", "expires"), NEVER),
     "certificate-given": Kept("key", ("node", "serial", "until"), NEVER),
     "key-change": Kept("key", ("what",), NEVER),
-    "policy-changed": Kept("policy", ("file", "digest", "rules"), NEVER),
+    "policy-changed": Kept("policy", ("file", "rules"), NEVER),
 }
 """Written, flushed to disk, and only then carried out."""
 
@@ -94,6 +94,8 @@ FROM_LOG: dict[str, Kept] = {
     "identity-refused": Kept("key", ("why",), NEVER),
     "upstream-key-unusable": Kept("key", ("node",)),
     "renamed": Kept("config", ("node", "name", "before"), NEVER),
+    "policy-loaded": Kept("policy", ("rules", "reconnecting"), NEVER),
+    "policy-refused": Kept("policy", ("problems",), NEVER),
     # Connections.
     "joined": Kept("connect", ("node", "role", "address"), SOME),
     "left": Kept("connect", ("node", "role", "address"), SOME),
@@ -108,8 +110,15 @@ FROM_LOG: dict[str, Kept] = {
     "invoke-refused": Kept("deny", ("node", "command", "code", "rule")),
     "pending-refused": Kept("deny", ("node", "count", "commands")),
     "invoke-malformed": Kept("deny", ("node",)),
+    "invoke-result-invalid": Kept("deny", ("node", "command")),
+    "navigation-violation": Kept("deny", ("node", "command", "why", "host"), SOME),
+    "limited": Kept("limit", ("node", "role", "address", "limit")),
+    "too-large": Kept("limit", ("node", "role", "address", "bytes", "most")),
     "event-too-large": Kept("limit", ("node", "role", "bytes")),
-    "invoke": Kept("invoke", ("node", "command", "ok", "code", "bytes", "ms", "rule"), SOME),
+    "invoke": Kept("invoke", ("node", "command", "ok", "code", "bytes", "ms", "rule", "callers"), SOME),
+    "invoke-shared": Kept("invoke", ("node", "command"), SOME),
+    "invoke-replayed": Kept("invoke", ("node", "command"), SOME),
+    "invoke-ended": Kept("invoke", ("node", "command", "code"), SOME),
     "invokes-lost": Kept("invoke", ("node", "count")),
     "result-lost": Kept("invoke", ("node", "command", "why")),
 }
@@ -121,7 +130,8 @@ NOT_AUDITED = frozenset({
     # Faults of this machine, for its owner's log.
     "store-failed", "task-failed", "task-stuck", "approver-failed", "decision-failed", "control.failed", "library",
     # What an honest peer does, and what the gateway's side does by itself.
-    "tls-aborted", "late-answer", "late-result", "frame-dropped", "report-lost", "rename-failed", "node-linked",
+    "tls-aborted", "late-answer", "late-result", "invoke-repeated", "calls-not-kept", "policy-unchanged",
+    "frame-dropped", "report-lost", "rename-failed", "node-linked",
     "node-unlinked", "surface-not-settled", "commands-withheld", "operator-link-failed",
     "node-link-failed",
 })  # fmt: skip

@@ -15,6 +15,14 @@ class Recorder(Protocol):
             AuditError: it could not be written. What it was about must then not be done.
         """
 
+    @property
+    def written(self) -> int:
+        """The number of the last entry on disk."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be written now; None: it can."""
+
     async def flush(self) -> None:
         """Brings everything said so far to disk.
 

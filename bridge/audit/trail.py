@@ -46,7 +46,17 @@ class Trail:
         self._writing = asyncio.Lock()
         self._work: set[asyncio.Task[None]] = set()
         self._log: Log | None = None
-        self.problem: str | None = None
+        self._problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be written now; None: it can."""
+        return self._problem
+
+    @property
+    def written(self) -> int:
+        """The number of the last entry on disk."""
+        return self._journal.position.count
 
     async def open(self, log: Log) -> None:
         """Opens the log.
@@ -140,9 +150,9 @@ class Trail:
             return batch
 
     def _tell(self, problem: str | None) -> None:
-        if problem is not None and self.problem is None and self._log is not None:
+        if problem is not None and self._problem is None and self._log is not None:
             self._log.error("audit-failed", error=problem)
-        self.problem = problem
+        self._problem = problem
 
     async def run(self) -> None:
         """Brings what is said to disk until it is cancelled."""

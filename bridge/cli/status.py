@@ -57,6 +57,8 @@ def print_page(
     detail = invocation.aimed(discovery.detail or "")
     rows.append(("Discovery", safe(f"{discovery.state}: {detail}" if detail else discovery.state)))
     rows.append(("Console", safe(answer.console.url or "off")))
+    if answer.audit is not None and answer.audit.problem is not None:
+        rows.append(("Audit log", safe(answer.audit.problem, "bold red")))
     rows.append(("Pin", safe(answer.pin)))
     console.print(fields(rows))
     _print_requests(console, answer.pending, requests, invocation, now)

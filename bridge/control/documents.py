@@ -100,6 +100,15 @@ class LimitUse(Document):
     """How often something was over it since the start."""
 
 
+class AuditReport(Document):
+    """The audit log."""
+
+    written: int
+    """Number of the last entry on disk."""
+    problem: str | None = None
+    """Why nothing can be written now, and what mends it; None: it can."""
+
+
 class Status(Document):
     """The state of the daemon at a glance."""
 
@@ -117,6 +126,7 @@ class Status(Document):
     """SHA-256 hex of the certificate's SPKI DER."""
     discovery: DiscoveryReport
     console: ConsoleReport = ConsoleReport()
+    audit: AuditReport | None = None
     limits: dict[str, int] = Field(default_factory=dict)
     """The limits in force, by their configuration key."""
     limits_in_use: LimitsInUse = LimitsInUse()

@@ -31,6 +31,16 @@ class Remembered:
             raise LookupError(f"{event} does not keep {unknown}")
         self.events.append((event, fields))
 
+    @property
+    def written(self) -> int:
+        """How many were remembered."""
+        return len(self.events)
+
+    @property
+    def problem(self) -> str | None:
+        """Why it refuses."""
+        return str(self.refuses) if self.refuses is not None else None
+
     async def flush(self) -> None:
         """Do nothing, or refuse."""
         if self.refuses is not None:

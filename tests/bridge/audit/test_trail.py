@@ -136,6 +136,7 @@ async def test_a_disk_that_refuses_fails_what_has_to_be_first_and_keeps_the_rest
         assert out.getvalue().count("audit-failed") == 1
         log.sql("ALTER TABLE aside RENAME TO audit_head")
         await trail.record("approved", node="later")
+        assert trail.written > 0
         assert str(trail.problem) == "None"
     assert [line["node"] for line in found(log, "revoked")] == ["kept"]
     assert [line["node"] for line in found(log, "approved")] == ["later"]
