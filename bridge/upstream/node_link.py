@@ -90,7 +90,7 @@ class NodeLink(Channel):
         self._approval = approval
         self._connects = connects
         self._tasks = tasks
-        self._log = log.bind(link="node", node=record.node_id[:8])
+        self._log = log.bind(link="node", node=record.node_id)
         self._peer: Attached | None = None
         self._latest: dict[str, Event] = {}
         self._told = ""
