@@ -170,12 +170,12 @@ async def test_f3_a_flood_of_what_has_no_limit_is_read_slowly(brief: Fortress, t
         calm = p95(await paces(canary, 100))
         async with joined(brief, node, tmp_path, "127.0.0.4") as peer:
             begin = time.monotonic()
-            await pour(peer, [req("health", f"{number}") for number in range(1_500)])
+            await pour(peer, [req("health", f"{number}") for number in range(800)])
             busy = p95(await paces(canary, 100))
-            answers, closed = await heard(peer, 1_500)
+            answers, closed = await heard(peer, 800)
             took = time.monotonic() - begin
-        assert (len(answers), codes(answers), closed) == (1_500, [], None)
-        assert took > 1.0, "700 more than a burst, at 400 a second"
+        assert (len(answers), codes(answers), closed) == (800, [], None)
+        assert took > 1.5, "400 more than a burst, at 200 a second"
         assert busy < max(2 * GENEROUS * calm, 0.25)
 
 
