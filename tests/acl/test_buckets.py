@@ -53,6 +53,8 @@ def test_a_clock_that_stands_or_goes_back_brings_nothing() -> None:
     assert taken(bucket, 1) == 1
     assert taken(bucket, 100, T - 1_000_000) == 0
     assert bucket.wait(T) == 1.0
+    full = TokenBucket(1, 1)
+    assert full.wait(T) == full.wait(T - 1_000_000) == 0.0, "and takes nothing"
 
 
 def test_more_than_the_bucket_holds_is_never_there() -> None:
