@@ -110,6 +110,8 @@ class Metrics:
                 self._invokes.labels(labels.OTHER, "lost").inc(count if isinstance(count, int) else 1)
             case "refused":
                 self._refusals.labels(labels.refusal_label(_text(fields, "what"))).inc()
+            case "limited":
+                self.limited(_text(fields, "limit"))
             case "connect-refused":
                 self._connects.labels(labels.code_label(_text(fields, "code"))).inc()
             case "late-result" | "late-answer" | "invoke-malformed" | "pending-refused" | "event-too-large":

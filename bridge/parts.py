@@ -21,6 +21,7 @@ from bridge.hub import Hub
 from bridge.lan.admission import Challenge
 from bridge.lan.door import Door
 from bridge.lan.guest import Guest, guest_of
+from bridge.lan.inflow import Pool
 from bridge.lan.known_addresses import KnownAddresses
 from bridge.lan.listener import Listener, NodePort, Upgraded
 from bridge.lan.pair_pages import PairPages
@@ -112,7 +113,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log, trail: Recor
     registrar = Registrar(store, tombstones, keys, log, trail)
     reception = Reception(registrar, log, always_open=config.pairing.always_open)
     admissions = Admissions(registrar, reception, codes, log)
-    flow = Flow()
+    flow = Flow(Pool(config.limits.in_flight_bytes))
     hub = Hub(
         reception,
         admissions,
@@ -160,7 +161,8 @@ def _certificates(
 def _switchboard(config: Config, keys: KeyFolder, metrics: Metrics, tasks: Tasks, log: Log) -> Switchboard:
     secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()))
     operator = OperatorLink(config.gateway.url, secret, log)
-    return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log, settled=metrics.call)
+    places = config.limits.in_flight
+    return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log, settled=metrics.call, places=places)
 
 
 def _door(home: Path, config: Config, tasks: Tasks, log: Log) -> Door:

@@ -46,6 +46,7 @@ def test_what_sessions_note_is_counted() -> None:
     metrics.note("something-else", {"what": "x"})
     metrics.call("chat.send", "ok")
     metrics.limited("calls")
+    metrics.note("limited", {"limit": "voice"})
     metrics.handshake("turned-away")
     now = read(metrics)
     assert now["invokes_total screen ok"] == now["invokes_total screen failed"] == 1
@@ -56,7 +57,7 @@ def test_what_sessions_note_is_counted() -> None:
     assert [now[f"refusals_total {what}"] for what in ("frame", "unknown-method", "method")] == [1, 1, 1]
     assert now["connects_refused_total NOT_PAIRED"] == 1
     assert now["calls_total chat.send ok"] == 1
-    assert now["limited_total calls"] == 1
+    assert now["limited_total calls"] == now["limited_total voice"] == 1
     assert (now["handshakes_total turned-away"], now["handshakes_total made"]) == (1, 0)
 
 
