@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from acl.model import Policy
 from acl.permissions import PROFILES, Permissions
@@ -46,6 +48,7 @@ from bridge.pairing.store import open_store, start_empty
 from bridge.pairing.tombstones import TombstoneStore, reconcile
 from bridge.tasks import Tasks
 from bridge.upstream.operator_link import OperatorLink
+from bridge.upstream.port_owner import PortOwner
 from bridge.upstream.secret import SecretReader, SecretSource
 from bridge.upstream.switchboard import Switchboard
 from certs.context import app_server_context, node_server_context
@@ -115,7 +118,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     hub = Hub(
         reception,
         admissions,
-        _switchboard(config, keys, flow.metrics, tasks, log),
+        _switchboard(home, config, keys, flow.metrics, tasks, log),
         policy=Policy(),
         default_permissions=default,
         penalty_s=config.limits.penalty_s,
@@ -165,10 +168,19 @@ def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[Node
     return Certificates(keys, identity, authority, names.host, log)
 
 
-def _switchboard(config: Config, keys: KeyFolder, metrics: Metrics, tasks: Tasks, log: Log) -> Switchboard:
-    secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()))
+def _switchboard(home: Path, config: Config, keys: KeyFolder, metrics: Metrics, tasks: Tasks, log: Log) -> Switchboard:
+    owner = PortOwner(urlsplit(config.gateway.url).port or 80, _gateway_uid(home, config.gateway.user))
+    secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()), owner.objection)
     operator = OperatorLink(config.gateway.url, secret, log)
     return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log, settled=metrics.call)
+
+
+def _gateway_uid(home: Path, name: str | None) -> int:
+    try:
+        return os.geteuid() if name is None else pwd.getpwnam(name).pw_uid
+    except KeyError:
+        problem = ConfigProblem("gateway.user", f"{name!r} is no user of this machine", "Correct it, or take it out.")
+        raise ConfigError(str(home / CONFIG_NAME), [problem]) from None
 
 
 def _door(home: Path, config: Config, tasks: Tasks, log: Log) -> Door:
