@@ -121,8 +121,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
         _switchboard(home, config, keys, flow.metrics, tasks, log),
         policy=Policy(),
         default_permissions=default,
-        penalty_s=config.limits.penalty_s,
-        refusals_per_minute=config.limits.refusals_per_minute,
+        limits=config.limits,
         tasks=tasks,
         log=log,
     )
@@ -209,7 +208,7 @@ def _listeners(
     log: Log,
 ) -> tuple[Listener, Listener | None]:
     limits = config.limits
-    terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, limits.refusals_per_minute, clock.now())
+    terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, clock.now())
 
     async def serve(upgraded: Upgraded) -> None:
         """One socket of either port."""

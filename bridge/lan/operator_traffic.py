@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from acl.engine import decide
-from acl.model import Allow, Call, Direction, Reason, Subject
-from acl.rules import APPS_TRY
+from acl.model import Allow, Call, Direction, Subject
+from acl.refusals import counts
 from bridge.lan import answers, node_calls
 from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
@@ -58,8 +58,7 @@ class OperatorTraffic:
         """Decides a request and forwards it with the members that its method has."""
         decision = decide(self.directory.policy, self.subject, Call(Direction.FROM_OPERATOR, request.method))
         if not isinstance(decision, Allow):
-            counts = decision.reason is not Reason.MISSING_SCOPE or request.method not in APPS_TRY
-            return refused(request, answers.denied(decision, "operator"), counts=counts)
+            return refused(request, answers.denied(decision, "operator"), counts=counts(decision, request.method))
         if request.method == "health":
             return [Send(answers.ok(request.id, {"ok": True, "ts": now.wall_ms}))]
         try:

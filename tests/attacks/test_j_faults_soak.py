@@ -59,7 +59,7 @@ class Handset:
             frame = await self.caller.read()
             if frame["type"] == "res" and not frame["id"].startswith("result-"):
                 self.answered[frame["id"]] += 1
-                self.codes["ok" if frame["ok"] else frame["error"]["code"]] += 1
+                self.codes["ok" if frame["ok"] else frame["error"]["code"] + " " + frame["error"]["message"][:60]] += 1
             elif frame.get("event") == "node.invoke.request":
                 await self._answer(frame["payload"])
 

@@ -17,7 +17,7 @@ from bridge.addresses import ListenAddress
 from bridge.certificate_desk import CertificateDesk
 from bridge.certificates import Certificates
 from bridge.code_desk import CodeDesk
-from bridge.config import Config
+from bridge.config import Config, LimitsTable
 from bridge.discovery import DiscoveryState, DiscoveryStatus
 from bridge.hub import Hub
 from bridge.lan.admission import Challenge
@@ -71,8 +71,7 @@ class House:
             stage.switchboard,
             policy=Policy(),
             default_permissions=PROFILES["voice+screen"],
-            penalty_s=60.0,
-            refusals_per_minute=20,
+            limits=LimitsTable(),
             tasks=stage.tasks,
             log=stage.log,
         )
@@ -95,18 +94,21 @@ class House:
             self.certificates,
             listeners=[self.nodes, self.apps],
             discovery=lambda: self.discovery,
-            codes=CodeDesk(
-                self.reception,
-                self.codes,
-                self.certificates,
-                nodes=self.nodes,
-                apps=self.apps,
-                discovery=lambda: self.discovery,
-                host=HOST_NAME,
-            ),
+            codes=self._code_desk(),
             certs=CertificateDesk(self.certificates, stage.keys, self.store, host=HOST_NAME, end_all=self.hub.end_all),
             metrics=stage.flow.metrics,
             started=self.started,
+        )
+
+    def _code_desk(self) -> CodeDesk:
+        return CodeDesk(
+            self.reception,
+            self.codes,
+            self.certificates,
+            nodes=self.nodes,
+            apps=self.apps,
+            discovery=lambda: self.discovery,
+            host=HOST_NAME,
         )
 
     def _pages(self) -> PairPages:
@@ -146,7 +148,7 @@ class House:
     async def _serve(self, upgraded: Upgraded) -> None:
         now = clock.now()
         challenge = Challenge(secrets.token_urlsafe(24), now.wall_ms)
-        terms = Terms(26_214_400, 52_428_800, 20, self.started)
+        terms = Terms(26_214_400, 52_428_800, self.started)
         session = Session(self.hub, terms, secrets.token_hex(6), challenge, now, upgraded.certified)
         flow = self.stage.flow
         await Relay(
