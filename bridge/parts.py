@@ -25,6 +25,7 @@ from bridge.hub import Hub
 from bridge.lan.admission import Challenge
 from bridge.lan.door import Door
 from bridge.lan.guest import Guest, guest_of
+from bridge.lan.inflow import Pool
 from bridge.lan.known_addresses import KnownAddresses
 from bridge.lan.listener import Listener, NodePort, Upgraded
 from bridge.lan.pair_pages import PairPages
@@ -114,7 +115,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     registrar = Registrar(store, tombstones, keys, log)
     reception = Reception(registrar, log, always_open=config.pairing.always_open)
     admissions = Admissions(registrar, reception, codes, log)
-    flow = Flow()
+    flow = Flow(Pool(config.limits.in_flight_bytes))
     hub = Hub(
         reception,
         admissions,
@@ -171,7 +172,9 @@ def _switchboard(home: Path, config: Config, keys: KeyFolder, metrics: Metrics, 
     owner = PortOwner(urlsplit(config.gateway.url).port or 80, _gateway_uid(home, config.gateway.user))
     secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()), owner.objection)
     operator = OperatorLink(config.gateway.url, secret, log)
-    return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log, settled=metrics.call)
+    return Switchboard(
+        operator, keys, secret=secret, tasks=tasks, log=log, places=config.limits.in_flight, settled=metrics.call
+    )
 
 
 def _gateway_uid(home: Path, name: str | None) -> int:

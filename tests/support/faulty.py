@@ -20,6 +20,8 @@ MAX_FRAME = 256 * 1024 * 1024
 STORM = 1_000  # events at once
 LATE_S = 0.6  # seconds: longer than the invokes of a test may take
 SLOW_S = 0.1
+SHARE = 0.15  # of the messages that meet a fault
+RARE = 0.06  # of the faults that cost the connection, or are a storm
 CLOSES = (1000, 1001, 1008, 1011, 1012, 1013, 4000, 4001)
 GARBAGE = ("{", "[]", "nul", '{"type":"event"}', '{"type":"res","id":"nobody","ok":1}', b"\xff\xfe\x00", "[" * 2_000)
 EVENT = json.dumps({"type": "event", "event": "presence", "payload": {"n": 1}})
@@ -30,7 +32,7 @@ class Cut(Exception):
 
 
 class FaultyGateway:
-    """Passes messages between the bridge and a gateway; of those to the bridge about each third one meets a fault.
+    """Passes messages between the bridge and a gateway; of those to the bridge some meet a fault.
 
     Args:
         url: the gateway.
@@ -41,6 +43,7 @@ class FaultyGateway:
 
     def __init__(self, url: str, seed: int, limit: int, tasks: Tasks) -> None:
         self.url = ""
+        self.active = False
         self.done = Counter[str]()
         self._gateway = url
         self._random = random.Random(seed)  # noqa: S311 - repeatable faults, no secrets
@@ -90,14 +93,14 @@ class FaultyGateway:
         is_open = False
         async for message in gateway:
             frame = json.loads(message)
-            if is_open and self.faults < self._limit and self._random.random() < 0.35:
+            if is_open and self.active and self.faults < self._limit and self._random.random() < SHARE:
                 await self._spoil(bridge, frame)
             else:
                 await bridge.send(message)
             is_open = is_open or frame["type"] == "res"
 
     async def _spoil(self, bridge: ServerConnection, frame: dict[str, Any]) -> None:
-        rare = self._random.random() < 0.1
+        rare = self._random.random() < RARE
         name, fault = self._random.choice(_RARE if rare else _COMMON)
         self.done[name] += 1
         if fault is _nothing:
