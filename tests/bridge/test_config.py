@@ -92,6 +92,7 @@ url = "ws://[::1]:18789"
 token_source = "file"
 token_file = "~/token"
 token_env = "TOKEN"
+user = "root"
 [auth]
 require_mtls = true
 [pairing]
