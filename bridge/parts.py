@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from acl.model import Policy
-from acl.permissions import PROFILES, Permissions
 from bridge import clock
 from bridge.addresses import machine_addresses, on_link_networks
 from bridge.certificates import Certificates
@@ -47,6 +45,7 @@ from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import FILE_NAME as STORE_NAME
 from bridge.pairing.store import open_store, start_empty
 from bridge.pairing.tombstones import TombstoneStore, reconcile
+from bridge.policy_file import PolicyInForce, load_policy
 from bridge.tasks import Tasks
 from bridge.upstream.operator_link import OperatorLink
 from bridge.upstream.port_owner import PortOwner
@@ -67,21 +66,23 @@ class Parts:
         names: what phones know the bridge by.
         certificates: its keys.
         keys: the keys folder.
+        policy: what the hub decides by at first, and where it comes from.
         hub: store, desk, roster and links.
         door: who may open a socket.
         nodes: the port of native nodes.
         apps: the port of OpenClaw apps; None: `auth.require_mtls` keeps it closed.
-        metrics: what is counted and measured.
+        flow: what all sockets share, and the metrics of it.
     """
 
     names: DiscoveryNames
     certificates: Certificates
     keys: KeyFolder
+    policy: PolicyInForce
     hub: Hub
     door: Door
     nodes: Listener
     apps: Listener | None
-    metrics: Metrics
+    flow: Flow
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -96,7 +97,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
         ConfigError: a value makes no sense here.
         IdentityError, StoreError, PrivateFileError, OSError, ValueError: a file cannot be used; the message says which.
     """
-    default = _default_profile(home, config)
+    in_force = load_policy(home, config.pairing.default_profile, clock.now().wall)
     names = load_names(home, config.bridge.name)
     keys = KeyFolder(home / KEYS)
     store = open_store(home, was_used=any((home / KEYS).glob("node-*.pem")))
@@ -120,8 +121,8 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
         reception,
         admissions,
         _switchboard(home, config, keys, flow.metrics, tasks, log),
-        policy=Policy(),
-        default_permissions=default,
+        policy=in_force.policy,
+        default_permissions=in_force.default,
         limits=config.limits,
         tasks=tasks,
         log=log,
@@ -133,7 +134,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
         codes,
         CeremonyLedger(home / DATABASE_NAME, config.pairing.ceremonies_per_window, now.mono, now.wall),
         certificates=certificates,
-        default=default,
+        default=lambda: hub.default_permissions,
         name=config.bridge.name,
         tasks=tasks,
         log=log,
@@ -142,17 +143,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     door = _door(home, config, tasks, log)
     flow.metrics.watch(lambda: levels(hub, flow))
     nodes, apps = _listeners(hub, door, config, certificates, pages, flow, tasks, log)
-    return Parts(names, certificates, keys, hub, door, nodes, apps, flow.metrics)
-
-
-def _default_profile(home: Path, config: Config) -> Permissions:
-    name = config.pairing.default_profile
-    if name not in PROFILES:
-        problem = ConfigProblem(
-            "pairing.default_profile", f"{name!r} is no profile", f"There are: {', '.join(PROFILES)}."
-        )
-        raise ConfigError(str(home / CONFIG_NAME), [problem])
-    return PROFILES[name]
+    return Parts(names, certificates, keys, in_force, hub, door, nodes, apps, flow)
 
 
 def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[NodeRecord], log: Log) -> Certificates:

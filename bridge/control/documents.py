@@ -117,6 +117,17 @@ class Load(Document):
     """Bytes that wait for phones that read slowly."""
 
 
+class PolicySource(Document):
+    """Which policy is in force."""
+
+    source: Literal["built-in", "file"]
+    file: str | None = None
+    """The file it was read from; None: there was none."""
+    loaded_at: Instant
+    rules: int
+    """Number of the owner's rules."""
+
+
 class Status(Document):
     """The state of the daemon at a glance."""
 
@@ -134,6 +145,8 @@ class Status(Document):
     """SHA-256 hex of the certificate's SPKI DER."""
     discovery: DiscoveryReport
     console: ConsoleReport = ConsoleReport()
+    policy: PolicySource | None = None
+    """Which policy is in force; None: the daemon is an older one."""
     limits: dict[str, int] = Field(default_factory=dict)
     """The limits in force, by their configuration key."""
     limits_in_use: LimitsInUse = LimitsInUse()

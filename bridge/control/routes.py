@@ -78,7 +78,7 @@ def _approve(operations: Operations, id: str, body: ApproveBody) -> Awaitable[Do
 
 
 def _explain(operations: Operations, _id: str, body: ExplainBody) -> Awaitable[Document]:
-    return operations.explain(body.node, body.method, body.command)
+    return operations.explain(body)
 
 
 async def _metrics(operations: Operations, _id: str, _body: None) -> Text:
@@ -106,5 +106,7 @@ ROUTES: tuple[Route[Any], ...] = (
     Route("POST", "/v1/certs/rotate", RotateBody, lambda operations, _id, body: operations.certs.rotate(body.commit)),
     Route("POST", "/v1/certs/reload", NoBody, lambda operations, _id, _body: operations.certs.reload()),
     Route("POST", "/v1/acl/explain", ExplainBody, _explain),
+    Route("GET", "/v1/policy", None, lambda operations, _id, _body: operations.policy.show()),
+    Route("POST", "/v1/policy/reload", NoBody, lambda operations, _id, _body: operations.policy.reload()),
 )
 """Everything that local control can do."""

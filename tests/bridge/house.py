@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from acl.model import Policy
-from acl.permissions import PROFILES, Permissions
+from acl.permissions import Permissions
 from bridge import clock
 from bridge.addresses import ListenAddress
 from bridge.certificate_desk import CertificateDesk
@@ -40,6 +39,8 @@ from bridge.pairing.records import NodeRecord
 from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import NodeStore
 from bridge.pairing.tombstones import TombstoneStore
+from bridge.policy_desk import PolicyDesk
+from bridge.policy_file import load_policy
 from certs.context import app_server_context, node_server_context
 from gateway_client.identity import DeviceIdentity
 from tests.bridge.lan.doors import door_of
@@ -65,12 +66,13 @@ class House:
         self.registrar = Registrar(self.store, self.tombstones, stage.keys, stage.log)
         self.reception = Reception(self.registrar, stage.log, always_open=always_open)
         self.admissions = Admissions(self.registrar, self.reception, self.codes, stage.log)
+        self.in_force = load_policy(home, "voice+screen", datetime.now(UTC))
         self.hub = Hub(
             self.reception,
             self.admissions,
             stage.switchboard,
-            policy=Policy(),
-            default_permissions=PROFILES["voice+screen"],
+            policy=self.in_force.policy,
+            default_permissions=self.in_force.default,
             limits=LimitsTable(),
             tasks=stage.tasks,
             log=stage.log,
@@ -88,6 +90,7 @@ class House:
         context = node_server_context(self.identity, authority.certificate)
         self.nodes = self._listener("nodes", context, NodePort(self._judge, self.pages.answer))
         self.certificates.on_change(lambda new: self.nodes.use(node_server_context(new, authority.certificate)))
+        self.policy = PolicyDesk(home, "voice+screen", self.in_force, self.hub, stage.log)
         self.operations = BridgeOperations(
             self.hub,
             self.config,
@@ -95,6 +98,7 @@ class House:
             listeners=[self.nodes, self.apps],
             discovery=lambda: self.discovery,
             codes=self._code_desk(),
+            policy=self.policy,
             certs=CertificateDesk(self.certificates, stage.keys, self.store, host=HOST_NAME, end_all=self.hub.end_all),
             metrics=stage.flow.metrics,
             started=self.started,
@@ -109,6 +113,7 @@ class House:
             apps=self.apps,
             discovery=lambda: self.discovery,
             host=HOST_NAME,
+            profiles=lambda: self.policy.profiles,
         )
 
     def _pages(self) -> PairPages:
@@ -120,7 +125,7 @@ class House:
             self.codes,
             self.ledger,
             certificates=self.certificates,
-            default=PROFILES["voice+screen"],
+            default=lambda: self.hub.default_permissions,
             name="Test Bridge",
             tasks=stage.tasks,
             log=stage.log,

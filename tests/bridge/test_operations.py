@@ -14,7 +14,7 @@ import pytest
 
 from acl.permissions import PROFILES
 from bridge.control.not_granted import not_granted
-from bridge.control.requests import RevokeBody
+from bridge.control.requests import ExplainBody, RevokeBody
 from bridge.errors import AlreadyDecided, NotAllowed, UnknownId
 from bridge.operations import BridgeOperations
 from bridge.pairing.records import key_fingerprint, unique_name
@@ -35,6 +35,9 @@ async def test_status(bridge: House, operations: BridgeOperations) -> None:
         status = (await operations.status()).to_json()
     gateway = status.pop("gateway")
     limits, load = status.pop("limits"), status.pop("load")
+    policy = status.pop("policy")
+    assert isinstance(policy, dict)
+    assert policy["source"] == "built-in"
     assert status == {
         "version": "0.1.0",
         "pid": os.getpid(),
@@ -282,7 +285,7 @@ CHANGES: dict[str, Verb] = {
 }
 QUESTIONS: dict[str, Verb] = {
     "node": lambda operations, node: operations.node(node),
-    "explain": lambda operations, node: operations.explain(node, "health", None),
+    "explain": lambda operations, node: operations.explain(ExplainBody(node=node, method="health")),
 }
 
 

@@ -70,6 +70,8 @@ async def test_every_route_of_the_contract_is_there_and_no_other() -> None:
         ("POST", "/v1/certs/rotate"),
         ("POST", "/v1/certs/reload"),
         ("POST", "/v1/acl/explain"),
+        ("GET", "/v1/policy"),
+        ("POST", "/v1/policy/reload"),
     }
 
 
