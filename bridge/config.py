@@ -15,12 +15,18 @@ from bridge.strict_toml import ConfigError, ConfigProblem, Table, parse_document
 __all__ = ["Config", "ConfigError", "ConfigProblem", "LimitsTable", "parse_config"]
 
 Port = Annotated[int, Field(ge=0, le=65535)]
-Positive = Annotated[int, Field(gt=0)]
+PerSecond = Annotated[int, Field(gt=0, le=10_000)]
+PerMinute = Annotated[int, Field(gt=0, le=100_000)]
+Burst = Annotated[int, Field(gt=0, le=100_000)]
+Sockets = Annotated[int, Field(gt=0, le=65_536)]
 PromptSetting = Literal["auto", "macos", "terminal", "none"]
 _MAX_NAME = 64  # characters of the bridge's name
 _MAX_HOSTS = 64  # entries of listen.hosts
 _MAX_PROMPT_S = 3600  # seconds; while one prompt is shown the next ones wait
 _MAX_CEREMONIES = 100  # a stranger's chance to hit the six digits is this many in a million per 10 minutes
+_MIN_FRAME = 65_536  # bytes; less would not hold what every node sends
+_MAX_FRAME = 26_214_400  # bytes: `maxPayload` of the gateway
+_MAX_BUDGET = 4_294_967_296  # bytes
 
 
 class BridgeTable(Table):
@@ -129,22 +135,55 @@ class DiscoveryTable(Table):
 
 
 class LimitsTable(Table):
-    """What one peer may use up."""
+    """What one peer may use up. Rates belong to a node's key, over all of its sockets and reconnects."""
 
-    handshakes_per_minute: Positive = 20
+    handshakes_per_minute: PerMinute = 20
     """Connections of one address within 60 seconds that may come to nothing: refused TLS, time-outs, bad proofs."""
-    pairings_per_minute: Positive = 3
+    pairings_per_minute: PerMinute = 3
     """Pairing requests of one address within 60 seconds; a retry of the open one does not count."""
-    refusals_per_minute: Positive = 20
-    """Refused calls of one socket within 60 seconds after which it is closed."""
-    penalty_s: Positive = 60
+    calls_per_second: PerSecond = 20
+    """Calls of one node per second in the long run; results, `node.event`, `node.pending.*`, what a node host publishes
+    and `health` are no calls in this sense."""
+    calls_burst: Burst = 40
+    """Calls of one node that may come at once."""
+    invokes_per_second: PerSecond = 50
+    """Commands that the agent sends to one node, per second in the long run."""
+    invokes_burst: Burst = 100
+    """Commands that the agent may send to one node at once."""
+    events_per_minute: PerMinute = 300
+    """`node.event` of one node per minute in the long run; a whole minute's worth may come at once."""
+    voice_per_minute: PerMinute = 30
+    """Transcripts of one node that are forwarded to the agent, per minute."""
+    agent_per_minute: PerMinute = 20
+    """Turns of the agent that one node may begin per minute, by `agent` or `agent.request`."""
+    snapshots_per_minute: PerMinute = 30
+    """Snapshots that the agent may take of one node's screen per minute."""
+    snapshot_max_bytes: Annotated[int, Field(ge=_MIN_FRAME, le=_MAX_FRAME * 3 // 4)] = 10_485_760
+    """Bytes of one snapshot, decoded."""
+    snapshot_bytes_per_minute: Annotated[int, Field(ge=_MIN_FRAME, le=_MAX_BUDGET)] = 52_428_800
+    """Bytes of all snapshots of one node per minute, decoded."""
+    eval_max_bytes: Annotated[int, Field(ge=1, le=_MAX_FRAME)] = 65_536
+    """Bytes of the source of one `screen.eval`."""
+    frame_max_bytes: Annotated[int, Field(ge=_MIN_FRAME, le=_MAX_FRAME)] = _MAX_FRAME
+    """Bytes of one message from a paired node, at most what the gateway takes; most methods have a smaller cap."""
+    in_flight: Annotated[int, Field(gt=0, le=1_024)] = 32
+    """Requests of all nodes together that the gateway has not answered."""
+    in_flight_bytes: Annotated[int, Field(ge=_MAX_FRAME, le=_MAX_BUDGET)] = 134_217_728
+    """Bytes of all messages together that the bridge holds on their way: five of the largest."""
+    refusals_per_minute: PerMinute = 20
+    """Refused calls of one node within 60 seconds after which its socket is closed; so do 11 in a row."""
+    penalty_s: Annotated[int, Field(gt=0, le=3_600)] = 60
     """Seconds for which the key of such a socket is not let in again."""
-    sockets_per_address: Positive = 8
+    sockets_per_address: Sockets = 8
     """Sockets of one address that have not authenticated."""
-    sockets_unauthenticated: Positive = 64
+    sockets_unauthenticated: Sockets = 64
     """Sockets of all addresses together that have not authenticated; 32 of them, at most half, are for known ones."""
-    frame_max_bytes: Positive = 26214400
-    """Bytes of one message from a paired node."""
+
+    @model_validator(mode="after")
+    def _room_for_one(self) -> Self:
+        if self.snapshot_bytes_per_minute < self.snapshot_max_bytes:
+            raise ValueError("snapshot_bytes_per_minute must not be less than snapshot_max_bytes")
+        return self
 
 
 class LoggingTable(Table):

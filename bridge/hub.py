@@ -11,8 +11,10 @@ from datetime import datetime
 
 from acl.model import Policy
 from acl.permissions import Permissions
-from acl.refusals import RefusalMeter
 from bridge import clock
+from bridge.config import LimitsTable
+from bridge.lan.allowance import Allowance, Allowances
+from bridge.lan.coalesced import Coalesced
 from bridge.lan.events import (
     Admit,
     Ended,
@@ -46,7 +48,6 @@ from certs.errors import IdentityError
 from gateway_client.errors import GatewayError
 from gateway_client.frames import Event, JsonObject
 
-MAX_METERS = 1024  # keys whose refusals are remembered, below 1 KiB each; the one that came in longest ago is forgotten
 MAX_PENALTIES = 1024  # keys kept out at a time, 100 bytes each; the oldest are let in first
 RESTART = 1012  # WebSocket close code: come back
 
@@ -60,8 +61,7 @@ class Hub:
         switchboard: the gateway's side.
         policy: the policy in force.
         default_permissions: what a prompt proposes.
-        penalty_s: seconds for which a key stays out that was closed for its refusals.
-        refusals_per_minute: how many of them close a socket.
+        limits: what a key may use up, and for how long it stays out when it was closed for that.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class Hub:
         *,
         policy: Policy,
         default_permissions: Permissions,
-        penalty_s: float,
-        refusals_per_minute: int,
+        limits: LimitsTable,
         tasks: Tasks,
         log: Log,
     ) -> None:
@@ -86,11 +85,11 @@ class Hub:
         self.connected_at: dict[str, datetime] = {}
         self._policy = policy
         self._default_permissions = default_permissions
-        self._penalty_s = penalty_s
+        self.allowances = Allowances(limits)
+        self._penalty_s = limits.penalty_s
         self._penalties: dict[str, float] = {}
-        self._refusals_per_minute = refusals_per_minute
-        self._refusals: dict[str, RefusalMeter] = {}
         self._retries = Retries()
+        self._lines = Coalesced()
         self._tasks = tasks
         self._log = log
         reception.store.on_change(self._on_record)
@@ -129,13 +128,13 @@ class Hub:
         nodes = self.reception.store.nodes.values()
         return {record.gateway_node_id: record.node_id for record in nodes if record.revoked_at is None}
 
-    def refusals(self, node_id: str) -> RefusalMeter:
-        """The key's refusals: reconnecting does not make them forgotten."""
-        meter = self._refusals.pop(node_id, None) or RefusalMeter(self._refusals_per_minute)
-        while len(self._refusals) >= MAX_METERS:
-            del self._refusals[next(iter(self._refusals))]
-        self._refusals[node_id] = meter
-        return meter
+    def allowance(self, node_id: str) -> Allowance:
+        """What the key may use up: reconnecting does not make it forgotten."""
+        return self.allowances.of(node_id, clock.now().mono)
+
+    def penalties(self, now: float) -> dict[str, float]:
+        """The seconds for which each key stays out that is kept out now."""
+        return {node_id: until - now for node_id, until in self._penalties.items() if until > now}
 
     def penalty_left(self, node_id: str, now: float) -> float:
         """Seconds for which this key may not come in."""
@@ -148,7 +147,8 @@ class Hub:
         retry = self.reception.desk.holds(command.draft)
         wait_s = 0.0 if retry else relay.visit.ask(clock.now().mono)
         if wait_s > 0:
-            self._log.info("pairing-throttled", address=relay.address, seconds=int(wait_s))
+            if self.line(relay.address, "pairing-throttled") is not None:
+                self._log.info("pairing-throttled", address=relay.address, seconds=int(wait_s))
             relay.post(FilingFailed(NotFiled.BUSY, int(wait_s * 1000)))
         elif not self.reception.file(relay, command.draft):
             relay.visit.unask()
@@ -219,6 +219,10 @@ class Hub:
     def report(self, relay: Relay, command: Report) -> None:
         """Tells the gateway how an invoke ended."""
         self.switchboard.report(relay, command)
+
+    def line(self, who: str, event: str) -> int | None:
+        """How many lines of the log were left out before this one; None: leave it out."""
+        return self._lines.line(who, event, clock.now().mono)
 
     def penalise(self, command: Penalise) -> None:
         """Keeps a key out for a while."""

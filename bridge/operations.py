@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from acl.model import Subject
@@ -26,6 +27,7 @@ from bridge.explanations import About, explain_call
 from bridge.hub import Hub
 from bridge.lan.events import Instant
 from bridge.lan.listener import Listener
+from bridge.limit_reports import limits_in_use, node_limits
 from bridge.pairing.desk import PairingRequest
 from bridge.pairing.records import NodeRecord, clean_label
 from bridge.pairing.store import StoreError
@@ -98,6 +100,9 @@ class BridgeOperations:
             discovery=documents.DiscoveryReport(state=discovery.state.value, detail=discovery.detail),
             policy=self.policy.source,
             limits=limits,
+            limits_in_use=limits_in_use(
+                self._hub.allowances.tally, self._listeners[0].door, self._hub.penalties(clock.now().mono)
+            ),
         )
 
     # Requests.
@@ -209,9 +214,10 @@ class BridgeOperations:
         """Everything about one node."""
         record = self._record(id)
         presence = self._presence(record)
-        surface = presence.surface
+        now, surface = clock.now().mono, presence.surface
+        limits = node_limits(self._hub.allowances.get(record.node_id), self._hub.penalty_left(record.node_id, now), now)
         line = await self._allow_line(list(surface.withheld) if surface is not None else [])
-        return node_detail(record, presence, line)
+        return node_detail(record, replace(presence, limits=limits), line)
 
     async def _allow_line(self, withheld: list[str]) -> str | None:
         if not withheld:

@@ -112,8 +112,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
         _switchboard(config, keys, tasks, log),
         policy=in_force.policy,
         default_permissions=in_force.default,
-        penalty_s=config.limits.penalty_s,
-        refusals_per_minute=config.limits.refusals_per_minute,
+        limits=config.limits,
         tasks=tasks,
         log=log,
     )
@@ -173,7 +172,7 @@ def _listeners(
     hub: Hub, door: Door, config: Config, certificates: Certificates, pages: PairPages, tasks: Tasks, log: Log
 ) -> tuple[Listener, Listener | None]:
     limits = config.limits
-    terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, limits.refusals_per_minute, clock.now())
+    terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, clock.now())
 
     async def serve(upgraded: Upgraded) -> None:
         """One socket of either port."""

@@ -46,6 +46,11 @@ def print_page(
     rows: list[tuple[str, Text | str]] = [("Gateway", _gateway(answer.gateway))]
     rows += [("", safe(line)) for line in (answer.gateway.detail or "").splitlines()]
     rows.append(("Nodes", f"{answer.nodes.connected} connected of {answer.nodes.paired} paired"))
+    kept_out = answer.limits_in_use.penalties
+    if kept_out:
+        names = ", ".join(each.node_id[:SHORT_ID] for each in kept_out[:_SHOWN_REQUESTS])
+        more = f" and {len(kept_out) - _SHOWN_REQUESTS} more" if len(kept_out) > _SHOWN_REQUESTS else ""
+        rows.append(("Kept out", safe(f"{names}{more}: refused or limited too often", "red")))
     for each in answer.listeners:
         label = "For nodes" if each.name == "nodes" else "For apps"
         rows.append((label, safe(f"port {each.port} on {', '.join(each.addresses) or 'no address'}")))

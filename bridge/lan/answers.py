@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from acl.model import Deny, Reason
 from bridge.lan.events import Fault
 from gateway_client.frames import ErrorShape, Json, JsonObject, Response, object_of
@@ -70,6 +72,24 @@ def fault(kind: Fault) -> ErrorShape:
 def busy(words: str) -> ErrorShape:
     """Returns the answer to a call for which there is no room now."""
     return ErrorShape("UNAVAILABLE", words, {"reason": "busy"}, retryable=True, retry_after_ms=RETRY_AFTER_MS)
+
+
+def rate_limited(limit: str, wait_s: float) -> ErrorShape:
+    """Returns the answer to a call that comes too soon. Never AUTH_RATE_LIMITED: apps would pause for good.
+
+    Args:
+        limit: which one, by its name in `status`.
+        wait_s: seconds until the call is worth another try.
+    """
+    wait_ms = max(1, ceil(wait_s * 1000))
+    words = f"too many {limit} of this device; retry after {ceil(wait_s)} s"
+    return ErrorShape("RATE_LIMITED", words, {"limit": limit}, retryable=True, retry_after_ms=wait_ms)
+
+
+def too_large(size: int, most: int) -> ErrorShape:
+    """Returns the answer to a request that is longer than its method may be; both figures in bytes."""
+    details: JsonObject = {"bytes": size, "maxBytes": most}
+    return ErrorShape("PAYLOAD_TOO_LARGE", f"{size} bytes, at most {most} for this method", details)
 
 
 def background(command: str) -> ErrorShape:

@@ -33,7 +33,7 @@ from bridge.tasks import Tasks
 
 BACKLOG = 64
 ACCEPT_RETRY_S = 1.0  # seconds to wait when the process has no file descriptor left
-TURNED_AWAY_LINES = 20  # lines of the log per minute about connections that the door turned away; the rest is debug
+REFUSAL_LINES = 20  # lines of the log per minute about strangers that are refused, of each kind; the rest is debug
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ROOT = "/"
 _PLAIN = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})  # what apps ask before they open their socket
@@ -149,7 +149,12 @@ class Listener:
         )
         self._connections: dict[Any, MeteredProtocol] = {}
         self._sockets: list[socket.socket] = []
-        self._lines = Budget(TURNED_AWAY_LINES)
+        self._lines = Budget(REFUSAL_LINES)
+
+    @property
+    def door(self) -> Door:
+        """Who may open a socket."""
+        return self._door
 
     def use(self, context: ssl.SSLContext) -> None:
         """Shakes hands with this context from now on; open connections stay."""
@@ -207,13 +212,13 @@ class Listener:
             visit = self._door.enter(ip, clock.now().mono)
             if isinstance(visit, TurnedAway):
                 peer.close()
-                self._note_turned_away(ip, visit)
+                self._note("turned-away", ip, visit.value)
                 continue
             self._greet(peer, visit)
 
-    def _note_turned_away(self, ip: str, why: TurnedAway) -> None:
-        note = self._log.info if self._lines.spend(self.name, clock.now().mono) else self._log.debug
-        note("turned-away", address=ip, why=why.value)
+    def _note(self, event: str, address: str, why: str) -> None:
+        note = self._log.info if self._lines.spend(event, clock.now().mono) else self._log.debug
+        note(event, address=address, why=why)
 
     def _greet(self, peer: socket.socket, visit: Visit) -> None:
         metered = MeteredProtocol(self._server(), visit, lambda: self._forget(metered), self._deadlines.request_s)
@@ -246,7 +251,7 @@ class Listener:
             visit.forgive()
             self._log.debug("tls-aborted", address=visit.address, reason=failure.reason)
         else:
-            self._log.info("tls-refused", address=visit.address, reason=failure.reason)
+            self._note("tls-refused", visit.address, failure.reason)
 
     def _forget(self, metered: MeteredProtocol) -> None:
         self._connections.pop(metered.inner, None)
@@ -259,7 +264,7 @@ class Listener:
         metered.visit.note_pace(clock.now().mono)
         guest = self._guest(request, metered.visit.address)
         if guest.refused is not None:
-            self._log.info("certificate-refused", address=guest.address, why=guest.refused)
+            self._note("certificate-refused", guest.address, guest.refused)
             return no_access()
         if self._node_port is not None and request.rel_url.raw_path.startswith(PAIR):
             return empty_answer(403) if hdrs.ORIGIN in request.headers else await self._page(request, guest, metered)
@@ -287,7 +292,7 @@ class Listener:
         return await self._node_port.pages(request, guest, metered)
 
     def _cut(self, socket_: web.WebSocketResponse, metered: MeteredProtocol, breach: Breach) -> None:
-        self._log.info("frames-refused", address=metered.visit.address, why=breach.reason)
+        self._note("frames-refused", metered.visit.address, breach.reason)
         self._tasks.spawn("cut", cut(socket_, breach, metered.abort, self._deadlines.shutdown_s))
 
     async def _upgrade(self, request: web.BaseRequest, metered: MeteredProtocol, guest: Guest) -> web.StreamResponse:

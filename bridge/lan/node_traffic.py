@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from acl.engine import decide
-from acl.model import Allow, Call, Direction, Reason, Subject
+from acl.model import Allow, Call, Direction, Subject
 from acl.permissions import Permission
+from acl.refusals import counts
 from bridge.lan import answers, node_calls, node_events
 from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
@@ -77,8 +78,7 @@ class NodeTraffic:
         call = node_calls.call_of(request, self.directory.gateway_hello)
         decision = decide(self.directory.policy, self.subject, call)
         if not isinstance(decision, Allow):
-            counts = decision.reason not in (Reason.OWNER, Reason.SESSION)
-            return refused(request, answers.denied(decision, "node"), counts=counts)
+            return refused(request, answers.denied(decision, "node"), counts=counts(decision, request.method))
         if handler is None:
             return refused(request, answers.unauthorized_role("node"))
         return handler(self, request, decision, now)
@@ -95,8 +95,8 @@ class NodeTraffic:
         error = ErrorShape("UNAVAILABLE", "plugin surface unavailable")
         return [Send(answers.failure(request.id, error))]
 
-    def _result(self, request: Request, allow: Allow, _now: Instant) -> Result:
-        return self._invokes.result(request, f"r{self._forwarding.next_key()}", allow)
+    def _result(self, request: Request, allow: Allow, now: Instant) -> Result:
+        return self._invokes.result(request, f"r{self._forwarding.next_key()}", allow, now)
 
     def _progress(self, request: Request, allow: Allow, _now: Instant) -> Result:
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from acl.engine import decide
 from acl.model import Allow, Call, Direction, Policy, Subject
-from acl.rules import APPS_TRY
+from acl.refusals import counts
 from bridge.lan import answers, node_calls, session_lists
 from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
@@ -60,8 +60,7 @@ class OperatorTraffic:
         policy, named = self.directory.policy, object_of(request.params)
         decision = decide(policy, self.subject, self._call(request.method, named))
         if not isinstance(decision, Allow):
-            counts = request.method not in APPS_TRY
-            return refused(request, answers.denied(decision, "operator"), counts=counts)
+            return refused(request, answers.denied(decision, "operator"), counts=counts(decision, request.method))
         if request.method == "health":
             return [Send(answers.ok(request.id, {"ok": True, "ts": now.wall_ms}))]
         try:

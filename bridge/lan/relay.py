@@ -45,6 +45,7 @@ RESUME_BYTES = 1024 * 1024  # a peer's next message is read when less than this 
 REMOVED = 4001  # WebSocket close code of a removed device (gateway-protocol §1.6)
 REMOVED_S = 0.5  # seconds until the socket of a removed device is cut
 CLOSE_S = 3.0  # seconds until any other socket is that was closed
+_EACH = frozenset({"invoke"})  # what a person asked for is written each time; what a peer can do alone is coalesced
 DRAIN_S = 5.0  # seconds for the last frames of a socket that is being closed
 
 
@@ -77,6 +78,9 @@ class Rooms(Protocol):
 
     def penalise(self, command: Penalise) -> None:
         """Keeps a key out for a while."""
+
+    def line(self, who: str, event: str) -> int | None:
+        """How many lines of the log were left out before this one, of that peer and event; None: leave it out."""
 
 
 class Relay:
@@ -121,6 +125,9 @@ class Relay:
                     break
                 self.post(Received(message.data))
                 await self._room.wait()
+                pause_s = self.session.pause(clock.now())
+                if pause_s > 0.0:
+                    await asyncio.sleep(pause_s)
         finally:
             self.post(Lost())
             self._rooms.leave(self)
@@ -164,10 +171,15 @@ class Relay:
                 self._rooms.report(self, command)
             case Penalise():
                 self._rooms.penalise(command)
-            case Note(event=name, fields=fields, quiet=quiet):
-                (self._log.debug if quiet else self._log.info)(name, **fields)
+            case Note():
+                self._note(command)
             case _:
                 assert_never(command)
+
+    def _note(self, note: Note) -> None:
+        repeats = 0 if note.quiet or note.event in _EACH else self._rooms.line(self.node_id or self.address, note.event)
+        write = self._log.debug if note.quiet or repeats is None else self._log.info
+        write(note.event, **note.fields, **({"left_out": repeats} if repeats else {}))
 
     def _send(self, frame: Frame) -> None:
         if self._closing:

@@ -93,6 +93,7 @@ class NodeLink(Channel):
         self._relink = False
         self._approved = False
         self._considered: frozenset[str] = frozenset()
+        self._looks = 0
         self._reports: set[asyncio.Task[None]] = set()
 
     def attach(self, peer: Attached) -> None:
@@ -133,13 +134,18 @@ class NodeLink(Channel):
             self._peer = None
 
     def consider(self, allowed: frozenset[str]) -> None:
-        """Links anew when the gateway's owner has allowed something that was withheld: once for each such change."""
+        """Links anew when the gateway's owner has allowed something that was withheld.
+
+        The gateway may say so before it acts on it, and then a link made at once has gained nothing. While the same is
+        allowed and still withheld, the link is made anew at the first look, the third, the seventh, and so on.
+        """
         if self.surface is None:
             return
         now = allowed & frozenset(self.surface.withheld)
-        if now and now != self._considered:
-            self.relink()
+        self._looks = self._looks + 1 if now == self._considered else 1
         self._considered = now
+        if now and (self._looks & (self._looks + 1)) == 0:
+            self.relink()
 
     def relink(self) -> None:
         """Dials anew, because the gateway would let more through than it did when this connection was made."""

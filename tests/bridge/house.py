@@ -16,7 +16,7 @@ from bridge.addresses import ListenAddress
 from bridge.certificate_desk import CertificateDesk
 from bridge.certificates import Certificates
 from bridge.code_desk import CodeDesk
-from bridge.config import Config
+from bridge.config import Config, LimitsTable
 from bridge.discovery import DiscoveryState, DiscoveryStatus
 from bridge.hub import Hub
 from bridge.lan.admission import Challenge
@@ -72,8 +72,7 @@ class House:
             stage.switchboard,
             policy=self.in_force.policy,
             default_permissions=self.in_force.default,
-            penalty_s=60.0,
-            refusals_per_minute=20,
+            limits=LimitsTable(),
             tasks=stage.tasks,
             log=stage.log,
         )
@@ -90,7 +89,11 @@ class House:
         self.nodes = self._listener("nodes", context, NodePort(self._judge, self.pages.answer))
         self.certificates.on_change(lambda new: self.nodes.use(node_server_context(new, authority.certificate)))
         self.policy = PolicyDesk(home, "voice+screen", self.in_force, self.hub, stage.log)
-        self.operations = BridgeOperations(
+        self.operations = self._operations()
+
+    def _operations(self) -> BridgeOperations:
+        stage = self.stage
+        return BridgeOperations(
             self.hub,
             self.config,
             self.certificates,
@@ -146,7 +149,7 @@ class House:
     async def _serve(self, upgraded: Upgraded) -> None:
         now = clock.now()
         challenge = Challenge(secrets.token_urlsafe(24), now.wall_ms)
-        terms = Terms(26_214_400, 52_428_800, 20, self.started)
+        terms = Terms(26_214_400, 52_428_800, self.started)
         session = Session(self.hub, terms, secrets.token_hex(6), challenge, now, upgraded.certified)
         await Relay(upgraded, session, self.hub, self.stage.tasks, self.stage.log).run()
 

@@ -12,6 +12,7 @@ import orjson
 
 from bridge import clock
 from bridge.lan.admission import Challenge
+from bridge.lan.coalesced import Coalesced
 from bridge.lan.events import (
     Admit,
     Admitted,
@@ -37,7 +38,7 @@ from tests.bridge.lan.playbook import Book
 from tests.bridge.lan.wire import BINARY, Peer, peer
 from tests.support.waiting import eventually
 
-TERMS = Terms(26_214_400, 52_428_800, 20, Instant(0.0, datetime.now(UTC)))
+TERMS = Terms(26_214_400, 52_428_800, Instant(0.0, datetime.now(UTC)))
 
 
 class Rooms:
@@ -50,6 +51,7 @@ class Rooms:
         self.asked: list[Command] = []
         self.left: list[Relay] = []
         self.log = io.StringIO()
+        self.lines = Coalesced()
         self.admitting = True
         self.on_join: Callable[[Relay], None] = lambda relay: None
         self._opened_s_ago = opened_s_ago
@@ -99,6 +101,9 @@ class Rooms:
 
     def penalise(self, command: Penalise) -> None:
         self.asked.append(command)
+
+    def line(self, who: str, event: str) -> int | None:
+        return self.lines.line(who, event, clock.now().mono)
 
 
 class Caller:
