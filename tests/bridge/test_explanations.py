@@ -92,7 +92,7 @@ def test_node_invoke_alone_asks_about_the_nodes_own_invokes() -> None:
 # The owner's policy.
 
 
-NODE = "cd" * 32
+OTHER = "cd" * 32
 
 
 def ruled(name: str, *, allow: bool, way: Direction = Direction.TO_NODE) -> Policy:
@@ -109,11 +109,11 @@ def test_a_rule_of_the_owners_is_named_and_what_would_change_it() -> None:
 
 
 def test_targets_are_followed() -> None:
-    master, other = subject(PROFILES["full"]), About(target=NODE)
+    master, other = subject(PROFILES["full"]), About(target=OTHER)
     told = explain_call(Policy(), master, "node.invoke", "screen.show", other)
     assert (told.decision, told.rule) == ("deny", "node-invoke")
     assert told.fix == "Change nodes.targets or nodes.commands in policy.toml, then: clawdis-bridge policy reload"
-    opened = Policy(invoke_targets=frozenset({NODE}))
+    opened = Policy(invoke_targets=frozenset({OTHER}))
     assert explain_call(opened, master, "node.invoke", "screen.show", other).decision == "allow"
     assert explain_call(opened, master, "screen.show", None, other).rule == "node-invoke"
     assert explain_call(opened, master, "node.invoke", "camera.snap", other).decision == "deny"
