@@ -28,11 +28,12 @@ from bridge.hub import Hub
 from bridge.lan.events import Instant
 from bridge.lan.listener import Listener
 from bridge.limit_reports import limits_in_use, node_limits
+from bridge.metrics import Metrics
 from bridge.pairing.desk import PairingRequest
 from bridge.pairing.records import NodeRecord, clean_label
 from bridge.pairing.store import StoreError
 from bridge.policy_desk import PolicyDesk
-from bridge.reports import NodeState, Presence, node_detail, node_row, pending_row
+from bridge.reports import NodeState, Presence, load_report, node_detail, node_row, pending_row
 from bridge.upstream.node_link import NodeLink
 from certs.errors import IdentityError
 
@@ -49,6 +50,7 @@ class BridgeOperations:
         discovery: tells the advertiser's state.
         codes: invitations.
         certs: the bridge's certificates.
+        metrics: what is counted and measured.
         policy: the access policy.
     """
 
@@ -62,6 +64,7 @@ class BridgeOperations:
         discovery: Callable[[], DiscoveryStatus],
         codes: CodeDesk,
         certs: CertificateDesk,
+        metrics: Metrics,
         policy: PolicyDesk,
         started: Instant,
     ) -> None:
@@ -72,6 +75,7 @@ class BridgeOperations:
         self._discovery = discovery
         self.codes = codes
         self.certs = certs
+        self._metrics = metrics
         self.policy = policy
         self._started = started
         self._decisions = RecentDecisions()
@@ -103,7 +107,12 @@ class BridgeOperations:
             limits_in_use=limits_in_use(
                 self._hub.allowances.tally, self._listeners[0].door, self._hub.penalties(clock.now().mono)
             ),
+            load=load_report(self._metrics.levels()),
         )
+
+    async def metrics(self) -> str:
+        """What is counted and measured, in the text format of Prometheus."""
+        return self._metrics.text()
 
     # Requests.
 

@@ -109,6 +109,9 @@ class Operations(Protocol):
     async def status(self) -> Status:
         """The state of the daemon."""
 
+    async def metrics(self) -> str:
+        """What is counted and measured, in the text format of Prometheus."""
+
     async def pending(self) -> list[PendingRequest]:
         """The pairing requests that wait for a decision, oldest first."""
 

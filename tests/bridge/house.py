@@ -27,6 +27,7 @@ from bridge.lan.pair_pages import PairPages
 from bridge.lan.relay import Relay
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
+from bridge.load import levels
 from bridge.operations import BridgeOperations
 from bridge.pairing.admissions import Admissions
 from bridge.pairing.ceremony_ledger import CeremonyLedger
@@ -76,6 +77,8 @@ class House:
             tasks=stage.tasks,
             log=stage.log,
         )
+        self.flow = stage.flow
+        self.flow.metrics.watch(lambda: levels(self.hub, self.flow))
         self.identity = stage.keys.load_or_create(HOST_NAME, now=datetime.now(UTC))
         authority = stage.keys.client_authority(now=datetime.now(UTC))
         self.certificates = Certificates(stage.keys, self.identity, authority, HOST_NAME, stage.log)
@@ -99,19 +102,23 @@ class House:
             self.certificates,
             listeners=[self.nodes, self.apps],
             discovery=lambda: self.discovery,
-            codes=CodeDesk(
-                self.reception,
-                self.codes,
-                self.certificates,
-                nodes=self.nodes,
-                apps=self.apps,
-                discovery=lambda: self.discovery,
-                host=HOST_NAME,
-                profiles=lambda: self.policy.profiles,
-            ),
+            codes=self._code_desk(),
             policy=self.policy,
             certs=CertificateDesk(self.certificates, stage.keys, self.store, host=HOST_NAME, end_all=self.hub.end_all),
+            metrics=self.flow.metrics,
             started=self.started,
+        )
+
+    def _code_desk(self) -> CodeDesk:
+        return CodeDesk(
+            self.reception,
+            self.codes,
+            self.certificates,
+            nodes=self.nodes,
+            apps=self.apps,
+            discovery=lambda: self.discovery,
+            host=HOST_NAME,
+            profiles=lambda: self.policy.profiles,
         )
 
     def _pages(self) -> PairPages:
@@ -142,6 +149,8 @@ class House:
             self._serve,
             node_port=node_port,
             frame_max_bytes=26_214_400,
+            pool=self.flow.pool,
+            handshake=self.flow.metrics.handshake,
             tasks=self.stage.tasks,
             log=self.stage.log,
         )
@@ -151,7 +160,10 @@ class House:
         challenge = Challenge(secrets.token_urlsafe(24), now.wall_ms)
         terms = Terms(26_214_400, 52_428_800, self.started)
         session = Session(self.hub, terms, secrets.token_hex(6), challenge, now, upgraded.certified)
-        await Relay(upgraded, session, self.hub, self.stage.tasks, self.stage.log).run()
+        flow = self.flow
+        await Relay(
+            upgraded, session, self.hub, self.stage.tasks, self.stage.log, flow.outflow, flow.metrics.note
+        ).run()
 
     async def pair(self, phone: Phone, permissions: Permissions = PHONE, **changes: object) -> NodeRecord:
         """Puts a phone into the store, with a key for the gateway."""

@@ -131,6 +131,11 @@ class FakeOperations:
             discovery=self.discovery,
         )
 
+    async def metrics(self) -> str:
+        """Some metrics."""
+        self._called("metrics")
+        return "clawdis_bridge_nodes_connected 0.0\n"
+
     async def pending(self) -> list[PendingRequest]:
         self._called("pending")
         return list(self.requests.values())
