@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from acl import navigation
 from acl.model import Allow, Call, Decision, Deny, Direction, Policy, Reason, Subject
 from acl.permissions import Permissions
 from acl.rules import RULES, SCOPES_ELSEWHERE, Rule
@@ -119,6 +120,8 @@ def _narrowed(policy: Policy, subject: Subject, call: Call) -> Reason | None:
         return None if policy.may_address(call.session) else Reason.SESSION
     if (call.direction, call.name) in _OF_A_SESSION_IF_NAMED and call.session:
         return None if policy.may_address(call.session) else Reason.SESSION
+    if call.url is not None and isinstance(navigation.check(call.url, policy.navigation), navigation.Fault):
+        return Reason.NAVIGATION
     return None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from operator import itemgetter
 
 from acl.permissions import Permissions
 
@@ -62,6 +61,7 @@ class Call:
         command: of `node.invoke`: the command.
         session: of what is about a session: its key as given; None when there is none.
         text: of an agent turn: the text that the agent will read.
+        url: of a command that sends a screen somewhere: the address.
     """
 
     direction: Direction
@@ -70,6 +70,7 @@ class Call:
     command: str | None = None
     session: str | None = None
     text: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
 
 
 class Reason(StrEnum):
@@ -89,6 +90,8 @@ class Reason(StrEnum):
     """The text would be read as a gateway command."""
     OWNER = "owner-rule"
     """A rule of the owner's denies it."""
+    NAVIGATION = "navigation"
+    """The screen may not be sent there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +209,9 @@ class Policy:
 
     def owner_rule(self, direction: Direction, name: str, node_id: str) -> OwnerRule | None:
         """Returns the first rule of the owner's that is about this call of this node; None: there is none."""
-        keys = ((direction, name, node_id), (direction, name, None))
-        found = min((entry for key in keys if (entry := self._rules.get(key))), key=itemgetter(0), default=None)
+        found, anybodys = self._rules.get((direction, name, node_id)), self._rules.get((direction, name, None))
+        if found is None or (anybodys is not None and anybodys[0] < found[0]):
+            found = anybodys
         return found[1] if found is not None else None
 
     def may_address(self, session: str | None) -> bool:

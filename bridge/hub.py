@@ -35,6 +35,7 @@ from bridge.lan.offer import is_concerned
 from bridge.lan.relay import IOS_FRAME_BYTES, REMOVED, Relay
 from bridge.lan.retries import Retries
 from bridge.lan.roster import Roster
+from bridge.lan.screen_page import ScreenPage, ScreenPages
 from bridge.log import Log
 from bridge.pairing.admissions import Admissions
 from bridge.pairing.reception import Reception
@@ -88,6 +89,7 @@ class Hub:
         self.allowances = Allowances(limits)
         self._penalty_s = limits.penalty_s
         self._penalties: dict[str, float] = {}
+        self._screens = ScreenPages()
         self._retries = Retries()
         self._lines = Coalesced()
         self._tasks = tasks
@@ -135,6 +137,10 @@ class Hub:
     def penalties(self, now: float) -> dict[str, float]:
         """The seconds for which each key stays out that is kept out now."""
         return {node_id: until - now for node_id, until in self._penalties.items() if until > now}
+
+    def screen(self, node_id: str) -> ScreenPage:
+        """What is known of the page on a node's screen: reconnecting does not make it forgotten."""
+        return self._screens.of(node_id)
 
     def penalty_left(self, node_id: str, now: float) -> float:
         """Seconds for which this key may not come in."""
