@@ -93,7 +93,11 @@ class House:
         self.nodes = self._listener("nodes", context, NodePort(self._judge, self.pages.answer))
         self.certificates.on_change(lambda new: self.nodes.use(node_server_context(new, authority.certificate)))
         self.policy = PolicyDesk(home, "voice+screen", self.in_force, self.hub, stage.log)
-        self.operations = BridgeOperations(
+        self.operations = self._operations()
+
+    def _operations(self) -> BridgeOperations:
+        stage = self.stage
+        return BridgeOperations(
             self.hub,
             self.config,
             self.certificates,
