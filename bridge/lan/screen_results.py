@@ -131,7 +131,7 @@ def _picture(asked: Asked, fields: JsonObject, caps: ScreenCaps) -> JsonObject:
     if true_format != FORMATS[claimed]:
         raise ResultError(f"screen.snapshot: the picture is no {FORMATS[claimed]}")
     width, height = _measured(data)
-    if not 0 < width <= (asked.max_width or 0) or not 0 < height <= MAX_HEIGHT:
+    if width > (asked.max_width or 0) or height > MAX_HEIGHT:
         raise ResultError(f"screen.snapshot: the picture is not 1 to {asked.max_width} pixels wide, or too high")
     said = (fields.get("width"), fields.get("height"))
     if said != (width, height) and not (asked.alias and said == (None, None)):
@@ -150,7 +150,9 @@ def _measured(data: bytes) -> tuple[int, int]:
     try:
         width, height = imagesize.get(io.BytesIO(data[:HEADER_BYTES]), exif_rotation=False)
     except (ValueError, struct.error):
-        raise ResultError("screen.snapshot: the picture does not say its size") from None
+        width = height = -1  # as the library has it for most of what it cannot read
+    if width < 1 or height < 1:
+        raise ResultError("screen.snapshot: the picture does not say its size")
     return int(width), int(height)
 
 
