@@ -143,6 +143,7 @@ def test_a_canvas_is_shown_where_it_was_placed() -> None:
     assert params.members == {"url": placed["url"], "placement": {"x": 1, "y": 2.5, "width": 300, "height": 200}}
     assert params.url == placed["url"]
     assert asked("canvas.present", {}).members == {}
+    wrong: Any
     for wrong in ([], "x", {"x": "1"}, {"width": 1e9}):
         assert why_not("canvas.present", json.dumps({"placement": wrong}))
 

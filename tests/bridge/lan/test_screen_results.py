@@ -103,7 +103,7 @@ def test_a_size_is_searched_for_in_the_beginning_only() -> None:
 
 
 def test_an_older_app_does_not_say_the_size_of_its_picture() -> None:
-    bare = {"format": "jpg", "base64": base64.b64encode(jpeg(7, 8)).decode()}
+    bare: Any = {"format": "jpg", "base64": base64.b64encode(jpeg(7, 8)).decode()}
     older = Asked("screen.snapshot", max_width=800, alias=True)
     assert read(older, bare, CAPS) == {**bare, "format": "jpeg", "width": 7, "height": 8}
     assert "another size" in why_not(SHOT, bare)
