@@ -31,6 +31,7 @@ from bridge.lan.events import (
     Redeem,
     Report,
 )
+from bridge.lan.offer import is_concerned
 from bridge.lan.relay import IOS_FRAME_BYTES, REMOVED, Relay
 from bridge.lan.retries import Retries
 from bridge.lan.roster import Roster
@@ -295,6 +296,28 @@ class Hub:
         for record in self.reception.store.nodes.values():
             if record.stale_upstream:
                 self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))
+
+    def adopt(self, policy: Policy, default_permissions: Permissions) -> int:
+        """Puts another policy into force; returns how many sockets have to come again because of it.
+
+        Whoever was told other methods or events than it has now, or offers other commands, is one of them. A link whose
+        phone is away ends when it offers what it should not.
+        """
+        before, self._policy, self._default_permissions = self._policy, policy, default_permissions
+        concerned = [relay for relay in self.roster.everyone() if self._concerns(relay, before)]
+        for record in self.reception.store.nodes.values():
+            if self.roster.node(record.node_id) is None and is_concerned(record, Role.NODE, before, policy):
+                self.switchboard.close(record.node_id)
+        for relay in concerned:
+            relay.post(Ended(RESTART, "policy changed"))
+        return len(concerned)
+
+    def _concerns(self, relay: Relay, before: Policy) -> bool:
+        record = relay.admitted
+        if record is None:
+            return False
+        role = Role.NODE if relay is self.roster.node(record.node_id) else Role.OPERATOR
+        return is_concerned(record, role, before, self._policy)
 
     def end_all(self, reason: str) -> None:
         """Says goodbye to every socket: the bridge stops and will be back."""
