@@ -118,12 +118,12 @@ def _narrowed(policy: Policy, subject: Subject, call: Call) -> Reason | None:
         return _invoke(policy, subject, call)
     if (call.direction, call.name) in _AGENT_TURNS:
         return _agent_turn(policy, call)
-    if call.url is not None and isinstance(navigation.check(call.url, policy.navigation), navigation.Fault):
-        return Reason.NAVIGATION
     if (call.direction, call.name) in _OF_A_SESSION:
         return None if _may_address(policy, call.session) else Reason.SESSION
     if (call.direction, call.name) in _OF_A_SESSION_IF_NAMED and call.session:
         return None if _may_address(policy, call.session) else Reason.SESSION
+    if call.url is not None and isinstance(navigation.check(call.url, policy.navigation), navigation.Fault):
+        return Reason.NAVIGATION
     return None
 
 

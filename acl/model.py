@@ -82,10 +82,10 @@ class Reason(StrEnum):
     """The session may not be addressed."""
     COMMAND_TEXT = "command-text"
     """The text would be read as a gateway command."""
-    NAVIGATION = "navigation"
-    """The screen may not be sent there."""
     OWNER = "owner-rule"
     """A rule of the owner's denies it."""
+    NAVIGATION = "navigation"
+    """The screen may not be sent there."""
 
 
 @dataclass(frozen=True, slots=True)
