@@ -161,6 +161,26 @@ def test_text_that_is_no_json_is_refused(text: str) -> None:
         read_payload("screen.navigate", text, CAPS, is_text=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"format":"png","format":"jpeg"}', "duplicate-key"),
+        ('{"format":"png","title":"a:b","format":"jpeg"}', "duplicate-key"),
+        ('{"format":"png","x":[]} x', "not-json"),
+        ("{" + ",".join(f'"{n}":0' for n in range(500)) + "}", "too-many-items"),
+        ("[" * 50 + "]" * 50, "too-deep"),
+    ],
+)
+def test_the_quick_way_of_reading_a_picture_lets_nothing_through_that_the_strict_one_would_not(
+    text: str, words: str
+) -> None:
+    """Goes red when `_flat_object` does not compare the number of members with the marks."""
+    with pytest.raises(ResultError, match=words):
+        read_payload("screen.snapshot", text, CAPS, is_text=True)
+    odd = '{"format":"png","title":"a:b {["}'
+    assert read_payload("screen.snapshot", odd, CAPS, is_text=True) == {"format": "png", "title": "a:b {["}
+
+
 def test_what_is_no_text_is_taken_as_it_is() -> None:
     assert read_payload("screen.navigate", {"url": "u"}, CAPS, is_text=False) == {"url": "u"}
 
