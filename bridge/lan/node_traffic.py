@@ -20,6 +20,7 @@ from bridge.lan.events import (
     Command,
     Forward,
     FromGateway,
+    Gap,
     Instant,
     Link,
     LinkLost,
@@ -31,6 +32,8 @@ from bridge.lan.events import (
     Unanswered,
 )
 from bridge.lan.node_invokes import NodeInvokes
+from bridge.lan.session_keys import session_keys
+from bridge.lan.streams import RUN_EVENTS
 from bridge.lan.subscriptions import Subscriptions
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from bridge.pairing.records import NodeRecord
@@ -122,8 +125,8 @@ class NodeTraffic:
     def _pass_event(self, request: Request, event: node_events.Pass) -> Result:
         if event.background:
             self._invokes.background = True
-        if event.subscription is not None and not event.subscription[1]:
-            self._subscriptions.note(*event.subscription)  # ended, whether the gateway hears of it now or not
+        if event.subscription is not None:
+            self._subscriptions.ask(*event.subscription)
 
         def shape(response: Response) -> Response:
             if event.subscription is not None and response.ok:
@@ -230,7 +233,11 @@ class NodeTraffic:
             case FromGateway(event=from_gateway):
                 return self._on_gateway_event(from_gateway, now)
             case LinkLost():
+                self._subscriptions.gap()
                 return self._invokes.link_lost()
+            case Gap():
+                self._subscriptions.gap()
+                return []
             case _:
                 return []
 
@@ -249,8 +256,14 @@ class NodeTraffic:
     def _on_gateway_event(self, event: Event, now: Instant) -> list[Command]:
         if event.event == "node.invoke.request":
             return self._invokes.invoked(event.payload, now)
-        decision = decide(self.directory.policy, self.subject, Call(Direction.EVENT_TO_NODE, event.event))
-        if not isinstance(decision, Allow):
+        session = text_of(event.payload, "sessionKey") if event.event in RUN_EVENTS else None
+        call = Call(Direction.EVENT_TO_NODE, event.event, session=session)
+        if not isinstance(decide(self.directory.policy, self.subject, call), Allow):
+            self._subscriptions.missed(event)
+            return []
+        if event.event in RUN_EVENTS and not self._subscriptions.passes(
+            event, session_keys(self.directory.gateway_hello)
+        ):
             return []
         if event.event not in {"node.invoke.cancel", "node.invoke.input"}:
             return [Send(rebuilt(event))]
@@ -270,6 +283,7 @@ class NodeTraffic:
             case Event(event="node.invoke.request", payload=payload):
                 return self._invokes.too_large(payload)
             case _:
+                self._subscriptions.gap()
                 return [Note("event-too-large", {"bytes": event.size})]
 
     def on_timer(self, now: Instant) -> list[Command]:

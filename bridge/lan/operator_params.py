@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from acl.model import MAIN_SESSION, Call, Direction
 from bridge.lan.node_calls import ParamsError
-from gateway_client.frames import Json, JsonObject
+from bridge.lan.session_keys import of_agent
+from gateway_client.frames import Json, JsonObject, Request, object_of, text_of
 
+MAX_KEYS = (
+    256  # words of one list; `sessions.preview` shows 64 sessions at most, and each of these is decided by itself
+)
 _EXPECTATIONS = "expectedLeafEntryId expectedSessionRoutingContract expectedPermissionMode expectedToolOverrides"
 
 PARAMS: dict[str, frozenset[str]] = {
@@ -69,6 +74,21 @@ _CHOICES = frozenset({"fastMode", "archived", *_EXPECTATIONS.split()})
 _TEXTS_MAY_BE_EMPTY = frozenset({"message", "search"})
 
 
+def calls_of(request: Request) -> list[Call]:
+    """Returns what the ACL has to know of a request: one call for each session that it names, at least one."""
+    given = object_of(request.params)
+    agent, method = text_of(given, "agentId"), request.method
+    text = text_of(given, "message") if method == "chat.send" else None
+    keys = given.get("keys") if method == "sessions.preview" else None
+    named = [one for one in keys if isinstance(one, str)] if isinstance(keys, list) else []
+    if not named and (one := text_of(given, "sessionKey", "key")) is not None:
+        named = [one]
+    elif not named and agent is not None:
+        named = [MAIN_SESSION]
+    sessions: list[str | None] = [of_agent(one, agent) for one in named[: MAX_KEYS + 1]] or [None]
+    return [Call(Direction.FROM_OPERATOR, method, session=one, text=text) for one in sessions]
+
+
 def read_params(method: str, given: JsonObject) -> JsonObject:
     """Returns the listed members of a call.
 
@@ -91,7 +111,7 @@ def _kind_of(name: str) -> Callable[[Json], bool]:
     if name in _COUNTS:
         return lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10_000_000
     if name in _WORDS:
-        return lambda value: isinstance(value, list) and all(isinstance(one, str) and one for one in value)
+        return lambda value: isinstance(value, list) and len(value) <= MAX_KEYS and all(map(_is_word, value))
     if name in _OBJECTS:
         return lambda value: isinstance(value, dict)
     if name in _LISTS:
@@ -99,3 +119,7 @@ def _kind_of(name: str) -> Callable[[Json], bool]:
     if name in _CHOICES:
         return lambda value: value is None or isinstance(value, str | bool | int | dict)
     return lambda value: isinstance(value, str) and (value != "" or name in _TEXTS_MAY_BE_EMPTY)
+
+
+def _is_word(value: Json) -> bool:
+    return isinstance(value, str) and value != ""

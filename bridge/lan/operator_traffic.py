@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from acl.engine import decide
-from acl.model import Allow, Call, Direction, Reason, Subject
+from acl.model import Allow, Call, Decision, Deny, Direction, Subject
 from acl.rules import APPS_TRY
 from bridge.lan import answers, node_calls
 from bridge.lan.directory import Directory
@@ -24,12 +24,12 @@ from bridge.lan.events import (
     SessionEvent,
     Unanswered,
 )
-from bridge.lan.operator_params import read_params
-from bridge.lan.streams import RunFilter
+from bridge.lan.operator_params import calls_of, read_params
+from bridge.lan.session_keys import of_agent, session_keys
+from bridge.lan.streams import RUN_EVENTS, RunFilter
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from gateway_client.frames import Event, JsonObject, Request, Response, object_of, text_of
 
-_RUN_EVENTS = frozenset({"chat", "agent"})
 # Answered here: one connection serves all phones, so that one phone's word would act on the others, and would outlive
 # it. The events of these subscriptions are in no table; runs are followed by the session that a phone asks about.
 _SUBSCRIBING = {
@@ -53,26 +53,53 @@ class OperatorTraffic:
     background: bool = False
     _forwarding: Forwarding = field(default_factory=Forwarding)
     _runs: RunFilter = field(default_factory=RunFilter)
+    _last_seq: int | None = None
 
     def on_request(self, request: Request, now: Instant) -> Result:
         """Decides a request and forwards it with the members that its method has."""
-        decision = decide(self.directory.policy, self.subject, Call(Direction.FROM_OPERATOR, request.method))
+        decision = self._decide(calls_of(request))
         if not isinstance(decision, Allow):
-            counts = decision.reason is not Reason.MISSING_SCOPE or request.method not in APPS_TRY
-            return refused(request, answers.denied(decision, "operator"), counts=counts)
+            return refused(request, answers.denied(decision, "operator"), counts=request.method not in APPS_TRY)
         if request.method == "health":
             return [Send(answers.ok(request.id, {"ok": True, "ts": now.wall_ms}))]
         try:
             params = read_params(request.method, object_of(request.params))
         except node_calls.ParamsError as exc:
             return refused(request, answers.invalid(str(exc)))
-        session = text_of(params, "sessionKey", "key")
-        if session is not None and _SUBSCRIBING.get(request.method, True):
-            self._runs.follow(session)
         if request.method in _SUBSCRIBING:
-            return [Send(answers.ok(request.id, _subscribed(_SUBSCRIBING[request.method], session)))]
-        wait_s = node_calls.wait_for(params, default_s=30.0)
-        return self._forwarding.send(request, Link.OPERATOR, params, decision, wait_s=wait_s)
+            return self._subscribe(request, params)
+        result = self._forwarding.send(
+            request, Link.OPERATOR, params, decision, wait_s=node_calls.wait_for(params, default_s=30.0)
+        )
+        if isinstance(result, list):
+            self._follow(params)
+        return result
+
+    def _decide(self, calls: list[Call]) -> Decision:
+        """Decides every session that a request names: one that is denied is enough."""
+        first, *others = calls
+        decision = decide(self.directory.policy, self.subject, first)
+        for call in others:
+            if isinstance(decision, Deny):
+                break
+            decision = decide(self.directory.policy, self.subject, call)
+        return decision
+
+    def _follow(self, params: JsonObject) -> None:
+        session = text_of(params, "sessionKey", "key")
+        if session is not None:
+            self._runs.follow(of_agent(session, text_of(params, "agentId")))
+
+    def _subscribe(self, request: Request, params: JsonObject) -> Result:
+        on = _SUBSCRIBING[request.method]
+        payload: JsonObject = {"subscribed": on}
+        if "key" in params:
+            payload["key"] = params["key"]
+            if on:
+                self._follow(params)
+            else:
+                self._runs.unfollow(of_agent(str(params["key"]), text_of(params, "agentId")))
+        return [Send(answers.ok(request.id, payload))]
 
     def on_event(self, event: SessionEvent, _now: Instant) -> list[Command]:
         """Takes what the gateway's side has to say."""
@@ -83,6 +110,7 @@ class OperatorTraffic:
                 return self._forwarding.unanswered(event)
             case LinkLost() | Gap():
                 self._runs.gap()
+                self._last_seq = None
                 return []
             case FromGateway(event=from_gateway):
                 return self._on_gateway_event(from_gateway)
@@ -90,10 +118,23 @@ class OperatorTraffic:
                 return []
 
     def _on_gateway_event(self, event: Event) -> list[Command]:
-        decision = decide(self.directory.policy, self.subject, Call(Direction.EVENT_TO_OPERATOR, event.event))
-        if not isinstance(decision, Allow) or (event.event in _RUN_EVENTS and not self._runs.passes(event)):
+        self._count(event)
+        session = text_of(event.payload, "sessionKey") if event.event in RUN_EVENTS else None
+        call = Call(Direction.EVENT_TO_OPERATOR, event.event, session=session)
+        if not isinstance(decide(self.directory.policy, self.subject, call), Allow):
+            self._runs.missed(event)
+            return []
+        if event.event in RUN_EVENTS and not self._runs.passes(event, session_keys(self.directory.gateway_hello)):
             return []
         return [Send(rebuilt(event))]
+
+    def _count(self, event: Event) -> None:
+        """The gateway drops events when its buffers are full, and counts on: whatever they were, there is a gap."""
+        if event.seq is None:
+            return
+        if self._last_seq is not None and event.seq != self._last_seq + 1:
+            self._runs.gap()
+        self._last_seq = event.seq
 
     def on_oversized(self, event: Oversized, _now: Instant) -> list[Command]:
         """Answers what the peer cannot take."""
@@ -113,7 +154,3 @@ class OperatorTraffic:
     def next_deadline(self) -> float | None:
         """Never."""
         return None
-
-
-def _subscribed(on: bool, session: str | None) -> JsonObject:
-    return {"subscribed": on} if session is None else {"subscribed": on, "key": session}
