@@ -9,6 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
+from acl.places import Places
+
 WINDOW_S = 60.0  # seconds
 # Keys remembered, as OpenSSH remembers sources: about 250 bytes each with one attempt, so 16 MiB. A list of 20 attempts
 # takes 0.7 KiB more; to fill all of them somebody has to fail 1.3 million times within the minute.
@@ -34,11 +36,7 @@ class Attempt:
 
 @dataclass(slots=True, eq=False)
 class Budget:
-    """Attempts by key.
-
-    Keys that have used all of theirs are kept apart: others are forgotten first, the one that tried longest ago at the
-    head, so that no flood of new keys gives a key that is kept out a fresh start. When every place is taken by such
-    keys, a new one has to wait.
+    """Attempts by key, in a table that no flood of new keys makes forget a key that is kept out (`acl.places`).
 
     Attributes:
         per_window: attempts of one key within `WINDOW_S` seconds.
@@ -47,11 +45,13 @@ class Budget:
 
     per_window: int
     max_keys: int = MAX_KEYS
-    _open: dict[str, list[float]] = field(default_factory=dict)
-    _full: dict[str, list[float]] = field(default_factory=dict)
+    _places: Places[list[float]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._places = Places(self.max_keys)
 
     def __len__(self) -> int:
-        return len(self._open) + len(self._full)
+        return len(self._places)
 
     def spend(self, key: str, now: float) -> Attempt | None:
         """Takes an attempt; returns None when the key has none left.
@@ -61,7 +61,7 @@ class Budget:
             now: monotonic seconds, never less than before.
         """
         log = self._take_out(key, now)
-        if log is None and not self._has_room(now):
+        if log is None and not self._places.has_room(lambda each: each[-1] <= now - WINDOW_S):
             return None
         attempt = None
         log = [] if log is None else log
@@ -78,7 +78,7 @@ class Budget:
             key: who would try.
             now: monotonic seconds.
         """
-        log = self._full.get(key, ())
+        log = self._places.spent(key) or ()
         alive = log[bisect_right(log, now - WINDOW_S) :]
         return alive[-self.per_window] + WINDOW_S - now if len(alive) >= self.per_window else 0.0
 
@@ -87,27 +87,19 @@ class Budget:
         if at not in log:
             return
         log.remove(at)
-        if self._full.get(key) is log:
-            del self._full[key]
-            self._open[key] = log
-        if not log and self._open.get(key) is log:
-            del self._open[key]
+        if self._places.get(key) is not log:
+            return
+        if not log:
+            self._places.take_out(key)
+        elif self._places.spent(key) is log:
+            self._places.take_out(key)
+            self._put_in(key, log)
 
     def _take_out(self, key: str, now: float) -> list[float] | None:
-        log = self._open.pop(key, None) or self._full.pop(key, None)
+        log = self._places.take_out(key)
         if log is not None:
             del log[: bisect_right(log, now - WINDOW_S)]
         return log
 
     def _put_in(self, key: str, log: list[float]) -> None:
-        (self._full if len(log) >= self.per_window else self._open)[key] = log
-
-    def _has_room(self, now: float) -> bool:
-        for logs in (self._open, self._full):
-            while logs and logs[first := next(iter(logs))][-1] <= now - WINDOW_S:
-                del logs[first]
-        if len(self) < self.max_keys:
-            return True
-        if self._open:
-            del self._open[next(iter(self._open))]
-        return len(self) < self.max_keys
+        self._places.put_in(key, log, spent=len(log) >= self.per_window)

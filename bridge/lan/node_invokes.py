@@ -13,6 +13,7 @@ from acl.model import Allow, Call, Direction, Subject
 from bridge.lan import answers, node_calls
 from bridge.lan.directory import Directory
 from bridge.lan.events import Answered, Command, Instant, Note, Report, Send, Unanswered
+from bridge.lan.invoke_limits import InvokeLimits
 from bridge.lan.results import Results
 from bridge.lan.traffic import Result, refused
 from bridge.pairing.records import NodeRecord
@@ -39,6 +40,10 @@ class NodeInvokes:
     background: bool = False
     _in_flight: InFlight = field(default_factory=InFlight)
     _results: Results = field(default_factory=Results)
+    _limits: InvokeLimits = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._limits = InvokeLimits(self.directory.allowance(self.subject.node_id))
 
     def has(self, invoke_id: str) -> bool:
         """Whether the node has been asked this and has not answered."""
@@ -54,7 +59,7 @@ class NodeInvokes:
         invoke = read_invoke(payload, now.mono)
         if invoke is None:
             return [Note("invoke-malformed")]
-        error = self._why_not(invoke)
+        error = self._why_not(invoke) or self._limits.refuse(invoke.command, invoke.params_json, now.mono)
         if error is not None:
             return [Note("invoke-refused", {"command": invoke.command, "code": error.code}), Report(invoke.id, error)]
         self._in_flight.add(invoke)
@@ -69,13 +74,14 @@ class NodeInvokes:
             return ErrorShape("UNAVAILABLE", "the node has too many invokes at once")
         return None
 
-    def result(self, request: Request, key: str, allow: Allow) -> Result:
+    def result(self, request: Request, key: str, allow: Allow, now: Instant) -> Result:
         """The node has answered an invoke.
 
         Args:
             request: `node.invoke.result`.
             key: what the forwarded result will be known by.
             allow: the proof.
+            now: the moment.
         """
         try:
             result = node_calls.read_result(request.params, self.subject.node_id)
@@ -87,9 +93,16 @@ class NodeInvokes:
             return [Note("late-result"), Send(answers.ok(request.id, late))]
         if result.ok and node_calls.needs_foreground(invoke.command):
             self.background = False
+        too_large = self._limits.weigh(invoke.command, result.members, now.mono)
+        if too_large is not None:
+            return self._outsized(request, invoke, too_large)
         params = result.upstream(self.record.gateway_node_id)
         forward = self._results.send(key, request, invoke, params, allow)
         return [forward, Note("invoke", {"command": invoke.command, "ok": result.ok})]
+
+    def _outsized(self, request: Request, invoke: Invoke, error: ErrorShape) -> list[Command]:
+        noted = Note("invoke-refused", {"command": invoke.command, "code": error.code})
+        return [noted, Report(invoke.id, error), Send(answers.failure(request.id, error))]
 
     def awaits(self, key: str) -> bool:
         """Whether a forwarded request is a result of this node."""

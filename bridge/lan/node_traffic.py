@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from acl.engine import decide
 from acl.model import Allow, Call, Direction, Subject
 from acl.permissions import Permission
+from acl.refusals import counts
 from bridge.lan import answers, node_calls, node_events
 from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
@@ -32,7 +33,7 @@ from bridge.lan.events import (
     Unanswered,
 )
 from bridge.lan.node_invokes import NodeInvokes
-from bridge.lan.session_keys import session_keys
+from bridge.lan.session_names import named_session, session_keys
 from bridge.lan.streams import RUN_EVENTS
 from bridge.lan.subscriptions import Subscriptions
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
@@ -76,10 +77,10 @@ class NodeTraffic:
     def on_request(self, request: Request, now: Instant) -> Result:
         """Decides a request, then hands it to its method's handler."""
         handler = _HANDLERS.get(request.method)
-        call = node_calls.call_of(request)
+        call = node_calls.call_of(request, self.directory.gateway_hello)
         decision = decide(self.directory.policy, self.subject, call)
         if not isinstance(decision, Allow):
-            return refused(request, answers.denied(decision, "node"))
+            return refused(request, answers.denied(decision, "node"), counts=counts(decision, request.method))
         if handler is None:
             return refused(request, answers.unauthorized_role("node"))
         return handler(self, request, decision, now)
@@ -96,8 +97,8 @@ class NodeTraffic:
         error = ErrorShape("UNAVAILABLE", "plugin surface unavailable")
         return [Send(answers.failure(request.id, error))]
 
-    def _result(self, request: Request, allow: Allow, _now: Instant) -> Result:
-        return self._invokes.result(request, f"r{self._forwarding.next_key()}", allow)
+    def _result(self, request: Request, allow: Allow, now: Instant) -> Result:
+        return self._invokes.result(request, f"r{self._forwarding.next_key()}", allow, now)
 
     def _progress(self, request: Request, allow: Allow, _now: Instant) -> Result:
         try:
@@ -110,7 +111,8 @@ class NodeTraffic:
         return self._forwarding.send(request, Link.NODE, params, allow)
 
     def _event(self, request: Request, _allow: Allow, now: Instant) -> Result:
-        outcome = node_events.read_event(request.params, self.subject, self.directory.policy)
+        policy, gateway_hello = self.directory.policy, self.directory.gateway_hello
+        outcome = node_events.read_event(request.params, self.subject, policy, gateway_hello)
         match outcome:
             case node_events.Bad(message=message):
                 return refused(request, answers.invalid(message))
@@ -138,12 +140,15 @@ class NodeTraffic:
         )
 
     def _subscribe_again(self) -> list[Command]:
-        decision = decide(self.directory.policy, self.subject, Call(Direction.NODE_EVENT, "chat.subscribe"))
-        if not isinstance(decision, Allow):
-            return []
         key = f"s{self._forwarding.next_key()}"
-        params = self._subscriptions.next_to_say(key)
-        return [] if params is None else [Forward(Link.NODE, key, "node.event", params, decision, owed=True)]
+        while (params := self._subscriptions.next_to_say(key)) is not None:
+            session = named_session(object_of(params["payload"]), self.directory.gateway_hello)
+            call = Call(Direction.NODE_EVENT, "chat.subscribe", session=session)
+            decision = decide(self.directory.policy, self.subject, call)
+            if isinstance(decision, Allow):
+                return [Forward(Link.NODE, key, "node.event", params, decision, owed=True)]
+            self._subscriptions.said()
+        return []
 
     def _pull(self, request: Request, allow: Allow, _now: Instant) -> Result:
         self._invokes.background = False
@@ -256,7 +261,7 @@ class NodeTraffic:
     def _on_gateway_event(self, event: Event, now: Instant) -> list[Command]:
         if event.event == "node.invoke.request":
             return self._invokes.invoked(event.payload, now)
-        session = text_of(event.payload, "sessionKey") if event.event in RUN_EVENTS else None
+        session = named_session(object_of(event.payload), self.directory.gateway_hello)
         call = Call(Direction.EVENT_TO_NODE, event.event, session=session)
         if not isinstance(decide(self.directory.policy, self.subject, call), Allow):
             self._subscriptions.missed(event)

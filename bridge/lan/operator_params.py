@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from acl.model import MAIN_SESSION, Call, Direction
 from bridge.lan.node_calls import ParamsError
-from bridge.lan.session_keys import of_agent
-from gateway_client.frames import Json, JsonObject, Request, object_of, text_of
+from gateway_client.frames import Json, JsonObject
 
-MAX_KEYS = (
-    256  # words of one list; `sessions.preview` shows 64 sessions at most, and each of these is decided by itself
-)
+MAX_KEYS = 256  # words of one list: of each session that `sessions.preview` names it is decided by itself
 _EXPECTATIONS = "expectedLeafEntryId expectedSessionRoutingContract expectedPermissionMode expectedToolOverrides"
 
 PARAMS: dict[str, frozenset[str]] = {
@@ -72,21 +68,6 @@ _LISTS = frozenset({"attachments"})
 # Unions in the schema: any of these may be a word, a flag or null.
 _CHOICES = frozenset({"fastMode", "archived", *_EXPECTATIONS.split()})
 _TEXTS_MAY_BE_EMPTY = frozenset({"message", "search"})
-
-
-def calls_of(request: Request) -> list[Call]:
-    """Returns what the ACL has to know of a request: one call for each session that it names, at least one."""
-    given = object_of(request.params)
-    agent, method = text_of(given, "agentId"), request.method
-    text = text_of(given, "message") if method == "chat.send" else None
-    keys = given.get("keys") if method == "sessions.preview" else None
-    named = [one for one in keys if isinstance(one, str)] if isinstance(keys, list) else []
-    if not named and (one := text_of(given, "sessionKey", "key")) is not None:
-        named = [one]
-    elif not named and agent is not None:
-        named = [MAIN_SESSION]
-    sessions: list[str | None] = [of_agent(one, agent) for one in named[: MAX_KEYS + 1]] or [None]
-    return [Call(Direction.FROM_OPERATOR, method, session=one, text=text) for one in sessions]
 
 
 def read_params(method: str, given: JsonObject) -> JsonObject:

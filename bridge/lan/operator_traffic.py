@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from acl.engine import decide
-from acl.model import Allow, Call, Decision, Deny, Direction, Subject
-from acl.rules import APPS_TRY
-from bridge.lan import answers, node_calls
+from acl.model import MAIN_SESSION, Allow, Call, Direction, Policy, Subject
+from acl.refusals import counts
+from bridge.lan import answers, node_calls, session_lists
 from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
 from bridge.lan.events import (
@@ -24,8 +24,8 @@ from bridge.lan.events import (
     SessionEvent,
     Unanswered,
 )
-from bridge.lan.operator_params import calls_of, read_params
-from bridge.lan.session_keys import of_agent, session_keys
+from bridge.lan.operator_params import read_params
+from bridge.lan.session_names import named_session, of_agent, session_keys
 from bridge.lan.streams import RUN_EVENTS, RunFilter
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from gateway_client.frames import Event, JsonObject, Request, Response, object_of, text_of
@@ -57,33 +57,28 @@ class OperatorTraffic:
 
     def on_request(self, request: Request, now: Instant) -> Result:
         """Decides a request and forwards it with the members that its method has."""
-        decision = self._decide(calls_of(request))
+        policy, named = self.directory.policy, object_of(request.params)
+        decision = decide(policy, self.subject, self._call(request.method, named))
         if not isinstance(decision, Allow):
-            return refused(request, answers.denied(decision, "operator"), counts=request.method not in APPS_TRY)
+            return refused(request, answers.denied(decision, "operator"), counts=counts(decision, request.method))
         if request.method == "health":
             return [Send(answers.ok(request.id, {"ok": True, "ts": now.wall_ms}))]
         try:
-            params = read_params(request.method, object_of(request.params))
+            params = read_params(request.method, named)
         except node_calls.ParamsError as exc:
             return refused(request, answers.invalid(str(exc)))
         if request.method in _SUBSCRIBING:
             return self._subscribe(request, params)
-        result = self._forwarding.send(
-            request, Link.OPERATOR, params, decision, wait_s=node_calls.wait_for(params, default_s=30.0)
-        )
+        result = self._go_on(request, params, decision, policy, now)
         if isinstance(result, list):
             self._follow(params)
         return result
 
-    def _decide(self, calls: list[Call]) -> Decision:
-        """Decides every session that a request names: one that is denied is enough."""
-        first, *others = calls
-        decision = decide(self.directory.policy, self.subject, first)
-        for call in others:
-            if isinstance(decision, Deny):
-                break
-            decision = decide(self.directory.policy, self.subject, call)
-        return decision
+    def _go_on(self, request: Request, params: JsonObject, allow: Allow, policy: Policy, now: Instant) -> Result:
+        if request.method in session_lists.CUT:
+            return self._send_cut(request, params, allow, policy, now)
+        wait_s = node_calls.wait_for(params, default_s=30.0)
+        return self._forwarding.send(request, Link.OPERATOR, params, allow, wait_s=wait_s)
 
     def _follow(self, params: JsonObject) -> None:
         session = text_of(params, "sessionKey", "key")
@@ -100,6 +95,25 @@ class OperatorTraffic:
             else:
                 self._runs.unfollow(of_agent(str(params["key"]), text_of(params, "agentId")))
         return [Send(answers.ok(request.id, payload))]
+
+    def _call(self, name: str, fields: JsonObject, direction: Direction = Direction.FROM_OPERATOR) -> Call:
+        if name == "chat.startup":  # without a key it is the main session's: of the agent that is named
+            fields = {"sessionKey": MAIN_SESSION, **fields}
+        session = named_session(fields, self.directory.gateway_hello)
+        return Call(direction, name, session=session, text=text_of(fields, "message") if name == "chat.send" else None)
+
+    def _send_cut(self, request: Request, params: JsonObject, allow: Allow, policy: Policy, now: Instant) -> Result:
+        method = request.method
+
+        def may(fields: JsonObject) -> bool:
+            """By the policy of the call, also when the answer comes under another one."""
+            return isinstance(decide(policy, self.subject, self._call(method, fields)), Allow)
+
+        asked = session_lists.cut_params(method, params, may)
+        if asked is None:
+            return [Send(answers.ok(request.id, session_lists.no_previews(params, may, {"ts": now.wall_ms})))]
+        shape = session_lists.cut_answer(method, params, may)
+        return self._forwarding.send(request, Link.OPERATOR, asked, allow, reshape=shape)
 
     def on_event(self, event: SessionEvent, _now: Instant) -> list[Command]:
         """Takes what the gateway's side has to say."""
@@ -119,8 +133,7 @@ class OperatorTraffic:
 
     def _on_gateway_event(self, event: Event) -> list[Command]:
         self._count(event)
-        session = text_of(event.payload, "sessionKey") if event.event in RUN_EVENTS else None
-        call = Call(Direction.EVENT_TO_OPERATOR, event.event, session=session)
+        call = self._call(event.event, object_of(event.payload), Direction.EVENT_TO_OPERATOR)
         if not isinstance(decide(self.directory.policy, self.subject, call), Allow):
             self._runs.missed(event)
             return []

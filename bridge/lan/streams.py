@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bridge.lan.session_keys import FRESH, SessionKeys, of_agent
+from bridge.lan.session_names import FRESH, SessionKeys, of_agent
 from gateway_client.frames import Event, JsonObject, object_of, text_of
 
 RUN_EVENTS = frozenset({"chat", "agent"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bridge.lan.session_keys import SessionKeys
+from bridge.lan.session_names import SessionKeys
 from bridge.lan.streams import MAX_SESSIONS, RunFilter
 from gateway_client.frames import Event, Json, JsonObject, text_of
 

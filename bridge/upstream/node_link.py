@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 from bridge.lan.events import FromGateway, Gap, LinkLost, LinkReady, SessionEvent
@@ -57,6 +58,7 @@ class NodeLink(Channel):
         offer: what it offers on this connection.
         identity: the key that stands for it at the gateway.
         approval: settles the surface.
+        connects: bounds how many links are being made at a time.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class NodeLink(Channel):
         *,
         secret: SecretSource,
         approval: SurfaceApproval,
+        connects: asyncio.Semaphore,
         tasks: Tasks,
         log: Log,
     ) -> None:
@@ -85,6 +88,7 @@ class NodeLink(Channel):
         self._identity = identity
         self._secret = secret
         self._approval = approval
+        self._connects = connects
         self._tasks = tasks
         self._log = log.bind(link="node", node=record.node_id[:8])
         self._peer: Attached | None = None
@@ -93,6 +97,7 @@ class NodeLink(Channel):
         self._relink = False
         self._approved = False
         self._considered: frozenset[str] = frozenset()
+        self._looks = 0
         self._reports: set[asyncio.Task[None]] = set()
 
     def attach(self, peer: Attached) -> None:
@@ -133,13 +138,18 @@ class NodeLink(Channel):
             self._peer = None
 
     def consider(self, allowed: frozenset[str]) -> None:
-        """Links anew when the gateway's owner has allowed something that was withheld: once for each such change."""
+        """Links anew when the gateway's owner has allowed something that was withheld.
+
+        The gateway may say so before it acts on it, and then a link made at once has gained nothing. While the same is
+        allowed and still withheld, the link is made anew at the first look, the third, the seventh, and so on.
+        """
         if self.surface is None:
             return
         now = allowed & frozenset(self.surface.withheld)
-        if now and now != self._considered:
-            self.relink()
+        self._looks = self._looks + 1 if now == self._considered else 1
         self._considered = now
+        if now and (self._looks & (self._looks + 1)) == 0:
+            self.relink()
 
     def relink(self) -> None:
         """Dials anew, because the gateway would let more through than it did when this connection was made."""
@@ -183,7 +193,10 @@ class NodeLink(Channel):
         profile = node_profile(self.record, self.offer)
         credentials = await self._secret.read()
         try:
-            async with GatewayConnection(self._url, profile, credentials, self._identity) as connection:
+            async with AsyncExitStack() as stack:
+                async with self._connects:
+                    made = GatewayConnection(self._url, profile, credentials, self._identity)
+                    connection = await stack.enter_async_context(made)
                 self._connection = connection
                 self.error = None
                 self._log.info("node-linked", commands=len(self.offer.commands))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bridge.lan.node_calls import ParamsError
-from bridge.lan.operator_params import MAX_KEYS, PARAMS, REQUIRED, calls_of, read_params
-from gateway_client.frames import JsonObject, Request
+from bridge.lan.operator_params import MAX_KEYS, PARAMS, REQUIRED, read_params
+from gateway_client.frames import JsonObject
 from tests.gateway import install
 from tests.support import schema
 
@@ -132,31 +132,9 @@ def test_what_the_schema_does_not_define_is_told_from_what_it_does(method: str) 
         properties(definition_of(method))
 
 
-@pytest.mark.parametrize(
-    ("method", "params", "sessions", "text"),
-    [
-        ("chat.send", {"sessionKey": "main", "message": "hi"}, ["main"], "hi"),
-        ("chat.send", {"sessionKey": "main", "message": "/new", "agentId": "other"}, ["agent:other:main"], "/new"),
-        ("chat.startup", {"agentId": "other"}, ["agent:other:main"], None),
-        ("chat.history", {"sessionKey": "agent:main:work"}, ["agent:main:work"], None),
-        ("sessions.resolve", {"key": "work"}, ["work"], None),
-        ("sessions.preview", {"keys": ["main", "work", 7]}, ["main", "work"], None),
-        ("sessions.list", {}, [None], None),
-        ("health", None, [None], None),
-        ("chat.send", {"sessionKey": ["main"], "message": {}}, [None], None),
-    ],
-)
-def test_the_acl_is_asked_about_every_session_and_text(
-    method: str, params: Any, sessions: list[str | None], text: str | None
-) -> None:
-    calls = calls_of(Request("r", method, params))
-    assert [(call.name, call.session, call.text) for call in calls] == [(method, one, text) for one in sessions]
-
-
 def test_a_list_of_any_length_is_not_decided() -> None:
-    """With MAX_KEYS five times as large each of the keys is decided and goes on."""
+    """With MAX_KEYS five times as large all of them go on."""
     params: JsonObject = {"keys": ["main"] * (MAX_KEYS + 1)}
-    assert len(calls_of(Request("r", "sessions.preview", params))) == MAX_KEYS + 1
     with pytest.raises(ParamsError):
         read_params("sessions.preview", params)
     assert read_params("sessions.preview", {"keys": ["main"] * MAX_KEYS})

@@ -1,9 +1,10 @@
 """Whatever runs, sessions, losses and subscriptions are mixed, no app drops its socket or shows a wrong text.
 
-Sockets of two phones hear the same gateway. What each is told goes into a model of the app; what the gateway has really
-said so far is known, so a text with a hole is seen. Red when a run is not withheld after a gap (`RunFilter.gap`), after a
-jump of `seq` (`OperatorTraffic._count`), or when no `Gap` or `LinkLost` of a node's link gets there; when a first word
-needs no text (`_words_of`), or a text no beginning of its own (`_continues`); when a node sees all runs of its link.
+Sockets of two phones hear the same gateway. What each is told goes into a model of the app; what the gateway really
+has said is known, so a text with a hole is seen. Red when a run is not withheld after a gap (`RunFilter.gap`), after
+a jump of `seq` (`OperatorTraffic._count`), or when no `Gap` or `LinkLost` of a node's link gets there; when a first
+word needs no text (`_words_of`), or a text no beginning of its own (`_continues`); when a node sees all runs of its
+link.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from acl.model import Policy
 from acl.permissions import Permission
 from bridge.lan.events import Answered, Command, Forward, Gap, LinkLost, Oversized
 from gateway_client.frames import Event
@@ -24,6 +26,7 @@ from tests.bridge.lan.playbook import Talk, good, node_in, operator_in
 
 Json = dict[str, Any]
 ALL = frozenset(Permission)
+POLICY = Policy(agent_sessions=frozenset({"main", "work", "agent:main:work"}))
 SPELLINGS = {"agent:main:main": ("main", "agent:main:main"), "agent:main:work": ("work", "agent:main:work")}
 MAIN, WORK = SPELLINGS
 WORDS = st.sampled_from(["a", "b ", "ab"])
@@ -66,7 +69,7 @@ class Socket:
     def __init__(self, name: str) -> None:
         self.is_node = name.endswith("node")
         phone = ANDROID if name.startswith("android") else IPHONE
-        made = node_in(phone, ALL) if self.is_node else operator_in(phone, ALL)
+        made = node_in(phone, ALL, policy=POLICY) if self.is_node else operator_in(phone, ALL, policy=POLICY)
         self.talk = Quick.__new__(Quick)
         self.talk.__dict__ = made.__dict__
         self.app = App()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.lan.session_keys import SessionKeys
+from bridge.lan.session_names import SessionKeys
 from bridge.lan.streams import MAX_NAME_CHARS, MAX_RUNS, MAX_SESSIONS, MAX_TEXTS, RunFilter
 from gateway_client.frames import Event
 from tests.support.scale import scale

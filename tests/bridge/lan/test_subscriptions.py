@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from acl.model import Subject
+from acl.model import Policy, Subject
 from acl.permissions import Permission
 from bridge.lan.events import Answered, Command, Fault, Forward, Gap, Link, LinkLost, LinkReady, Oversized, Unanswered
 from bridge.lan.node_traffic import NodeTraffic
@@ -15,9 +15,11 @@ from bridge.lan.subscriptions import MAX_KEY_CHARS
 from bridge.lan.traffic import Result
 from gateway_client.frames import Event, JsonObject, Request
 from tests.bridge.lan.phones import IPHONE
-from tests.bridge.lan.playbook import START, Talk, bad, book, good, node_in
+from tests.bridge.lan.playbook import START, Book, Talk, bad, book, good, node_in
 
 CHAT = frozenset({Permission.CHAT})
+KEYS = frozenset({"main", "work", "agent:main:work", *(f"s{number}" for number in range(1_000))})
+ANY = Policy(agent_sessions=KEYS | {"k" * (MAX_KEY_CHARS + 1)})
 
 
 def commands_of(result: Result) -> list[Command]:
@@ -33,7 +35,7 @@ def says(talk: Talk, event: str, session: Any, answer: Any = None) -> Talk:
 
 
 def following(*sessions: str) -> Talk:
-    talk = node_in(IPHONE, CHAT)
+    talk = node_in(IPHONE, CHAT, policy=ANY)
     for session in sessions:
         says(talk, "chat.subscribe", session)
     return talk
@@ -106,6 +108,17 @@ def test_what_the_node_may_not_subscribe_to_is_not_said_for_it() -> None:
     traffic.on_event(Answered(first.key, good({"ok": True})), START)
     traffic.subject = Subject("aa" * 32, frozenset())
     assert traffic.on_event(LinkReady(), START) == []
+
+
+def test_a_session_that_the_owner_has_taken_away_is_not_said_for_it() -> None:
+    """With `_subscribe_again` asking the policy about the event alone, `work` is subscribed to again."""
+    talk = node_in(IPHONE, CHAT, policy=ANY)
+    directory = talk.session.directory
+    for session in ("work", "main"):
+        says(talk, "chat.subscribe", session)
+    assert isinstance(directory, Book)
+    directory.policy = Policy()
+    assert said_again(talk) == ["main"]
 
 
 def test_64_sessions_are_remembered_and_the_oldest_is_forgotten_first() -> None:

@@ -1,10 +1,10 @@
-"""The spellings of a session's key, as the gateway 2026.9.6 reads them."""
+"""How the gateway 2026.9.6 spells a session that a phone asks for by a shorter key."""
 
 from __future__ import annotations
 
 import pytest
 
-from bridge.lan.session_keys import FRESH, SessionKeys, of_agent, session_keys
+from bridge.lan.session_names import FRESH, SessionKeys, of_agent, session_keys
 from gateway_client.frames import JsonObject
 
 OWN: JsonObject = {
