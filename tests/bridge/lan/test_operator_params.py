@@ -36,7 +36,15 @@ RENAMED = {"agent.identity.get": "AgentIdentityParams"}
 
 
 ENUMERATED = ["text", "native", "both", "default", "configured", "all", "updatedAt", "lastInteractionAt"]
-CANDIDATES: list[Any] = [*ENUMERATED, 5, True, ["text"], {"a": "text"}, [{"a": "text"}], None]
+CANDIDATES: list[Any] = [
+    *ENUMERATED, 5, 20, True, ["text"], {"a": "text"}, [{"type": "text", "content": "text"}], None,
+    {"kind": "session-goal-start", "version": 1, "issuedAtMs": 5}, {"mcpServers": {"a": True}},
+]  # fmt: skip
+UNFIT: list[Any] = [
+    "", "x" * 600, 0, -1, 1.5, 2**53 - 1, False, [], [""], [7], ["text", "text"], ["text"] * 300, ["x" * 300], {}, [{}],
+    {"kind": "other"}, {"kind": "session-goal-start", "version": 2, "issuedAtMs": 5}, {"mcpServers": {"a": 1}},
+    {"skills": [True]}, {"mcpToolsDeny": {"a": [""]}}, [{"type": 7}], [{"content": {}}], [{"sizeBytes": True}],
+]  # fmt: skip
 
 
 def accepted(method: str, name: str) -> list[Any]:
@@ -96,6 +104,30 @@ def test_what_the_gateway_takes_is_not_refused_here(method: str) -> None:
     for name in PARAMS[method]:
         values = accepted(method, name)
         assert any(taken(method, {**needed, name: value}) for value in values), (name, values)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("method", WITH_MEMBERS)
+def test_what_the_gateway_does_not_take_is_not_forwarded(method: str) -> None:
+    """With any kind of `_KINDS` replaced by one that takes everything, a value of another type goes on."""
+    needed: dict[str, Any] = {
+        name: next(one for one in CANDIDATES if _fits(name, one)) for name in REQUIRED.get(method, ())
+    }
+    for name in PARAMS[method]:
+        for value in [*CANDIDATES, *UNFIT]:
+            params = {**needed, name: value}
+            if taken(method, params):
+                schema.validate(definition_of(method), params, strict=True)
+
+
+def _fits(name: str, value: Any) -> bool:
+    return isinstance(value, list) and value == ["text"] if name == "keys" else isinstance(value, str)
+
+
+def test_an_attachment_is_rebuilt_from_what_the_gateway_reads() -> None:
+    given = {"sessionKey": "main", "message": "", "idempotencyKey": "k"}
+    sent = read_params("chat.send", {**given, "attachments": [{"type": "image", "content": "aGk=", "path": "/etc/x"}]})
+    assert sent == {**given, "attachments": [{"type": "image", "content": "aGk="}]}
 
 
 @pytest.mark.real
