@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import resource
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bridge.audit.entry import Position, write_line
+from bridge.audit.entry import Draft, Position, write_line
 from bridge.audit.errors import AuditError
-from bridge.audit.files import ACTIVE
+from bridge.audit.files import ACTIVE, open_to_append
+from bridge.audit.journal import Journal
 from bridge.audit.verification import MAX_AHEAD, MAX_BATCH, Why
-from tests.bridge.audit.logs import Log, draft
+from tests.bridge.audit.logs import TS, Log, draft
 
 
 @pytest.fixture
@@ -147,13 +149,40 @@ def test_a_crash_between_two_files_is_none_of_the_owners_worries(log: Log) -> No
     assert "gap" not in log.events()
 
 
-def test_a_crash_before_the_very_first_line_is_none_either(log: Log) -> None:
-    """Red when the head is not written before the first file is made."""
-    log.journal().close()
-    log.sql("UPDATE audit_head SET count = 0, hash = base_hash")
+class Dies(Journal):
+    """Is killed between the file and the head of its first line."""
+
+    def append(self, drafts: Sequence[Draft]) -> None:
+        line, _ = write_line(drafts[0], self.position)
+        os.write(self._file, line)
+        raise SystemExit
+
+
+def test_a_crash_at_the_very_first_line_is_none_either(log: Log) -> None:
+    """Red when the head is not written before the first file is made: its file would have none."""
+    with pytest.raises(SystemExit):
+        Dies(log.folder, log.database).open(TS)
+    assert log.lines()
     assert log.verify().broken is None
     log.write(1)
     assert log.verify().broken is None
+    assert "gap" not in log.events()
+
+
+def test_what_is_written_to_is_a_file_of_ours_alone(log: Log, tmp_path: Path) -> None:
+    """Red without O_NOFOLLOW, and without the look at what was opened."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name, make in (("link", Path.symlink_to), ("name", Path.hardlink_to)):
+        make(tmp_path / name, victim)
+        with pytest.raises(OSError, match="link|alone"):
+            open_to_append(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="alone"):
+        open_to_append(tmp_path / "pipe")
+    assert victim.read_text() == "mine"
+    os.close(open_to_append(tmp_path / "fresh"))
+    assert stat.S_IMODE((tmp_path / "fresh").stat().st_mode) == 0o600
 
 
 def test_a_full_disk_loses_no_line_that_counts(log: Log) -> None:
