@@ -7,7 +7,7 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from bridge.pairing.prompt_rules import PromptRules
 from bridge.pairing.reception import Reception
 from bridge.pairing.store import StoreError
 from bridge.parts import Parts, build
+from bridge.policy_desk import PolicyDesk, traced
 from bridge.prompting import Prompting
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
@@ -129,6 +130,9 @@ class Daemon:
             stack.push_async_callback(listener.stop)
             self._log.info("listening", listener=listener.name, addresses=listener.addresses, port=listener.port)
         stack.push_async_callback(_goodbye, hub)
+        await self._trail.record("policy-in-force", **traced(parts.policy))
+        policy = PolicyDesk(self._home, self._config.pairing.default_profile, parts.policy, hub, self._log)
+        self._on_hangup(lambda: tasks.spawn("policy-reload", policy.reload_on_signal()))
         operations = BridgeOperations(
             hub,
             self._config,
@@ -143,10 +147,13 @@ class Daemon:
                 apps=parts.apps,
                 discovery=self._discovery,
                 host=parts.names.host,
+                profiles=lambda: policy.profiles,
             ),
+            policy=policy,
             certs=CertificateDesk(
                 parts.certificates, parts.keys, hub.reception.store, host=parts.names.host, end_all=hub.end_all
             ),
+            metrics=parts.metrics,
             started=clock.now(),
         )
         await stack.enter_async_context(
@@ -159,6 +166,15 @@ class Daemon:
         tasks.spawn("sweep-stale", _sweep(hub))
         if self._config.discovery.enabled:
             tasks.spawn("advertiser", self._advertise(parts, addresses))
+
+    def _on_hangup(self, reload: Callable[[], object]) -> None:
+        """SIGHUP reads the policy again; on a terminal it means that the window was closed, and stops the bridge.
+
+        Who has it ignored, as `nohup` does, keeps it so.
+        """
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            in_window = sys.stdin is not None and sys.stdin.isatty()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._stop.set if in_window else reload)
 
     def _ask_people(self, parts: Parts, tasks: Tasks) -> None:
         chosen = choose_approvers(self._config.pairing.prompt)

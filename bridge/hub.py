@@ -31,9 +31,11 @@ from bridge.lan.events import (
     Redeem,
     Report,
 )
+from bridge.lan.offer import is_concerned
 from bridge.lan.relay import IOS_FRAME_BYTES, REMOVED, Relay
 from bridge.lan.retries import Retries
 from bridge.lan.roster import Roster
+from bridge.lan.screen_page import ScreenPage, ScreenPages
 from bridge.log import Log
 from bridge.pairing.admissions import Admissions
 from bridge.pairing.reception import Reception
@@ -87,6 +89,7 @@ class Hub:
         self.allowances = Allowances(limits)
         self._penalty_s = limits.penalty_s
         self._penalties: dict[str, float] = {}
+        self._screens = ScreenPages()
         self._retries = Retries()
         self._lines = Coalesced()
         self._tasks = tasks
@@ -134,6 +137,10 @@ class Hub:
     def penalties(self, now: float) -> dict[str, float]:
         """The seconds for which each key stays out that is kept out now."""
         return {node_id: until - now for node_id, until in self._penalties.items() if until > now}
+
+    def screen(self, node_id: str) -> ScreenPage:
+        """What is known of the page on a node's screen: reconnecting does not make it forgotten."""
+        return self._screens.of(node_id)
 
     def penalty_left(self, node_id: str, now: float) -> float:
         """Seconds for which this key may not come in."""
@@ -293,6 +300,28 @@ class Hub:
     def note(self, event: str, **fields: object) -> None:
         """Says in the log what a person at this machine has done."""
         self._log.info(event, **fields)
+
+    def adopt(self, policy: Policy, default_permissions: Permissions) -> int:
+        """Puts another policy into force; returns how many sockets have to come again because of it.
+
+        Whoever was told other methods or events than it has now, or offers other commands, is one of them. A link whose
+        phone is away ends when it offers what it should not.
+        """
+        before, self._policy, self._default_permissions = self._policy, policy, default_permissions
+        concerned = [relay for relay in self.roster.everyone() if self._concerns(relay, before)]
+        for record in self.reception.store.nodes.values():
+            if self.roster.node(record.node_id) is None and is_concerned(record, Role.NODE, before, policy):
+                self.switchboard.close(record.node_id)
+        for relay in concerned:
+            relay.post(Ended(RESTART, "policy changed"))
+        return len(concerned)
+
+    def _concerns(self, relay: Relay, before: Policy) -> bool:
+        record = relay.admitted
+        if record is None:
+            return False
+        role = Role.NODE if relay is self.roster.node(record.node_id) else Role.OPERATOR
+        return is_concerned(record, role, before, self._policy)
 
     def end_all(self, reason: str) -> None:
         """Says goodbye to every socket: the bridge stops and will be back."""

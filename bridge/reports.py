@@ -9,6 +9,7 @@ from typing import Literal
 from bridge.control import documents
 from bridge.control.not_granted import not_granted
 from bridge.limit_reports import NodeLimits
+from bridge.metrics import Levels
 from bridge.pairing.desk import KEPT_S, PairingRequest
 from bridge.pairing.grant import proposed
 from bridge.pairing.records import NodeRecord, Security, key_fingerprint
@@ -109,4 +110,16 @@ def node_detail(record: NodeRecord, presence: Presence, allow_line: str | None) 
         refused=presence.limits.refused,
         penalty_s=presence.limits.penalty_s,
         link_error=presence.link_error,
+    )
+
+
+def load_report(levels: Levels) -> documents.Load:
+    """Returns how much is under way."""
+    return documents.Load(
+        calls=levels.calls,
+        in_flight=levels.places,
+        queued=levels.calls_waiting,
+        bytes_in_flight=levels.bytes_in_flight,
+        sockets_held=levels.sockets_held,
+        bytes_buffered=levels.bytes_buffered,
     )

@@ -11,6 +11,7 @@ from rich.text import Text
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
 from bridge.cli.moments import ago, until
 from bridge.cli.output import SHORT_ID, advise, fields, page, print_json, safe
+from bridge.cli.policy import source_text
 from bridge.control.documents import GatewayStatus, PendingRequest, Status
 from bridge.errors import EXIT_NO_GATEWAY
 
@@ -56,6 +57,8 @@ def print_page(
     discovery = answer.discovery
     detail = invocation.aimed(discovery.detail or "")
     rows.append(("Discovery", safe(f"{discovery.state}: {detail}" if detail else discovery.state)))
+    if answer.policy is not None:
+        rows.append(("Policy", source_text(answer.policy, now)))
     rows.append(("Console", safe(answer.console.url or "off")))
     if answer.audit is not None and answer.audit.problem is not None:
         rows.append(("Audit log", safe(answer.audit.problem, "bold red")))

@@ -109,6 +109,34 @@ class AuditReport(Document):
     """Why nothing can be written now, and what mends it; None: it can."""
 
 
+class Load(Document):
+    """How much is under way at this moment."""
+
+    calls: int = 0
+    """Calls of phones without a final answer."""
+    in_flight: int = 0
+    """Those that the gateway is answering; at most `limits.in_flight`."""
+    queued: int = 0
+    """Those that wait for a place there."""
+    bytes_in_flight: int = 0
+    """Bytes of large messages on their way to the gateway; at most `limits.in_flight_bytes`."""
+    sockets_held: int = 0
+    """Sockets that are not read until there is room for what they announced."""
+    bytes_buffered: int = 0
+    """Bytes that wait for phones that read slowly."""
+
+
+class PolicySource(Document):
+    """Which policy is in force."""
+
+    source: Literal["built-in", "file"]
+    file: str | None = None
+    """The file it was read from; None: there was none."""
+    loaded_at: Instant
+    rules: int
+    """Number of the owner's rules."""
+
+
 class Status(Document):
     """The state of the daemon at a glance."""
 
@@ -127,9 +155,12 @@ class Status(Document):
     discovery: DiscoveryReport
     console: ConsoleReport = ConsoleReport()
     audit: AuditReport | None = None
+    policy: PolicySource | None = None
+    """Which policy is in force; None: the daemon is an older one."""
     limits: dict[str, int] = Field(default_factory=dict)
     """The limits in force, by their configuration key."""
     limits_in_use: LimitsInUse = LimitsInUse()
+    load: Load = Load()
 
 
 class PendingRequest(Document):

@@ -15,6 +15,7 @@ BACKGROUND = "NODE_BACKGROUND_UNAVAILABLE"
 _WORDS = {
     Reason.TARGET: "this node may not invoke that command there",
     Reason.SESSION: "this node may not address that session",
+    Reason.OWNER: "the policy of this bridge denies it to this node",
     Reason.COMMAND_TEXT: "text that begins like a gateway command is not accepted from a node",
 }
 
@@ -36,8 +37,8 @@ def unauthorized_role(role: str) -> ErrorShape:
 
 def denied(deny: Deny, role: str) -> ErrorShape:
     """Returns the answer to a call that the ACL denied."""
-    if deny.reason is Reason.MISSING_SCOPE:
-        scope = deny.missing_scope or "operator.admin"
+    scope = deny.missing_scope
+    if scope is not None:
         details: JsonObject = {"code": "MISSING_SCOPE", "missingScope": scope, "requiredScopes": [scope]}
         return ErrorShape("FORBIDDEN", f"missing scope: {scope}", details)
     if deny.reason in _WORDS:

@@ -9,10 +9,11 @@ from bridge.lan.connect import Connect
 from bridge.lan.directory import Directory
 from bridge.lan.events import Join
 from bridge.lan.node_traffic import NodeTraffic
+from bridge.lan.offer import offer_of
 from bridge.lan.operator_traffic import OperatorTraffic
 from bridge.lan.traffic import Traffic
 from bridge.pairing.desk import Draft, Why
-from bridge.pairing.records import NodeRecord, Role
+from bridge.pairing.records import NodeRecord, Role, Surface
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,15 @@ class Entry:
 
 def enter(connect: Connect, record: NodeRecord, directory: Directory) -> Entry:
     """Makes the entry of an admitted socket; scopes and surface come from the store and can only be narrowed."""
+    connect = connect.with_aliases(directory.policy.aliases)
     record = record.model_copy(update={"labels": record.labels.refreshed(connect.labels())})
     if connect.role is Role.OPERATOR:
         subject = Subject(record.node_id, record.granted, record.operator_scopes & frozenset(connect.scopes))
-        join = Join(record, connect.role, connect.surface().within(record.surface))
+        join = Join(record, connect.role, Surface())
         return Entry(subject, OperatorTraffic(subject, directory), join)
-    offer = connect.surface().within(record.surface)
+    offer = offer_of(connect.surface(), record, directory.policy)
     subject = Subject(record.node_id, record.granted)
-    traffic = NodeTraffic(subject, record, frozenset(offer.commands), directory)
+    traffic = NodeTraffic(subject, record, frozenset(offer.commands), directory, connect.aliases)
     return Entry(subject, traffic, Join(record, connect.role, offer, _wider(connect, record)))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Protocol, assert_never
 
 from aiohttp import WSMsgType
@@ -32,12 +33,14 @@ from bridge.lan.events import (
     SessionEvent,
     Timer,
 )
+from bridge.lan.inflow import Load, nothing
 from bridge.lan.listener import Upgraded
+from bridge.lan.outflow import Outflow
 from bridge.lan.session import Session
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
-from gateway_client.frames import Frame, encode_frame
+from gateway_client.frames import Frame, Json, encode_frame
 
 IOS_FRAME_BYTES = 16 * 1024 * 1024  # what the iOS app reads at most (mobile-clients §3.2)
 BUFFER_BYTES = 50 * 1024 * 1024  # bytes that may wait for one peer: two of the largest frames, as at the gateway
@@ -90,9 +93,20 @@ class Relay:
         upgraded: the WebSocket.
         session: decides.
         rooms: do.
+        outflow: what waits for all peers together; None: for this one alone.
+        noted: is told what the session notes, beside the log.
     """
 
-    def __init__(self, upgraded: Upgraded, session: Session, rooms: Rooms, tasks: Tasks, log: Log) -> None:
+    def __init__(
+        self,
+        upgraded: Upgraded,
+        session: Session,
+        rooms: Rooms,
+        tasks: Tasks,
+        log: Log,
+        outflow: Outflow[Relay] | None = None,
+        noted: Callable[[str, Mapping[str, Json]], None] = lambda event, fields: None,
+    ) -> None:
         self.address = upgraded.address
         self.visit = upgraded.visit
         self.session = session
@@ -102,6 +116,9 @@ class Relay:
         self._log = log.bind(address=upgraded.address, connection=session.connection_id)
         self._outbox: deque[bytes | Close] = deque()
         self._waiting_bytes = 0
+        self._outflow = outflow if outflow is not None else Outflow[Relay]()
+        self._load: Load | None = None
+        self._noted = noted
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -123,7 +140,7 @@ class Relay:
             async for message in self._upgraded.socket:
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
-                self.post(Received(message.data))
+                self._receive(message.data)
                 await self._room.wait()
                 pause_s = self.session.pause(clock.now())
                 if pause_s > 0.0:
@@ -132,12 +149,26 @@ class Relay:
             self.post(Lost())
             if self.admitted is not None:
                 self._log.info("left")
+            self._outflow.forget(self)
             self._rooms.leave(self)
             self._stop_timer()
             self._closing = True
             self._changed.set()
             await asyncio.wait({writer}, timeout=DRAIN_S)
             writer.cancel()
+
+    def _receive(self, data: bytes) -> None:
+        self._load = self._upgraded.inflow.load(len(data))
+        put_down = self._load.carry()
+        try:
+            self.post(Received(data))
+        finally:
+            self._load = None
+            put_down()
+
+    def carry(self) -> Callable[[], None]:
+        """Keeps the bytes of the message at hand in the budget until what is returned is called."""
+        return self._load.carry() if self._load is not None else nothing
 
     def post(self, event: SessionEvent) -> None:
         """Gives the session an event and performs what it asks for."""
@@ -164,6 +195,7 @@ class Relay:
                 self._rooms.note_revocation_told(command)
             case Join():
                 self._upgraded.promote()
+                self._upgraded.inflow.belongs_to(command.record.node_id)
                 self.admitted = command.record
                 self._log = self._log.bind(node=command.record.node_id, role=command.role.value)
                 self._rooms.join(self, command)
@@ -175,6 +207,7 @@ class Relay:
                 self._rooms.penalise(command)
             case Note():
                 self._note(command)
+                self._noted(command.event, command.fields)
             case _:
                 assert_never(command)
 
@@ -191,16 +224,24 @@ class Relay:
             self.post(Oversized(frame, len(data)))
             return
         self._waiting_bytes += len(data)
+        slowest = self._outflow.add(self, len(data))
         if self._waiting_bytes > self.session.terms.buffer_max_bytes:
-            self._log.warning("slow-peer", waiting=self._waiting_bytes)
-            self._outbox.clear()
-            self._closing = True
-            self._changed.set()
-            self._upgraded.abort()
+            self.cut_slow()
             return
+        if slowest is not None:
+            slowest.cut_slow()
         self._enqueue(data)
         if self._waiting_bytes > RESUME_BYTES:
             self._room.clear()
+
+    def cut_slow(self) -> None:
+        """Ends the socket at once, and drops what waits for it: its peer does not read."""
+        self._log.warning("slow-peer", waiting=self._waiting_bytes)
+        self._outbox.clear()
+        self._outflow.forget(self)
+        self._closing = True
+        self._changed.set()
+        self._upgraded.abort()
 
     def _close(self, close: Close) -> None:
         if close.code == REMOVED:
@@ -227,6 +268,7 @@ class Relay:
                         return
                     await socket.send_frame(item, WSMsgType.TEXT)
                     self._waiting_bytes -= len(item)
+                    self._outflow.sent(self, len(item))
                     if self._waiting_bytes <= RESUME_BYTES:
                         self._room.set()
                 if self._closing:

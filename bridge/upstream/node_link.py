@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 from bridge.lan.events import FromGateway, LinkLost, LinkReady, SessionEvent
@@ -57,6 +58,7 @@ class NodeLink(Channel):
         offer: what it offers on this connection.
         identity: the key that stands for it at the gateway.
         approval: settles the surface.
+        connects: bounds how many links are being made at a time.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class NodeLink(Channel):
         *,
         secret: SecretSource,
         approval: SurfaceApproval,
+        connects: asyncio.Semaphore,
         tasks: Tasks,
         log: Log,
     ) -> None:
@@ -85,6 +88,7 @@ class NodeLink(Channel):
         self._identity = identity
         self._secret = secret
         self._approval = approval
+        self._connects = connects
         self._tasks = tasks
         self._log = log.bind(link="node", node=record.node_id)
         self._peer: Attached | None = None
@@ -189,7 +193,10 @@ class NodeLink(Channel):
         profile = node_profile(self.record, self.offer)
         credentials = await self._secret.read()
         try:
-            async with GatewayConnection(self._url, profile, credentials, self._identity) as connection:
+            async with AsyncExitStack() as stack:
+                async with self._connects:
+                    made = GatewayConnection(self._url, profile, credentials, self._identity)
+                    connection = await stack.enter_async_context(made)
                 self._connection = connection
                 self.error = None
                 self._log.info("node-linked", commands=len(self.offer.commands))

@@ -325,7 +325,7 @@ def test_an_unknown_key_is_never_taken_in_silence(table: str, key: str) -> None:
     "text, key, words",
     [
         ('[listen]\nhosts = "auto"', "listen.hosts", 'it must be a list, in brackets: ["..."]'),
-        ("[listen]\nhosts = [1]", "listen.hosts.0", "it must be text, in quotes"),
+        ("[listen]\nhosts = [1]", "listen.hosts[#1]", "it must be text, in quotes"),
         ('[listen]\napp_port = "18794"', "listen.app_port", "it must be a whole number"),
         ('[discovery]\nenabled = "yes"', "discovery.enabled", "it must be true or false"),
         (

@@ -175,7 +175,7 @@ def test_what_is_written_to_is_a_file_of_ours_alone(log: Log, tmp_path: Path) ->
     victim.write_text("mine")
     for name, make in (("link", Path.symlink_to), ("name", Path.hardlink_to)):
         make(tmp_path / name, victim)
-        with pytest.raises(OSError, match="link|alone"):
+        with pytest.raises(OSError, match=r"link|alone"):
             open_to_append(tmp_path / name)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="alone"):

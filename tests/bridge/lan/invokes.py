@@ -9,11 +9,18 @@ from tests.bridge.lan.phones import IPHONE, Json
 from tests.bridge.lan.playbook import Talk, node_in
 
 LAN, GATEWAY = IPHONE.node_id, IPHONE.gateway_id
+PARAMS = {
+    "screen.navigate": '{"url":"https://example.com/"}',
+    "screen.eval": '{"javaScript":"1"}',
+    "screen.setMode": '{"mode":"web"}',
+}
+"""Parameters of the commands that need some."""
 TEXT = '{"url":"https:\\/\\/example.com",  "n":1.10}'
 
 
 def invoked(talk: Talk, command: str = "screen.show", invoke_id: str = "i1", **members: Any) -> Talk:
-    payload: Json = {"id": invoke_id, "nodeId": GATEWAY, "command": command, "paramsJSON": None, "timeoutMs": 30_000}
+    payload: Json = {"id": invoke_id, "nodeId": GATEWAY, "command": command, "timeoutMs": 30_000}
+    payload["paramsJSON"] = PARAMS.get(command)
     return talk.gateway_says("node.invoke.request", {**payload, **members})
 
 

@@ -27,6 +27,7 @@ from bridge.lan.events import (
     Report,
 )
 from bridge.lan.listener import Deadlines, Upgraded
+from bridge.lan.outflow import Outflow
 from bridge.lan.relay import Relay
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
@@ -50,9 +51,11 @@ class Rooms:
         self.relays: list[Relay] = []
         self.asked: list[Command] = []
         self.left: list[Relay] = []
+        self.carried: list[Callable[[], None]] = []
         self.log = io.StringIO()
         self.lines = Coalesced()
         self.admitting = True
+        self.outflow: Outflow[Relay] | None = None
         self.on_join: Callable[[Relay], None] = lambda relay: None
         self._opened_s_ago = opened_s_ago
 
@@ -63,7 +66,7 @@ class Rooms:
         challenge = Challenge(f"nonce-{len(self.relays)}", now.wall_ms)
         session = Session(self.book, self.terms, f"conn-{len(self.relays)}", challenge, opened)
         async with Tasks(make_log("debug", "json", self.log)) as tasks:
-            relay = Relay(upgraded, session, self, tasks, make_log("debug", "json", self.log))
+            relay = Relay(upgraded, session, self, tasks, make_log("debug", "json", self.log), self.outflow)
             self.relays.append(relay)
             await relay.run()
 
@@ -92,6 +95,7 @@ class Rooms:
 
     def forward(self, relay: Relay, command: Forward) -> None:
         self.asked.append(command)
+        self.carried.append(relay.carry())
 
     def report(self, relay: Relay, command: Report) -> None:
         self.asked.append(command)

@@ -64,7 +64,7 @@ def test_a_foreground_command_that_succeeds_brings_it_back(command: str, success
 # What waits at the gateway.
 
 ACTIONS = [
-    {"id": "a1", "command": "screen.show", "paramsJSON": TEXT, "enqueuedAtMs": 1},
+    {"id": "a1", "command": "device.info", "paramsJSON": TEXT, "enqueuedAtMs": 1},
     {"id": "a2", "command": "camera.snap", "enqueuedAtMs": 2},
     {"id": "a3", "command": "system.run", "enqueuedAtMs": 3},
 ]
