@@ -5,29 +5,13 @@ Field names are snake case here and camel case in JSON; optional fields are left
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-
-def _as_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_as_utc)]
-"""A point in time; ISO 8601 in UTC as JSON. A time without a zone is refused."""
-
-
-class Document(BaseModel):
-    """Base of the answers. Unknown keys are ignored: a newer daemon may add some."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
-
-    def to_json(self) -> dict[str, object]:
-        """The document as plain JSON values with camel-case keys; a None is left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+from bridge.control.audit_documents import AuditReport as AuditReport
+from bridge.control.document import Document as Document
+from bridge.control.document import Instant as Instant
 
 
 class Listener(Document):
@@ -98,15 +82,6 @@ class LimitUse(Document):
     of: int
     met: int
     """How often something was over it since the start."""
-
-
-class AuditReport(Document):
-    """The audit log."""
-
-    written: int
-    """Number of the last entry on disk."""
-    problem: str | None = None
-    """Why nothing can be written now, and what mends it; None: it can."""
 
 
 class Load(Document):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import stat
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -227,3 +228,27 @@ def test_the_error_says_what_mends_it(log: Log) -> None:
     with pytest.raises(AuditError, match=r"audit log.*df -h") as caught:
         log.journal()
     assert str(log.folder) in str(caught.value)
+
+
+def test_it_verifies_while_it_is_written_and_files_come_and_go(log: Log) -> None:
+    """Red when `verify` does not look again after files have changed, or takes what is being written for a break."""
+    log.kept = 3
+    log.write(1)
+    stop = threading.Event()
+
+    def write() -> None:
+        journal = log.journal()
+        while not stop.is_set():
+            journal.append([draft(node="x" * 40) for _ in range(3)])
+        journal.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        verdicts = [log.verify() for _ in range(25)]
+    finally:
+        stop.set()
+        writer.join()
+    assert [verdict.broken for verdict in verdicts] == [None] * 25
+    assert verdicts[-1].last.count > verdicts[0].last.count
+    assert log.verify().pruned > 0
