@@ -153,7 +153,7 @@ class Daemon:
             certs=CertificateDesk(
                 parts.certificates, parts.keys, hub.reception.store, host=parts.names.host, end_all=hub.end_all
             ),
-            metrics=parts.metrics,
+            metrics=parts.flow.metrics,
             started=clock.now(),
         )
         await stack.enter_async_context(

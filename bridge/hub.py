@@ -297,10 +297,6 @@ class Hub:
             if record.stale_upstream:
                 self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))
 
-    def note(self, event: str, **fields: object) -> None:
-        """Says in the log what a person at this machine has done."""
-        self._log.info(event, **fields)
-
     def adopt(self, policy: Policy, default_permissions: Permissions) -> int:
         """Puts another policy into force; returns how many sockets have to come again because of it.
 
@@ -322,6 +318,10 @@ class Hub:
             return False
         role = Role.NODE if relay is self.roster.node(record.node_id) else Role.OPERATOR
         return is_concerned(record, role, before, self._policy)
+
+    def note(self, event: str, **fields: object) -> None:
+        """Says in the log what a person at this machine has done."""
+        self._log.info(event, **fields)
 
     def end_all(self, reason: str) -> None:
         """Says goodbye to every socket: the bridge stops and will be back."""

@@ -103,8 +103,8 @@ class BridgeOperations:
             pin=self._certificates.identity.pin,
             spki=self._certificates.identity.spki,
             discovery=documents.DiscoveryReport(state=discovery.state.value, detail=discovery.detail),
-            audit=documents.AuditReport(written=trail.written, problem=trail.problem),
             policy=self.policy.source,
+            audit=documents.AuditReport(written=trail.written, problem=trail.problem),
             limits=limits,
             limits_in_use=limits_in_use(
                 self._hub.allowances.tally, self._listeners[0].door, self._hub.penalties(clock.now().mono)

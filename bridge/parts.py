@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bridge import clock
 from bridge.addresses import machine_addresses, on_link_networks
 from bridge.audit.recorder import Recorder
 from bridge.certificates import Certificates
-from bridge.config import Config
+from bridge.config import Config, ConfigError, ConfigProblem
+from bridge.config_file import CONFIG_NAME
 from bridge.discovery_names import load_names
 from bridge.discovery_records import DiscoveryNames
 from bridge.hub import Hub
 from bridge.lan.admission import Challenge
 from bridge.lan.door import Door
 from bridge.lan.guest import Guest, guest_of
+from bridge.lan.inflow import Pool
 from bridge.lan.known_addresses import KnownAddresses
 from bridge.lan.listener import Listener, NodePort, Upgraded
 from bridge.lan.pair_pages import PairPages
@@ -45,6 +49,7 @@ from bridge.pairing.tombstones import TombstoneStore, reconcile
 from bridge.policy_file import PolicyInForce, load_policy
 from bridge.tasks import Tasks
 from bridge.upstream.operator_link import OperatorLink
+from bridge.upstream.port_owner import PortOwner
 from bridge.upstream.secret import SecretReader, SecretSource
 from bridge.upstream.switchboard import Switchboard
 from certs.context import app_server_context, node_server_context
@@ -67,7 +72,7 @@ class Parts:
         door: who may open a socket.
         nodes: the port of native nodes.
         apps: the port of OpenClaw apps; None: `auth.require_mtls` keeps it closed.
-        metrics: what is counted and measured.
+        flow: what all sockets share, and the metrics of it.
     """
 
     names: DiscoveryNames
@@ -78,7 +83,7 @@ class Parts:
     door: Door
     nodes: Listener
     apps: Listener | None
-    metrics: Metrics
+    flow: Flow
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -112,11 +117,11 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log, trail: Recor
     registrar = Registrar(store, tombstones, keys, log, trail)
     reception = Reception(registrar, log, always_open=config.pairing.always_open)
     admissions = Admissions(registrar, reception, codes, log)
-    flow = Flow()
+    flow = Flow(Pool(config.limits.in_flight_bytes))
     hub = Hub(
         reception,
         admissions,
-        _switchboard(config, keys, flow.metrics, tasks, log),
+        _switchboard(home, config, keys, flow.metrics, tasks, log),
         policy=in_force.policy,
         default_permissions=in_force.default,
         limits=config.limits,
@@ -139,7 +144,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log, trail: Recor
     door = _door(home, config, tasks, log)
     flow.metrics.watch(lambda: levels(hub, flow))
     nodes, apps = _listeners(hub, door, config, certificates, pages, flow, tasks, log)
-    return Parts(names, certificates, keys, in_force, hub, door, nodes, apps, flow.metrics)
+    return Parts(names, certificates, keys, in_force, hub, door, nodes, apps, flow)
 
 
 def _certificates(
@@ -157,10 +162,21 @@ def _certificates(
     return Certificates(keys, identity, authority, names.host, log, trail)
 
 
-def _switchboard(config: Config, keys: KeyFolder, metrics: Metrics, tasks: Tasks, log: Log) -> Switchboard:
-    secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()))
+def _switchboard(home: Path, config: Config, keys: KeyFolder, metrics: Metrics, tasks: Tasks, log: Log) -> Switchboard:
+    owner = PortOwner(urlsplit(config.gateway.url).port or 80, _gateway_uid(home, config.gateway.user))
+    secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()), owner.objection)
     operator = OperatorLink(config.gateway.url, secret, log)
-    return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log, settled=metrics.call)
+    return Switchboard(
+        operator, keys, secret=secret, tasks=tasks, log=log, places=config.limits.in_flight, settled=metrics.call
+    )
+
+
+def _gateway_uid(home: Path, name: str | None) -> int:
+    try:
+        return os.geteuid() if name is None else pwd.getpwnam(name).pw_uid
+    except KeyError:
+        problem = ConfigProblem("gateway.user", f"{name!r} is no user of this machine", "Correct it, or take it out.")
+        raise ConfigError(str(home / CONFIG_NAME), [problem]) from None
 
 
 def _door(home: Path, config: Config, tasks: Tasks, log: Log) -> Door:

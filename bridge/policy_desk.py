@@ -69,7 +69,8 @@ class PolicyDesk:
             except ConfigError as exc:
                 self._log.warning("policy-refused", problems=[problem.key for problem in exc.problems])
                 check = f"Check it: clawdis-bridge acl check {shlex.quote(exc.file)}"
-                words = f"The policy was not changed; the former one stays in force. {exc}"
+                why = " ".join(str(exc).splitlines())
+                words = f"The policy was not changed; the former one stays in force. {why}"
                 raise RefusedError(words, check, code="POLICY_REFUSED") from exc
             before = self._in_force.file
             if fresh.file is None and before is not None:

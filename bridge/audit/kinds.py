@@ -120,6 +120,7 @@ FROM_LOG: dict[str, Kept] = {
     "invoke-replayed": Kept("invoke", ("node", "command"), SOME),
     "invoke-ended": Kept("invoke", ("node", "command", "code"), SOME),
     "invokes-lost": Kept("invoke", ("node", "count")),
+    "large-answers-stopped": Kept("limit", ("node",)),
     "result-lost": Kept("invoke", ("node", "command", "why")),
 }
 """Taken from the daemon's own log as it is written."""

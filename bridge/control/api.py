@@ -20,7 +20,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import ValidationError
 
 from bridge.audit.errors import AuditError
-from bridge.control.documents import Document
+from bridge.control.document import Document
 from bridge.control.operations import Operations
 from bridge.control.peer import peer_uid
 from bridge.control.requests import first_problem, require_id

@@ -1,17 +1,8 @@
-"""Pure: what `audit verify --json` prints, and what `status` tells of the audit log (design §17)."""
+"""Pure: what `audit verify --json` prints (design §17)."""
 
 from __future__ import annotations
 
 from bridge.control.document import Document
-
-
-class AuditReport(Document):
-    """The audit log."""
-
-    written: int
-    """Number of the last entry on disk."""
-    problem: str | None = None
-    """Why nothing can be written now, and what mends it; None: it can."""
 
 
 class AuditVerdict(Document):

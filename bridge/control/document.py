@@ -1,4 +1,4 @@
-"""Pure: what every answer of local control is made of: camel-case names as JSON, and nothing that is None."""
+"""Pure: what every answer of local control is: named in snake case here and in camel case in JSON (design §17)."""
 
 from __future__ import annotations
 

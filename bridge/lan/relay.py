@@ -147,9 +147,9 @@ class Relay:
                     await asyncio.sleep(pause_s)
         finally:
             self.post(Lost())
+            self._outflow.forget(self)
             if self.admitted is not None:
                 self._log.info("left")
-            self._outflow.forget(self)
             self._rooms.leave(self)
             self._stop_timer()
             self._closing = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from acl.engine import canonical_session
+from acl.model import canonical_session
 from gateway_client.frames import Event, JsonObject, object_of, text_of
 
 MAX_SESSIONS = 64  # sessions of interest per socket; an app lists 80 and opens one at a time; about 200 bytes each

@@ -133,7 +133,7 @@ class NodeLink(Channel):
     async def run(self) -> None:
         """Keeps the link up until it is cancelled; from then on nobody is told anything."""
         try:
-            await keep_up(self._once)
+            await keep_up(self._once, self._secret.rest)
         finally:
             self._peer = None
 

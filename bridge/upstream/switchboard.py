@@ -57,7 +57,7 @@ class Switchboard:
         self._key_again_s = key_again_s
         self._opened = asyncio.Event()
         self._connects = asyncio.Semaphore(CONNECTS)
-        self.forwarding = Forwarding(self._channel_for, tasks, places=places, settled=settled)
+        self.forwarding = Forwarding(self._channel_for, tasks, log, places=places, settled=settled)
 
     def link(self, node_id: str) -> NodeLink | None:
         """Returns the link of a connected node."""

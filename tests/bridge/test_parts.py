@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge import clock
-from bridge.config import AuthTable, Config, ConfigError, PairingTable
+from bridge.config import AuthTable, Config, ConfigError, GatewayTable, LimitsTable, PairingTable
 from bridge.lan.door import Visit
 from bridge.lan.known_addresses import KnownAddresses
 from bridge.log import make_log
@@ -163,3 +163,15 @@ async def test_a_default_profile_that_is_none_names_its_key(home: Path) -> None:
             ConfigError, match=r"pairing\.default_profile: 'phon' is no profile\. Did you mean 'phone'\?"
         ):
             await build(home, config, tasks, log, Remembered())
+
+
+async def test_a_gateway_of_a_user_that_does_not_exist_is_told_by_its_key(home: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gateway\.user: 'nobody-of-that-name' is no user"):
+        await built(home, Config(gateway=GatewayTable(user="nobody-of-that-name")))
+    await built(home, Config(gateway=GatewayTable(user="root")))
+
+
+async def test_the_limits_of_the_configuration_are_in_force(home: Path) -> None:
+    parts = await built(home, Config(limits=LimitsTable(in_flight=7, in_flight_bytes=30_000_000)))
+    assert parts.hub.switchboard.forwarding.queue.places == 7
+    assert parts.flow.pool.budget.limit == 30_000_000
