@@ -34,7 +34,7 @@ from bridge.pairing.prompt_rules import PromptRules
 from bridge.pairing.reception import Reception
 from bridge.pairing.store import StoreError
 from bridge.parts import Parts, build
-from bridge.policy_desk import PolicyDesk
+from bridge.policy_desk import PolicyDesk, traced
 from bridge.prompting import Prompting
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
@@ -130,6 +130,7 @@ class Daemon:
             stack.push_async_callback(listener.stop)
             self._log.info("listening", listener=listener.name, addresses=listener.addresses, port=listener.port)
         stack.push_async_callback(_goodbye, hub)
+        await self._trail.record("policy-in-force", **traced(parts.policy))
         policy = PolicyDesk(self._home, self._config.pairing.default_profile, parts.policy, hub, self._log)
         self._on_hangup(lambda: tasks.spawn("policy-reload", policy.reload_on_signal()))
         operations = BridgeOperations(

@@ -215,6 +215,14 @@ class Journal:
             self._file = -1
 
     def _unwritable(self, exc: Exception) -> AuditError:
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         mend = f"Make room, or mend the folder: df -h {shlex.quote(str(self._folder))}"
+        match exc:
+            case PrivateFileError(why=why, mend=mend):
+                pass
+            case StoreError():  # the database's words: what is wrong, then what mends it
+                why, _, mend = str(exc).rpartition(". ")
+            case OSError(strerror=str(why)):
+                pass
+            case _:
+                why = str(exc)
         return AuditError(f"the audit log in {self._folder} cannot be written ({why})", mend)

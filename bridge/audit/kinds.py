@@ -47,7 +47,7 @@ DIRECT: dict[str, Kept] = {
     "code-made": Kept("token", ("code_id", "for", "permissions", "expires"), NEVER),
     "certificate-given": Kept("key", ("node", "serial", "until"), NEVER),
     "key-change": Kept("key", ("what",), NEVER),
-    "policy-changed": Kept("policy", ("file", "rules"), NEVER),
+    "policy-in-force": Kept("policy", ("file", "rules"), NEVER),
 }
 """Written, flushed to disk, and only then carried out."""
 
@@ -120,6 +120,7 @@ FROM_LOG: dict[str, Kept] = {
     "invoke-replayed": Kept("invoke", ("node", "command"), SOME),
     "invoke-ended": Kept("invoke", ("node", "command", "code"), SOME),
     "invokes-lost": Kept("invoke", ("node", "count")),
+    "large-answers-stopped": Kept("limit", ("node",)),
     "result-lost": Kept("invoke", ("node", "command", "why")),
 }
 """Taken from the daemon's own log as it is written."""

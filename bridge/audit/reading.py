@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.audit.entry import DamagedLineError, Entry, read_line
@@ -13,7 +14,28 @@ from bridge.audit.files import ACTIVE, lines_of, log_files, open_to_read
 
 LOOK_S = 0.3  # seconds between looks at a file that is followed
 
-Wanted = Callable[[Entry], bool]
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries a person asks for.
+
+    Attributes:
+        node: of this node; an id or its beginning. None: of all, and of none.
+        kind: of this family; None: of all.
+    """
+
+    node: str | None = None
+    kind: str | None = None
+
+    def may_take(self, line: bytes) -> bool:
+        """Whether a line is worth reading: a hundred times as fast as reading it."""
+        about_node = self.node is None or b'"node":"' + self.node.encode("ascii", "replace") in line
+        return about_node and (self.kind is None or b'"kind":"' + self.kind.encode("ascii", "replace") + b'"' in line)
+
+    def takes(self, entry: Entry) -> bool:
+        """Whether it is one of them."""
+        about = str(entry.draft.fields.get("node", ""))
+        return self.kind in {None, entry.draft.kind} and (self.node is None or about.startswith(self.node))
 
 
 def newest(folder: Path, count: int, wanted: Wanted) -> Iterator[Entry | bytes]:
@@ -27,21 +49,24 @@ def newest(folder: Path, count: int, wanted: Wanted) -> Iterator[Entry | bytes]:
     Raises:
         AuditError: a file cannot be read.
     """
-    found: list[Entry | bytes] = []
+    found: list[bytes] = []
     for path in reversed(log_files(folder)):
-        kept: deque[Entry | bytes] = deque(maxlen=max(1, count - len(found)))
+        kept: deque[bytes] = deque(maxlen=max(1, count - len(found)))
         try:
             file = open_to_read(path)
         except FileNotFoundError:
             continue
         try:
-            kept.extend(entry for entry in map(entry_of, lines_of(file)) if isinstance(entry, bytes) or wanted(entry))
+            kept.extend(line for line in lines_of(file) if wanted.may_take(line) or not line.startswith(b'{"seq":'))
         finally:
             os.close(file)
         found = [*kept, *found]
         if len(found) >= count:
             break
-    yield from found[-count:] if count else []
+    for line in found[-count:] if count else []:
+        entry = entry_of(line)
+        if isinstance(entry, bytes) or wanted.takes(entry):
+            yield entry
 
 
 def entry_of(line: bytes) -> Entry | bytes:
@@ -70,7 +95,7 @@ def follow(folder: Path, wanted: Wanted, stopped: Callable[[], bool] = lambda: F
         data = _rest(file)
         *whole, left = (left + data).split(b"\n")
         for entry in map(entry_of, whole):
-            if isinstance(entry, bytes) or wanted(entry):
+            if isinstance(entry, bytes) or wanted.takes(entry):
                 yield entry
         if successor is not None and not _same(file, successor):
             file, left = _replace(file, successor), b""

@@ -21,7 +21,7 @@ from bridge.audit.entry import Entry
 from bridge.audit.files import FOLDER, log_files
 from bridge.audit.inspection import Verdict, verify
 from bridge.audit.kinds import KINDS
-from bridge.audit.reading import follow, newest
+from bridge.audit.reading import Wanted, follow, newest
 from bridge.cli.audit_words import line_of, meaning
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
 from bridge.cli.output import advise, fields, page, print_json, safe
@@ -52,11 +52,7 @@ def tail(
     invocation = invocation_of(ctx)
     folder = invocation.home / FOLDER
 
-    def wanted(entry: Entry) -> bool:
-        """Whether an entry was asked for."""
-        about = str(entry.draft.fields.get("node", ""))
-        return (kind is None or entry.draft.kind == kind) and (node is None or (about != "" and about.startswith(node)))
-
+    wanted = Wanted(node, kind)
     if not log_files(folder) and not as_json:
         page().print("Nothing has been written yet. The log begins with the bridge:")
         advise(page(), invocation.command("run"))

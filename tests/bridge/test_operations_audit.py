@@ -104,3 +104,22 @@ async def test_status_says_when_nothing_can_be_written(bridge: House, operations
     status = await operations.status()
     assert status.audit is not None
     assert "df -h" in str(status.audit.problem)
+
+
+async def test_a_policy_without_a_trace_does_not_come_into_force(bridge: House, operations: BridgeOperations) -> None:
+    """Red when the desk puts it into force first."""
+    (bridge.home / "policy.toml").write_text("[screen.navigate]\nallow_http = true\n")
+    bridge.trail.refuses = FULL
+    with pytest.raises(RefusedError, match="The policy was not changed, because the audit log") as refused:
+        await operations.policy.reload()
+    assert refused.value.fix == "Make room: df -h /home"
+    assert plain_http(bridge) is False
+    bridge.trail.refuses = None
+    await operations.policy.reload()
+    assert plain_http(bridge) is True
+    assert bridge.trail.named("policy-in-force") == [{"file": str(bridge.home / "policy.toml"), "rules": 0}]
+
+
+def plain_http(bridge: House) -> bool:
+    """Whether the policy in force lets nodes open pages without TLS."""
+    return bridge.hub.policy.navigation.allow_http

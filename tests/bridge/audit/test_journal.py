@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import resource
 import stat
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bridge.audit.entry import Position, write_line
+from bridge.audit.entry import Draft, Position, write_line
 from bridge.audit.errors import AuditError
-from bridge.audit.files import ACTIVE
+from bridge.audit.files import ACTIVE, open_to_append
+from bridge.audit.journal import Journal
 from bridge.audit.verification import MAX_AHEAD, MAX_BATCH, Why
-from tests.bridge.audit.logs import Log, draft
+from tests.bridge.audit.logs import TS, Log, draft
 
 
 @pytest.fixture
@@ -147,13 +150,40 @@ def test_a_crash_between_two_files_is_none_of_the_owners_worries(log: Log) -> No
     assert "gap" not in log.events()
 
 
-def test_a_crash_before_the_very_first_line_is_none_either(log: Log) -> None:
-    """Red when the head is not written before the first file is made."""
-    log.journal().close()
-    log.sql("UPDATE audit_head SET count = 0, hash = base_hash")
+class Dies(Journal):
+    """Is killed between the file and the head of its first line."""
+
+    def append(self, drafts: Sequence[Draft]) -> None:
+        line, _ = write_line(drafts[0], self.position)
+        os.write(self._file, line)
+        raise SystemExit
+
+
+def test_a_crash_at_the_very_first_line_is_none_either(log: Log) -> None:
+    """Red when the head is not written before the first file is made: its file would have none."""
+    with pytest.raises(SystemExit):
+        Dies(log.folder, log.database).open(TS)
+    assert log.lines()
     assert log.verify().broken is None
     log.write(1)
     assert log.verify().broken is None
+    assert "gap" not in log.events()
+
+
+def test_what_is_written_to_is_a_file_of_ours_alone(log: Log, tmp_path: Path) -> None:
+    """Red without O_NOFOLLOW, and without the look at what was opened."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name, make in (("link", Path.symlink_to), ("name", Path.hardlink_to)):
+        make(tmp_path / name, victim)
+        with pytest.raises(OSError, match=r"link|alone"):
+            open_to_append(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="alone"):
+        open_to_append(tmp_path / "pipe")
+    assert victim.read_text() == "mine"
+    os.close(open_to_append(tmp_path / "fresh"))
+    assert stat.S_IMODE((tmp_path / "fresh").stat().st_mode) == 0o600
 
 
 def test_a_full_disk_loses_no_line_that_counts(log: Log) -> None:
@@ -195,6 +225,28 @@ def test_a_database_that_refuses_takes_the_lines_back(log: Log) -> None:
 
 def test_the_error_says_what_mends_it(log: Log) -> None:
     log.folder.write_text("in the way")
-    with pytest.raises(AuditError, match=r"audit log.*df -h") as caught:
+    with pytest.raises(AuditError, match=r"cannot be written \(.*Not a directory\)\)?\. See: ls -ld") as caught:
         log.journal()
     assert str(log.folder) in str(caught.value)
+
+
+def test_it_verifies_while_it_is_written_and_files_come_and_go(log: Log) -> None:
+    """Red when `verify` does not look again after files have changed, or takes what is being written for a break."""
+    log.kept = 3
+    log.write(1)
+
+    def write() -> None:
+        journal = log.journal()
+        for _ in range(100):
+            journal.append([draft(node="x" * 40) for _ in range(3)])
+        journal.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    verdicts = [log.verify()]
+    while writer.is_alive():
+        verdicts.append(log.verify())
+    writer.join()
+    assert {verdict.broken for verdict in verdicts} == {None}
+    assert len({verdict.last for verdict in verdicts}) > 1, "it was seen growing"
+    assert log.verify().pruned > 0
