@@ -291,9 +291,9 @@ async def _error(agent: Operator, params: dict[str, object]) -> dict[str, Any]:
 async def test_10_a_result_may_be_as_large_as_the_gateway_takes(estate: Estate) -> None:
     phone = estate.phone("Large phone")
     async with await estate.invite(phone) as node, estate.operator() as agent:
-        node_id = await estate.gateway_id(phone, "screen.snapshot")
-        node.silent.add("screen.snapshot")
-        asking = asyncio.get_running_loop().create_task(_quietly(agent, _invoke(node_id, "screen.snapshot", {})))
+        node_id = await estate.gateway_id(phone, "device.info")
+        node.silent.add("device.info")
+        asking = asyncio.get_running_loop().create_task(_quietly(agent, _invoke(node_id, "device.info", {})))
         asked = (await node.event("node.invoke.request"))["payload"]
         most = node.hello["policy"]["maxPayload"] - 1024
         result = {"id": asked["id"], "nodeId": phone.node_id, "ok": True, "payloadJSON": '"' + "x" * (most - 2) + '"'}
