@@ -10,14 +10,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from acl.aliases import STANDS_FOR
 from acl.model import Direction, Navigation, OwnerRule, Policy
-from acl.permissions import PROFILES, Permission, read_permissions
+from acl.permissions import COMMANDS, PROFILES, Permission, read_permissions
 from acl.rules import listed_names
 from bridge.policy_words import (
     MAX_ENTRIES,
     MAX_RULES,
     Bad,
+    require_alias,
     require_command_pattern,
     require_each_once,
     require_host,
@@ -224,8 +224,9 @@ class PolicyDocument(Table):
     @classmethod
     def _pairs(cls, aliases: dict[str, str]) -> dict[str, str]:
         for left, right in aliases.items():
-            require_listed(left, "command", STANDS_FOR)
-            require_listed(right, "command", STANDS_FOR[left])
+            for family, name in (("screen.", left), ("canvas.", right)):
+                require_listed(name, "command", _on_screen(family))
+            require_alias(left, right)
         return aliases
 
     @field_validator("rules")
@@ -258,6 +259,10 @@ class PolicyDocument(Table):
             profiles={name: read_permissions(table.permissions) for name, table in self.profiles.items()},
             rules=tuple(each.rule() for each in self.rules),
         )
+
+
+def _on_screen(family: str) -> set[str]:
+    return {name for name, needs in COMMANDS.items() if needs is Permission.SCREEN and name.startswith(family)}
 
 
 def parse_policy(text: str, *, file: str) -> Policy:

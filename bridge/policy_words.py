@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Container
 
+from acl.aliases import STANDS_FOR, is_known
 from acl.engine import DEFAULT_DENY
 from acl.navigation import pattern_fault
 from acl.permissions import COMMANDS
@@ -106,6 +107,14 @@ def require_host(host: str) -> None:
         )
     if host != name and "." not in name:
         raise Bad("a wildcard needs a domain below the top", "For example: *.example.com")
+
+
+def require_alias(command: str, other: str) -> None:
+    """Raises Bad unless the one command can stand for the other: only some pairs can be translated."""
+    if not is_known(command, other):
+        able = ", ".join(sorted(STANDS_FOR.get(command, ())))
+        mend = f"What can: {able}" if able else "Remove the line: no older command does the same."
+        raise Bad(f"{other} cannot stand for {command}", mend)
 
 
 def _a_labels(host: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bridge.audit.head import forget_head
 from bridge.backup.contents import CONFIG, DATABASE, KEYS
 from bridge.backup.errors import BackupError
 from bridge.backup.graves import Memory, latest, remembered, unite
@@ -129,6 +130,7 @@ def _bury(stage: Path, memory: Memory) -> tuple[tuple[NodeRecord, ...], tuple[No
     dead = latest(memory.revoked, own.revoked)
     TombstoneStore(stage / DATABASE).bury_all(dead)
     unite(stage / DATABASE, Memory(dead, memory.ceremonies))
+    forget_head(stage / DATABASE)  # its log is elsewhere: a new one begins here
     nodes, returned = bury_returned(records, dead)
     if returned:
         text = StoreFile(nodes=nodes).model_dump_json(by_alias=True, indent=1)
