@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from acl.engine import canonical_session
-from acl.model import Call, Direction
+from acl.model import Call, Direction, canonical_session
 from acl.permissions import needs_foreground
 from bridge.lan.session_names import named_session
 from gateway_client.frames import ErrorShape, Json, JsonObject, Request, Response, object_of, text_of

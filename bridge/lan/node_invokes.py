@@ -15,6 +15,7 @@ from bridge.lan.directory import Directory
 from bridge.lan.events import Answered, Command, Instant, Note, Report, Send, Unanswered
 from bridge.lan.invoke_limits import InvokeLimits
 from bridge.lan.results import Results
+from bridge.lan.screen_guard import Admitted, ScreenGuard
 from bridge.lan.traffic import Result, refused
 from bridge.pairing.records import NodeRecord
 from bridge.upstream.outcomes import InFlight, Invoke, read_invoke
@@ -30,6 +31,7 @@ class NodeInvokes:
         record: the stored node.
         offered: the commands offered to the gateway on this connection.
         directory: what may be looked up.
+        screen: what is sent to its screen and comes back.
         background: whether the node said that it is in the background.
     """
 
@@ -37,6 +39,7 @@ class NodeInvokes:
     record: NodeRecord
     offered: frozenset[str]
     directory: Directory
+    screen: ScreenGuard
     background: bool = False
     _in_flight: InFlight = field(default_factory=InFlight)
     _results: Results = field(default_factory=Results)
@@ -59,20 +62,25 @@ class NodeInvokes:
         invoke = read_invoke(payload, now.mono)
         if invoke is None:
             return [Note("invoke-malformed")]
-        error = self._why_not(invoke) or self._limits.refuse(invoke.command, invoke.params_json, now.mono)
-        if error is not None:
-            return [Note("invoke-refused", {"command": invoke.command, "code": error.code}), Report(invoke.id, error)]
+        admitted = self._admit(invoke, now)
+        if isinstance(admitted, ErrorShape):
+            noted = Note("invoke-refused", {"command": invoke.command, "code": admitted.code})
+            return [noted, Report(invoke.id, admitted)]
         self._in_flight.add(invoke)
-        return [Send(Event("node.invoke.request", invoke.request_for(self.subject.node_id)))]
+        self.screen.begin(admitted, self._in_flight.has)
+        return [Send(Event("node.invoke.request", admitted.invoke.request_for(self.subject.node_id)))]
 
-    def _why_not(self, invoke: Invoke) -> ErrorShape | None:
+    def _admit(self, invoke: Invoke, now: Instant) -> Admitted | ErrorShape:
         if not self.may_do(invoke.command):
             return ErrorShape("FORBIDDEN", f"{invoke.command} is not granted to this node")
+        admitted = self.screen.admit(invoke, self.directory.policy)
+        if isinstance(admitted, ErrorShape):
+            return admitted
         if self.background and node_calls.needs_foreground(invoke.command):
             return answers.background(invoke.command)
         if len(self._in_flight) + len(self._results) >= InFlight.LIMIT or self._in_flight.has(invoke.id):
             return ErrorShape("UNAVAILABLE", "the node has too many invokes at once")
-        return None
+        return self._limits.refuse(invoke.command, invoke.params_json, now.mono) or admitted
 
     def result(self, request: Request, key: str, allow: Allow, now: Instant) -> Result:
         """The node has answered an invoke.
@@ -96,9 +104,10 @@ class NodeInvokes:
         too_large = self._limits.weigh(invoke.command, result.members, now.mono)
         if too_large is not None:
             return self._outsized(request, invoke, too_large)
-        params = result.upstream(self.record.gateway_node_id)
+        judged = self.screen.judge(result, self.directory.policy)
+        params = judged.result.upstream(self.record.gateway_node_id)
         forward = self._results.send(key, request, invoke, params, allow)
-        return [forward, Note("invoke", {"command": invoke.command, "ok": result.ok})]
+        return [forward, *judged.notes, Note("invoke", {"command": invoke.command, "ok": judged.result.ok})]
 
     def _outsized(self, request: Request, invoke: Invoke, error: ErrorShape) -> list[Command]:
         noted = Note("invoke-refused", {"command": invoke.command, "code": error.code})

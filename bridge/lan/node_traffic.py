@@ -6,7 +6,7 @@ in `node_invokes`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from acl.engine import decide
@@ -33,6 +33,8 @@ from bridge.lan.events import (
     Unanswered,
 )
 from bridge.lan.node_invokes import NodeInvokes
+from bridge.lan.screen_guard import ScreenGuard
+from bridge.lan.screen_params import ScreenCaps
 from bridge.lan.session_names import named_session, session_keys
 from bridge.lan.streams import RUN_EVENTS
 from bridge.lan.subscriptions import Subscriptions
@@ -52,12 +54,14 @@ class NodeTraffic:
         record: the stored node.
         offered: the commands offered to the gateway on this connection.
         directory: what may be looked up.
+        aliases: offered commands that the device does not know -> those that stand for them.
     """
 
     subject: Subject
     record: NodeRecord
     offered: frozenset[str]
     directory: Directory
+    aliases: Mapping[str, str] = field(default_factory=dict)
     _forwarding: Forwarding = field(default_factory=Forwarding)
     _invokes: NodeInvokes = field(init=False)
     _subscriptions: Subscriptions = field(default_factory=Subscriptions)
@@ -65,7 +69,10 @@ class NodeTraffic:
     _acknowledging: str | None = None
 
     def __post_init__(self) -> None:
-        self._invokes = NodeInvokes(self.subject, self.record, self.offered, self.directory)
+        limits = self.directory.allowance(self.subject.node_id).limits
+        caps = ScreenCaps(limits.eval_max_bytes, limits.snapshot_max_bytes)
+        screen = ScreenGuard(self.subject, self.directory.screen(self.subject.node_id), self.aliases, caps)
+        self._invokes = NodeInvokes(self.subject, self.record, self.offered, self.directory, screen)
 
     @property
     def background(self) -> bool:
@@ -158,8 +165,12 @@ class NodeTraffic:
         actions = object_of(response.payload).get("actions")
         if not response.ok or not isinstance(actions, list):
             return response
-        kept: list[Json] = [node_calls.own_action(action) for action in actions if self._may_do(action)]
-        refused_ids = [text_of(action, "id") for action in actions if not self._may_do(action)]
+        granted = [action for action in actions if self._may_do(action)]
+        known: list[Json] = [node_calls.own_action(action) for action in granted]
+        admitted = self._invokes.screen.actions(known, self.directory.policy)
+        kept: list[Json] = [action for action in admitted if action is not None]
+        kept_ids = {text_of(action, "id") for action in kept}
+        refused_ids = [one for action in actions if (one := text_of(action, "id")) not in kept_ids]
         room = node_calls.MAX_PENDING_IDS - len(self._refused_actions)
         fresh = [name for name in refused_ids if name and name not in self._refused_actions]
         self._refused_actions += fresh[:room]

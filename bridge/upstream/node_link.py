@@ -90,7 +90,7 @@ class NodeLink(Channel):
         self._approval = approval
         self._connects = connects
         self._tasks = tasks
-        self._log = log.bind(link="node", node=record.node_id[:8])
+        self._log = log.bind(link="node", node=record.node_id)
         self._peer: Attached | None = None
         self._latest: dict[str, Event] = {}
         self._told = ""
@@ -133,7 +133,7 @@ class NodeLink(Channel):
     async def run(self) -> None:
         """Keeps the link up until it is cancelled; from then on nobody is told anything."""
         try:
-            await keep_up(self._once)
+            await keep_up(self._once, self._secret.rest)
         finally:
             self._peer = None
 

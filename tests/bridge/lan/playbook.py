@@ -37,6 +37,7 @@ from bridge.lan.events import (
     SessionEvent,
     Timer,
 )
+from bridge.lan.screen_page import ScreenPage, ScreenPages
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
 from bridge.pairing.records import NodeRecord
@@ -65,6 +66,7 @@ class Book:
     gateway_hello: JsonObject = field(default_factory=dict)
     penalties: dict[str, float] = field(default_factory=dict)
     meters: dict[str, RefusalMeter] = field(default_factory=dict)
+    screens: ScreenPages = field(default_factory=ScreenPages)
     limits: LimitsTable = WIDE
     allowances: dict[str, Allowance] = field(default_factory=dict)
 
@@ -76,6 +78,9 @@ class Book:
 
     def allowance(self, node_id: str) -> Allowance:
         return self.allowances.setdefault(node_id, Allowance(self.limits, self.meters.get(node_id)))
+
+    def screen(self, node_id: str) -> ScreenPage:
+        return self.screens.of(node_id)
 
     def penalty_left(self, node_id: str, now: float) -> float:
         return max(0.0, self.penalties.get(node_id, now) - now)
