@@ -77,6 +77,8 @@ class GatewayTable(Table):
 
     url: str = "ws://127.0.0.1:18789"
     """`ws://host:port` of the gateway; the host must resolve to a loopback address when it is used."""
+    user: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """The user that the gateway runs as, when it is not the bridge's own; its token goes to nobody else (Linux)."""
     token_source: Literal["auto", "keyring", "file", "env", "openclaw", "none"] = "auto"  # noqa: S105 - a place, no secret
     """Where the gateway's secret is read; `auto` tries the places in turn."""
     token_file: str | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bridge.control.documents import LimitsInUse
+from bridge.control.limit_documents import LimitsInUse
 from bridge.node.native_identity import NodeIdentity
 from bridge.node.phone import Phone
 from bridge.node.phone_state import PhoneSetup
