@@ -57,7 +57,7 @@ class Switchboard:
         self._key_again_s = key_again_s
         self._opened = asyncio.Event()
         self._connects = asyncio.Semaphore(CONNECTS)
-        self.forwarding = Forwarding(self._channel_for, tasks, places=places, settled=settled)
+        self.forwarding = Forwarding(self._channel_for, tasks, log, places=places, settled=settled)
 
     def link(self, node_id: str) -> NodeLink | None:
         """Returns the link of a connected node."""
@@ -116,7 +116,7 @@ class Switchboard:
             if self._opening.get(record.node_id) is not peer:
                 return None
             if error != told:
-                self._log.error("upstream-key-unusable", node=record.node_id[:8], error=error)
+                self._log.error("upstream-key-unusable", node=record.node_id, error=error)
             told = error
             del self._opening[record.node_id]
             self._keyless[record.node_id] = (peer, error)

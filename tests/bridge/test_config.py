@@ -17,6 +17,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "listen": {"hosts": ("auto",), "node_port": 18790, "app_port": 18794, "allow_public": False},
     "gateway": {
         "url": "ws://127.0.0.1:18789",
+        "user": None,
         "token_source": "auto",
         "token_file": None,
         "token_env": "OPENCLAW_GATEWAY_TOKEN",
@@ -91,6 +92,7 @@ url = "ws://[::1]:18789"
 token_source = "file"
 token_file = "~/token"
 token_env = "TOKEN"
+user = "root"
 [auth]
 require_mtls = true
 [pairing]
