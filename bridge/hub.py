@@ -179,7 +179,7 @@ class Hub:
         self.empty.clear()
         for former in self.roster.join(record.node_id, command.role, relay):
             former.post(Ended(1000, "replaced by a newer connection"))
-        self._log.info("joined", node=record.node_id[:8], role=command.role.value, address=relay.address)
+        self._log.info("joined", node=record.node_id, role=command.role.value, address=relay.address)
         if command.role is not Role.NODE:
             return
         self.connected_at[record.node_id] = clock.now().wall
@@ -236,7 +236,7 @@ class Hub:
         while len(self._penalties) >= MAX_PENALTIES:
             del self._penalties[next(iter(self._penalties))]
         self._penalties[command.node_id] = clock.now().mono + self._penalty_s
-        self._log.warning("penalised", node=command.node_id[:8], seconds=self._penalty_s)
+        self._log.warning("penalised", node=command.node_id, seconds=self._penalty_s)
 
     # What happens outside the sessions.
 
@@ -263,7 +263,7 @@ class Hub:
         try:
             gone = await self.switchboard.remove_stale(record)
         except (GatewayError, SecretError, SurfaceError, IdentityError) as exc:
-            self._log.warning("upstream-removal-failed", node=node_id[:8], error=str(exc))
+            self._log.warning("upstream-removal-failed", node=node_id, error=str(exc))
             return
 
         def change(known: NodeRecord | None) -> NodeRecord:
@@ -318,6 +318,10 @@ class Hub:
             return False
         role = Role.NODE if relay is self.roster.node(record.node_id) else Role.OPERATOR
         return is_concerned(record, role, before, self._policy)
+
+    def note(self, event: str, **fields: object) -> None:
+        """Says in the log what a person at this machine has done."""
+        self._log.info(event, **fields)
 
     def end_all(self, reason: str) -> None:
         """Says goodbye to every socket: the bridge stops and will be back."""

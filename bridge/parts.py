@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from bridge import clock
 from bridge.addresses import machine_addresses, on_link_networks
+from bridge.audit.recorder import Recorder
 from bridge.certificates import Certificates
 from bridge.config import Config, ConfigError, ConfigProblem
 from bridge.config_file import CONFIG_NAME
@@ -90,8 +91,8 @@ class Parts:
         return (self.nodes,) if self.apps is None else (self.nodes, self.apps)
 
 
-async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
-    """Builds everything.
+async def build(home: Path, config: Config, tasks: Tasks, log: Log, trail: Recorder) -> Parts:
+    """Builds everything; `trail` is the audit log, open.
 
     Raises:
         ConfigError: a value makes no sense here.
@@ -102,7 +103,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     keys = KeyFolder(home / KEYS)
     store = open_store(home, was_used=any((home / KEYS).glob("node-*.pem")))
     try:
-        certificates = _certificates(keys, names, store.nodes.values(), log)
+        certificates = _certificates(keys, names, store.nodes.values(), log, trail)
     except IdentityError as exc:
         if not store.nodes:
             raise
@@ -112,8 +113,8 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     codes = CodeStore(home / DATABASE_NAME)
     tombstones = TombstoneStore(home / DATABASE_NAME)
     for returned in await reconcile(store, tombstones):
-        log.warning("revoked-again", node=returned.node_id[:8], why="the store is older than its revocation")
-    registrar = Registrar(store, tombstones, keys, log)
+        log.warning("revoked-again", node=returned.node_id, why="the store is older than its revocation")
+    registrar = Registrar(store, tombstones, keys, log, trail)
     reception = Reception(registrar, log, always_open=config.pairing.always_open)
     admissions = Admissions(registrar, reception, codes, log)
     flow = Flow(Pool(config.limits.in_flight_bytes))
@@ -146,7 +147,9 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     return Parts(names, certificates, keys, in_force, hub, door, nodes, apps, flow)
 
 
-def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[NodeRecord], log: Log) -> Certificates:
+def _certificates(
+    keys: KeyFolder, names: DiscoveryNames, nodes: Collection[NodeRecord], log: Log, trail: Recorder
+) -> Certificates:
     if keys.note is not None:
         log.warning("keys-folder", note=keys.note)
     now = datetime.now(UTC)
@@ -156,7 +159,7 @@ def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[Node
     authority = keys.load_client_authority() if native else keys.client_authority(now=now)
     if identity.created:
         log.info("identity-created", pin=identity.pin)
-    return Certificates(keys, identity, authority, names.host, log)
+    return Certificates(keys, identity, authority, names.host, log, trail)
 
 
 def _switchboard(home: Path, config: Config, keys: KeyFolder, metrics: Metrics, tasks: Tasks, log: Log) -> Switchboard:

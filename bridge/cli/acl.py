@@ -53,15 +53,16 @@ def explain(
         str | None, typer.Argument(metavar="COMMAND", help="Of node.invoke: the command; of node.event: the event.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="NODE", help="The node that NODE would have do it, instead of the agent NODE.")
+        str | None, typer.Option(metavar="NODE", help="Whom NODE would have do it. Without: the agent has NODE do it.")
     ] = None,
     session: Annotated[str | None, typer.Option(metavar="KEY", help="The session that the call is about.")] = None,
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="What the node says to the agent.")] = None,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="Where a screen would be sent.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the decision about a call, and the rule that makes it."""
     invocation = invocation_of(ctx)
-    answer = invocation.client().explain(node, method, command, target=target, session=session, text=text)
+    answer = invocation.client().explain(node, method, command, target=target, session=session, text=text, url=url)
     if as_json:
         print_json(answer)
         return

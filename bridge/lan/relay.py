@@ -37,7 +37,7 @@ from bridge.lan.inflow import Load, nothing
 from bridge.lan.listener import Upgraded
 from bridge.lan.outflow import Outflow
 from bridge.lan.session import Session
-from bridge.log import Log
+from bridge.log import UNSAID, Log
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
 from gateway_client.frames import Frame, Json, encode_frame
@@ -148,6 +148,8 @@ class Relay:
         finally:
             self.post(Lost())
             self._outflow.forget(self)
+            if self.admitted is not None:
+                self._log.info("left")
             self._rooms.leave(self)
             self._stop_timer()
             self._closing = True
@@ -195,7 +197,7 @@ class Relay:
                 self._upgraded.promote()
                 self._upgraded.inflow.belongs_to(command.record.node_id)
                 self.admitted = command.record
-                self._log = self._log.bind(node=command.record.node_id[:8], role=command.role.value)
+                self._log = self._log.bind(node=command.record.node_id, role=command.role.value)
                 self._rooms.join(self, command)
             case Forward():
                 self._rooms.forward(self, command)
@@ -211,8 +213,8 @@ class Relay:
 
     def _note(self, note: Note) -> None:
         repeats = 0 if note.quiet or note.event in _EACH else self._rooms.line(self.node_id or self.address, note.event)
-        write = self._log.debug if note.quiet or repeats is None else self._log.info
-        write(note.event, **note.fields, **({"left_out": repeats} if repeats else {}))
+        more = {UNSAID: True} if repeats is None else {"left_out": repeats} if repeats else {}
+        (self._log.debug if note.quiet else self._log.info)(note.event, **note.fields, **more)
 
     def _send(self, frame: Frame) -> None:
         if self._closing:

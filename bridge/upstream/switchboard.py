@@ -116,7 +116,7 @@ class Switchboard:
             if self._opening.get(record.node_id) is not peer:
                 return None
             if error != told:
-                self._log.error("upstream-key-unusable", node=record.node_id[:8], error=error)
+                self._log.error("upstream-key-unusable", node=record.node_id, error=error)
             told = error
             del self._opening[record.node_id]
             self._keyless[record.node_id] = (peer, error)

@@ -43,6 +43,7 @@ from bridge.policy_desk import PolicyDesk
 from bridge.policy_file import load_policy
 from certs.context import app_server_context, node_server_context
 from gateway_client.identity import DeviceIdentity
+from tests.bridge.audit.remembered import Remembered
 from tests.bridge.lan.doors import door_of
 from tests.bridge.lan.phones import PHONE, Phone
 from tests.bridge.lan.rooms import Caller
@@ -63,7 +64,8 @@ class House:
         self.store = NodeStore(home)
         self.codes = CodeStore(home / "bridge.sqlite3")
         self.tombstones = TombstoneStore(home / "bridge.sqlite3")
-        self.registrar = Registrar(self.store, self.tombstones, stage.keys, stage.log)
+        self.trail = Remembered()
+        self.registrar = Registrar(self.store, self.tombstones, stage.keys, stage.log, self.trail)
         self.reception = Reception(self.registrar, stage.log, always_open=always_open)
         self.admissions = Admissions(self.registrar, self.reception, self.codes, stage.log)
         self.in_force = load_policy(home, "voice+screen", datetime.now(UTC))
@@ -80,7 +82,7 @@ class House:
         stage.flow.metrics.watch(lambda: levels(self.hub, stage.flow))
         self.identity = stage.keys.load_or_create(HOST_NAME, now=datetime.now(UTC))
         authority = stage.keys.client_authority(now=datetime.now(UTC))
-        self.certificates = Certificates(stage.keys, self.identity, authority, HOST_NAME, stage.log)
+        self.certificates = Certificates(stage.keys, self.identity, authority, HOST_NAME, stage.log, self.trail)
         self.discovery = DiscoveryStatus(DiscoveryState.ON)
         self.door = door or door_of(64, 64)
         self.config = Config()
@@ -91,7 +93,11 @@ class House:
         self.nodes = self._listener("nodes", context, NodePort(self._judge, self.pages.answer))
         self.certificates.on_change(lambda new: self.nodes.use(node_server_context(new, authority.certificate)))
         self.policy = PolicyDesk(home, "voice+screen", self.in_force, self.hub, stage.log)
-        self.operations = BridgeOperations(
+        self.operations = self._operations()
+
+    def _operations(self) -> BridgeOperations:
+        stage = self.stage
+        return BridgeOperations(
             self.hub,
             self.config,
             self.certificates,

@@ -36,3 +36,8 @@ def asleep(permissions: Permissions = frozenset(Permission)) -> Talk:
     talk = node_in(IPHONE, permissions).asks("node.event", {"event": "node.state", "payload": {"state": "background"}})
     assert talk.session.in_background
     return talk
+
+
+def upstream(talk: Talk) -> Json:
+    """Returns the parameters of the one request that the last thing sent to the gateway."""
+    return dict(talk.forward.params)
