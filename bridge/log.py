@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import islice
-from types import MappingProxyType
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -30,9 +29,8 @@ _ABOUT_PEERS = frozenset({"aiohttp.websocket", "aiohttp.access"})
 
 Tap = Callable[[str, Mapping[str, object]], None]
 """Is told each event's name and fields before they are shortened; it must not raise, and not log."""
-_MARK = "only_traced"
-ONLY_TRACED: Mapping[str, bool] = MappingProxyType({_MARK: True})
-"""Fields of an `info` that is for the tap: the log shows it as a `debug`."""
+UNSAID = "unsaid"
+"""Name of a field that is true when the tap shall hear of an entry that the log does not repeat."""
 _ID_SHOWN = 8  # characters of a node's id in a line: enough for a reader, and `audit tail` has them all
 
 
@@ -54,8 +52,8 @@ def make_log(
         structlog.PrintLogger(out),
         processors=[
             structlog.processors.add_log_level,
-            *([] if tap is None else [_told(tap)]),
-            _at_its_level(_LEVELS[level]),
+            *([] if tap is None else [_tapped(tap, _LEVELS[level])]),
+            _said(_LEVELS[level]),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _bounded,
@@ -70,25 +68,27 @@ def make_log(
     return log
 
 
-def _told(tap: Tap) -> Processor:
-    def told(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        """Tells the tap."""
+def _tapped(tap: Tap, level: int) -> Processor:
+    def tapped(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """Tells the tap, then drops what is below the log's own level."""
         tap(str(event.get("event", "")), event)
-        return event
-
-    return told
-
-
-def _at_its_level(level: int) -> Processor:
-    def at_its_level(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        """Drops what is below the log's own level, which the tap has heard."""
-        shown = "debug" if event.pop(_MARK, False) else method
-        if _LEVELS.get(shown, logging.ERROR) < level:
+        if _LEVELS.get(method, logging.ERROR) < level:
             raise structlog.DropEvent
-        event["level"] = event["level"] if shown == method else shown
         return event
 
-    return at_its_level
+    return tapped
+
+
+def _said(level: int) -> Processor:
+    def said(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """Makes an entry that is only counted one of level debug."""
+        if event.pop(UNSAID, False):
+            if level > logging.DEBUG:
+                raise structlog.DropEvent
+            event["level"] = "debug"
+        return event
+
+    return said
 
 
 class LibraryHandler(logging.Handler):

@@ -17,7 +17,7 @@ MAX_ROWS = 256  # rows, some 1 KiB each; whoever makes more is counted in a comm
 _CODES = ("code", "command", "what", "reason", "why", "phase", "state", "limit", "host")
 _WHO = ("node", "address", "listener", "role")
 _ROW = (*_WHO, *_CODES, "ok")
-_ADDED = ("bytes", "count", "left_out")
+_ADDED = ("bytes", "count")
 _LARGEST = ("ms", "seconds", "waiting")
 MANY = "various"
 

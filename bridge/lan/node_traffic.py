@@ -21,6 +21,7 @@ from bridge.lan.events import (
     Command,
     Forward,
     FromGateway,
+    Gap,
     Instant,
     Link,
     LinkLost,
@@ -34,7 +35,8 @@ from bridge.lan.events import (
 from bridge.lan.node_invokes import NodeInvokes
 from bridge.lan.screen_guard import ScreenGuard
 from bridge.lan.screen_params import ScreenCaps
-from bridge.lan.session_names import named_session
+from bridge.lan.session_names import named_session, session_keys
+from bridge.lan.streams import RUN_EVENTS
 from bridge.lan.subscriptions import Subscriptions
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from bridge.pairing.records import NodeRecord
@@ -132,8 +134,8 @@ class NodeTraffic:
     def _pass_event(self, request: Request, event: node_events.Pass) -> Result:
         if event.background:
             self._invokes.background = True
-        if event.subscription is not None and not event.subscription[1]:
-            self._subscriptions.note(*event.subscription)  # ended, whether the gateway hears of it now or not
+        if event.subscription is not None:
+            self._subscriptions.ask(*event.subscription)
 
         def shape(response: Response) -> Response:
             if event.subscription is not None and response.ok:
@@ -145,12 +147,15 @@ class NodeTraffic:
         )
 
     def _subscribe_again(self) -> list[Command]:
-        decision = decide(self.directory.policy, self.subject, Call(Direction.NODE_EVENT, "chat.subscribe"))
-        if not isinstance(decision, Allow):
-            return []
         key = f"s{self._forwarding.next_key()}"
-        params = self._subscriptions.next_to_say(key)
-        return [] if params is None else [Forward(Link.NODE, key, "node.event", params, decision, owed=True)]
+        while (params := self._subscriptions.next_to_say(key)) is not None:
+            session = named_session(object_of(params["payload"]), self.directory.gateway_hello)
+            call = Call(Direction.NODE_EVENT, "chat.subscribe", session=session)
+            decision = decide(self.directory.policy, self.subject, call)
+            if isinstance(decision, Allow):
+                return [Forward(Link.NODE, key, "node.event", params, decision, owed=True)]
+            self._subscriptions.said()
+        return []
 
     def _pull(self, request: Request, allow: Allow, _now: Instant) -> Result:
         self._invokes.background = False
@@ -244,7 +249,11 @@ class NodeTraffic:
             case FromGateway(event=from_gateway):
                 return self._on_gateway_event(from_gateway, now)
             case LinkLost():
+                self._subscriptions.gap()
                 return self._invokes.link_lost()
+            case Gap():
+                self._subscriptions.gap()
+                return []
             case _:
                 return []
 
@@ -265,8 +274,12 @@ class NodeTraffic:
             return self._invokes.invoked(event.payload, now)
         session = named_session(object_of(event.payload), self.directory.gateway_hello)
         call = Call(Direction.EVENT_TO_NODE, event.event, session=session)
-        decision = decide(self.directory.policy, self.subject, call)
-        if not isinstance(decision, Allow):
+        if not isinstance(decide(self.directory.policy, self.subject, call), Allow):
+            self._subscriptions.missed(event)
+            return []
+        if event.event in RUN_EVENTS and not self._subscriptions.passes(
+            event, session_keys(self.directory.gateway_hello)
+        ):
             return []
         if event.event not in {"node.invoke.cancel", "node.invoke.input"}:
             return [Send(rebuilt(event))]
@@ -286,6 +299,7 @@ class NodeTraffic:
             case Event(event="node.invoke.request", payload=payload):
                 return self._invokes.too_large(payload)
             case _:
+                self._subscriptions.gap()
                 return [Note("event-too-large", {"bytes": event.size})]
 
     def on_timer(self, now: Instant) -> list[Command]:

@@ -37,7 +37,7 @@ from bridge.lan.inflow import Load, nothing
 from bridge.lan.listener import Upgraded
 from bridge.lan.outflow import Outflow
 from bridge.lan.session import Session
-from bridge.log import ONLY_TRACED, Log
+from bridge.log import UNSAID, Log
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
 from gateway_client.frames import Frame, Json, encode_frame
@@ -49,7 +49,6 @@ REMOVED = 4001  # WebSocket close code of a removed device (gateway-protocol §1
 REMOVED_S = 0.5  # seconds until the socket of a removed device is cut
 CLOSE_S = 3.0  # seconds until any other socket is that was closed
 _EACH = frozenset({"invoke"})  # what a person asked for is written each time; what a peer can do alone is coalesced
-_FLOODS = frozenset({"limited", "too-large"})  # at any rate that a peer likes: even the trace has only what is written
 DRAIN_S = 5.0  # seconds for the last frames of a socket that is being closed
 
 
@@ -214,13 +213,9 @@ class Relay:
 
     def _note(self, note: Note) -> None:
         repeats = 0 if note.quiet or note.event in _EACH else self._rooms.line(self.node_id or self.address, note.event)
+        more = {UNSAID: True} if repeats is None else {"left_out": repeats} if repeats else {}
         fields = note.fields if self.node_id is None else {"node": self.node_id, **note.fields}
-        if note.quiet or (repeats is None and note.event in _FLOODS):
-            self._log.debug(note.event, **fields)
-        elif repeats is None:
-            self._log.info(note.event, **fields, **ONLY_TRACED)  # the audit log counts repeats by itself
-        else:
-            self._log.info(note.event, **fields, **({"left_out": repeats} if repeats else {}))
+        (self._log.debug if note.quiet else self._log.info)(note.event, **fields, **more)
 
     def _send(self, frame: Frame) -> None:
         if self._closing:

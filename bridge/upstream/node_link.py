@@ -7,7 +7,7 @@ import random
 from contextlib import AsyncExitStack
 from typing import Protocol
 
-from bridge.lan.events import FromGateway, LinkLost, LinkReady, SessionEvent
+from bridge.lan.events import FromGateway, Gap, LinkLost, LinkReady, SessionEvent
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
 from bridge.tasks import Tasks
@@ -274,6 +274,8 @@ class NodeLink(Channel):
 
     def _dropped(self, dropped: Dropped) -> None:
         note_dropped(self._log, dropped)
+        if dropped.head.kind != "res" and self._peer is not None:
+            self._peer.post(Gap())
 
     def _on_event(self, event: Event) -> None:
         if event.event in _REPLAYED:

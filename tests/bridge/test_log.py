@@ -17,7 +17,6 @@ from bridge.log import (
     MAX_ELEMENTS,
     MAX_TEXT_CHARS,
     MAX_TRACEBACK_CHARS,
-    ONLY_TRACED,
     LibraryHandler,
     make_log,
     silent_log,
@@ -248,20 +247,25 @@ class TestTap:
         (line,) = stream.getvalue().splitlines()
         assert json.loads(line)["node"] == "abababab"
 
-    @pytest.mark.parametrize(("level", "shown"), [("debug", ["debug"]), ("info", [])])
-    def test_what_is_only_for_it_is_a_debug_line(self, level: str, shown: list[str]) -> None:
-        heard: list[str] = []
-        stream = io.StringIO()
-        log = make_log(level, "json", stream, tap=lambda event, _: heard.append(event))
-        log.info("refused", what="x", **ONLY_TRACED)
-        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-        assert heard == ["refused"]
-        assert [line["level"] for line in lines] == shown
-        assert all("only_traced" not in line for line in lines)
-
     def test_without_one_the_level_decides_alone(self) -> None:
         stream = io.StringIO()
         log = make_log("warning", "json", stream)
         log.info("joined")
-        log.info("refused", **ONLY_TRACED)
+        log.info("refused", unsaid=True)
         assert stream.getvalue() == ""
+
+
+class TestUnsaid:
+    """What a peer does over and over is heard by the tap each time and written as often as the caller says."""
+
+    @pytest.mark.parametrize(("level", "lines"), [("info", ["info"]), ("debug", ["info", "debug"]), ("error", [])])
+    def test_the_tap_hears_it_and_the_log_has_it_at_level_debug(self, level: str, lines: list[str]) -> None:
+        """Red when it is dropped before the tap, or written at its own level."""
+        out, heard = io.StringIO(), list[tuple[str, object]]()
+        log = make_log(level, "json", out, tap=lambda event, fields: heard.append((event, fields.get("why"))))
+        log.info("refused", why="x")
+        log.info("refused", why="y", unsaid=True)
+        assert heard == [("refused", "x"), ("refused", "y")]
+        written = [json.loads(line) for line in out.getvalue().splitlines()]
+        assert [line["level"] for line in written] == lines
+        assert not any("unsaid" in line for line in written)

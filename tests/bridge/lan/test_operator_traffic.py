@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from acl.model import Policy
 from acl.permissions import PROFILES, Permission
 from acl.rules import RULES
 from bridge.lan.events import Answered, Fault, Gap, Link, LinkLost, Oversized, Report, Unanswered
@@ -164,6 +165,45 @@ def test_every_call_that_names_a_session_is_interest_in_it(method: str) -> None:
     key = "key" if method.startswith("sessions") else "sessionKey"
     talk = operator_in(IPHONE, ALL).asks(method, {**NEEDED.get(method, {}), key: MAIN})
     assert talk.gateway_says("chat", run(state="final")).sent
+
+
+def test_after_the_end_of_a_subscription_nothing_comes() -> None:
+    talk = followed("main")
+    talk.asks("sessions.messages.unsubscribe", {"key": MAIN})
+    talk.gateway_says("chat", run(state="final")).does()
+
+
+def test_a_call_of_another_agent_is_no_interest_in_the_main_session() -> None:
+    policy = Policy(agent_sessions=frozenset({"main", "agent:other:main"}))
+    talk = operator_in(IPHONE, ALL, policy=policy).asks("chat.history", {"sessionKey": "main", "agentId": "other"})
+    talk.gateway_says("chat", run(state="final")).does()
+    assert talk.gateway_says("chat", run(sessionKey="agent:other:main", state="final")).sent
+
+
+@pytest.mark.parametrize("method", ["chat.startup", "chat.history"])
+def test_another_agent_s_main_session_is_another_session(method: str) -> None:
+    """Without the key that `_call` gives `chat.startup`, another agent's main session is read."""
+    params = {"agentId": "other"} if method == "chat.startup" else {"agentId": "other", "sessionKey": "main"}
+    assert operator_in(IPHONE, ALL).asks(method, params).error["code"] == "FORBIDDEN"
+    assert operator_in(IPHONE, ALL).asks(method, {**params, "agentId": "main"}).forward.method == method
+
+
+def test_the_gateway_s_own_main_session_is_main() -> None:
+    defaults: Json = {"defaultAgentId": "home", "mainKey": "main", "mainSessionKey": "agent:home:main"}
+    talk = operator_in(IPHONE, ALL, gateway_hello={"snapshot": {"sessionDefaults": defaults}})
+    talk.asks("chat.history", {"sessionKey": "main"})
+    assert talk.gateway_says("chat", run(sessionKey="agent:home:main", state="final")).sent
+    talk.gateway_says("chat", run(sessionKey="agent:home:work", state="final")).does()
+
+
+def test_an_event_that_the_gateway_has_counted_and_not_sent_leaves_a_gap() -> None:
+    talk = followed("main")
+    assert talk.gateway_says("chat", run(state="delta", deltaText="He", message={}), 7).sent
+    assert talk.gateway_says("chat", run(state="delta", deltaText="l"), 8).sent
+    talk.gateway_says("tick", {"ts": 1}, 9).does()
+    assert talk.gateway_says("chat", run(state="delta", deltaText="l"), 10).sent
+    talk.gateway_says("chat", run(state="delta", deltaText="!"), 12).does()
+    assert talk.gateway_says("chat", run(state="final"), 13).sent
 
 
 def test_a_call_that_was_refused_is_no_interest() -> None:
