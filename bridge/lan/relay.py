@@ -214,7 +214,8 @@ class Relay:
     def _note(self, note: Note) -> None:
         repeats = 0 if note.quiet or note.event in _EACH else self._rooms.line(self.node_id or self.address, note.event)
         more = {UNSAID: True} if repeats is None else {"left_out": repeats} if repeats else {}
-        (self._log.debug if note.quiet else self._log.info)(note.event, **note.fields, **more)
+        fields = note.fields if self.node_id is None else {"node": self.node_id, **note.fields}
+        (self._log.debug if note.quiet else self._log.info)(note.event, **fields, **more)
 
     def _send(self, frame: Frame) -> None:
         if self._closing:
