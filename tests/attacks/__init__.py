@@ -1,10 +1,10 @@
-"""The numbered attacks, over the real daemon; each of them beside its positive control, and with what has to hold after.
+"""The numbered attacks, over the real daemon: each beside its positive control, and with what has to hold afterwards.
 
 Where each of group D (parsing) and E (forwarding) is shown:
 
 | attack | over the daemon | more of it |
 |---|---|---|
-| D1 malformed documents | test_d_frames | tests/real/test_bad_input, tests/bridge/lan/test_session_malformed, test_opening |
+| D1 malformed documents | test_d_frames | tests/real/test_bad_input, tests/bridge/lan/test_session_malformed |
 | D2 nesting, D3 names twice, D4 numbers | test_d_frames | tests/gateway_client/test_frames, test_frames_malformed |
 | D5 encodings, D6 half surrogates | test_d_frames | tests/real/test_bad_input, test_hard_frames |
 | D7 odd and many names | test_d_frames | tests/bridge/lan/test_operator_params, test_node_calls |
