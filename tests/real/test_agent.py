@@ -245,6 +245,57 @@ async def test_the_agent_s_own_tool_is_told_the_same(estate: Estate) -> None:
         assert "s3cret" not in history
 
 
+KITCHEN = "agent:main:kitchen"
+
+
+async def test_a_phone_sees_its_owners_sessions_and_of_others_nothing(estate: Estate) -> None:
+    """Positive controls: the gateway's own operator, and the phone itself once the owner has opened the session."""
+    phone = estate.phone("Quiet phone")
+    async with (
+        await estate.invite(phone),
+        estate.socket(phone, "operator", scopes=phone.scopes) as chat,
+        estate.operator() as client,
+    ):
+        for key in ("main", KITCHEN):
+            estate.model.script = say("Noted.")
+            words = {"message": f"Remember {key}", "sessionKey": key, "idempotencyKey": f"see-{key}"}
+            await client.request("agent", words, final=True, timeout_s=60)
+        everything = {row["key"] for row in (await client.request("sessions.list", {}))["sessions"]}
+        assert everything >= {"agent:main:main", KITCHEN}
+        listed = (await chat.request("sessions.list", {"limit": 80, "includeLastMessage": True}))["payload"]
+        assert [row["key"] for row in listed["sessions"]] == ["agent:main:main"]
+        assert (listed["count"], "kitchen" in json.dumps(listed)) == (1, False)
+        previews = (await chat.request("sessions.preview", {"keys": ["agent:main:main", KITCHEN]}))["payload"][
+            "previews"
+        ]
+        assert {row["key"]: row["status"] for row in previews} == {"agent:main:main": "ok", KITCHEN: "missing"}
+        for method, params in _about(KITCHEN).items():
+            refused = await chat.request(method, params)
+            assert (refused["error"]["code"], refused["error"]["details"]["reason"]) == ("FORBIDDEN", "session"), method
+        found = await chat.request("sessions.resolve", {"key": "main"})
+        assert found["payload"]["key"] == "agent:main:main"
+        policy = estate.bridge.home / "policy.toml"
+        policy.write_text(f'[agent]\nsessions = ["main", "{KITCHEN}"]\n')
+        policy.chmod(0o600)
+        assert (await estate.bridge.ask(estate.bridge.client.reload_policy)).reconnecting == 0
+        assert (await chat.request("chat.history", _about(KITCHEN)["chat.history"]))["ok"] is True
+        listed = (await chat.request("sessions.list", {}))["payload"]
+        assert {row["key"] for row in listed["sessions"]} >= {"agent:main:main", KITCHEN}
+        policy.write_text("")
+        await estate.bridge.ask(estate.bridge.client.reload_policy)
+        assert chat.closed is None
+
+
+def _about(key: str) -> dict[str, dict[str, object]]:
+    return {
+        "chat.history": {"sessionKey": key},
+        "chat.send": {"sessionKey": key, "message": "hi", "idempotencyKey": "not-there"},
+        "chat.abort": {"sessionKey": key},
+        "sessions.resolve": {"key": key},
+        "sessions.messages.subscribe": {"key": key},
+    }
+
+
 @pytest.mark.parametrize("event", ["voice.transcript", "agent.request"])
 async def test_e14_words_of_a_phone_are_a_user_s_and_never_the_system_s(estate: Estate, event: str) -> None:
     """Whatever they look like: they come to the model in a message of the role `user`, and in no other."""
