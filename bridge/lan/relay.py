@@ -37,7 +37,7 @@ from bridge.lan.inflow import Load, nothing
 from bridge.lan.listener import Upgraded
 from bridge.lan.outflow import Outflow
 from bridge.lan.session import Session
-from bridge.log import Log
+from bridge.log import UNSAID, Log
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
 from gateway_client.frames import Frame, Json, encode_frame
@@ -213,8 +213,8 @@ class Relay:
 
     def _note(self, note: Note) -> None:
         repeats = 0 if note.quiet or note.event in _EACH else self._rooms.line(self.node_id or self.address, note.event)
-        write = self._log.debug if note.quiet or repeats is None else self._log.info
-        write(note.event, **note.fields, **({"left_out": repeats} if repeats else {}))
+        more = {UNSAID: True} if repeats is None else {"left_out": repeats} if repeats else {}
+        (self._log.debug if note.quiet else self._log.info)(note.event, **note.fields, **more)
 
     def _send(self, frame: Frame) -> None:
         if self._closing:

@@ -223,3 +223,19 @@ class TestLibraries:
         handler = LibraryHandler(make_log("info", "json", stream))
         stream.close()
         handler.emit(logging.makeLogRecord({"name": "asyncio", "msg": "late", "levelno": logging.ERROR}))
+
+
+class TestUnsaid:
+    """What a peer does over and over is heard by the tap each time and written as often as the caller says."""
+
+    @pytest.mark.parametrize(("level", "lines"), [("info", ["info"]), ("debug", ["info", "debug"]), ("error", [])])
+    def test_the_tap_hears_it_and_the_log_has_it_at_level_debug(self, level: str, lines: list[str]) -> None:
+        """Red when it is dropped before the tap, or written at its own level."""
+        out, heard = io.StringIO(), list[tuple[str, object]]()
+        log = make_log(level, "json", out, tap=lambda event, fields: heard.append((event, fields.get("why"))))
+        log.info("refused", why="x")
+        log.info("refused", why="y", unsaid=True)
+        assert heard == [("refused", "x"), ("refused", "y")]
+        written = [json.loads(line) for line in out.getvalue().splitlines()]
+        assert [line["level"] for line in written] == lines
+        assert not any("unsaid" in line for line in written)
