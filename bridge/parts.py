@@ -42,6 +42,7 @@ from bridge.pairing.store import FILE_NAME as STORE_NAME
 from bridge.pairing.store import open_store, start_empty
 from bridge.pairing.tombstones import TombstoneStore, reconcile
 from bridge.tasks import Tasks
+from bridge.upstream.idempotency_file import CallMemory
 from bridge.upstream.operator_link import OperatorLink
 from bridge.upstream.secret import SecretReader, SecretSource
 from bridge.upstream.switchboard import Switchboard
@@ -110,6 +111,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
         reception,
         admissions,
         _switchboard(config, keys, tasks, log),
+        _calls(home, tasks, log),
         policy=Policy(),
         default_permissions=default,
         penalty_s=config.limits.penalty_s,
@@ -161,7 +163,13 @@ def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[Node
 def _switchboard(config: Config, keys: KeyFolder, tasks: Tasks, log: Log) -> Switchboard:
     secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()))
     operator = OperatorLink(config.gateway.url, secret, log)
-    return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log)
+    return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log, linger_s=config.gateway.linger_s)
+
+
+def _calls(home: Path, tasks: Tasks, log: Log) -> CallMemory:
+    calls = CallMemory(home / DATABASE_NAME, tasks, log)
+    calls.recall(clock.now())
+    return calls
 
 
 def _door(home: Path, config: Config, tasks: Tasks, log: Log) -> Door:

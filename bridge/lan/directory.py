@@ -10,6 +10,7 @@ from acl.model import Policy
 from acl.permissions import Permissions
 from acl.refusals import RefusalMeter
 from bridge.pairing.records import NodeRecord
+from bridge.upstream.idempotency import Ledger
 from gateway_client.frames import JsonObject
 
 
@@ -31,6 +32,10 @@ class Directory(Protocol):
     @property
     def gateway_hello(self) -> JsonObject:
         """The gateway's last hello-ok on the operator link; empty before the first."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The keyed calls that were made already, of every node; what it changes is to be remembered."""
 
     def record(self, node_id: str) -> NodeRecord | None:
         """The stored record of a key."""

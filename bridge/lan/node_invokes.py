@@ -1,23 +1,34 @@
 """Pure: the agent's invokes on an open node socket, and their results (gateway-protocol §5).
 
-Every invoke that the gateway dispatches passes the ACL here and ends in exactly one result: the node's, a refusal, a
-time-out or a disconnect.
+Every invoke that the gateway dispatches passes the ACL here and ends in exactly one result: the node's, one that is
+remembered, a refusal, a time-out or a disconnect.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import orjson
 
 from acl.engine import decide
 from acl.model import Allow, Call, Direction, Subject
 from bridge.lan import answers, node_calls
 from bridge.lan.directory import Directory
 from bridge.lan.events import Answered, Command, Instant, Note, Report, Send, Unanswered
+from bridge.lan.recall import Remember, Replay
 from bridge.lan.results import Results
 from bridge.lan.traffic import Result, refused
+from bridge.lan.wakefulness import AWAKE, Wakefulness
 from bridge.pairing.records import NodeRecord
-from bridge.upstream.outcomes import InFlight, Invoke, read_invoke
+from bridge.upstream.dispatches import Dispatches, Ended, Job
+from bridge.upstream.idempotency import Again, Conflict, Memo, memo_of, node_owner, was_done
+from bridge.upstream.outcomes import Invoke, read_invoke
 from gateway_client.frames import ErrorShape, Event, Json, JsonObject, Request, text_of
+
+CANCELLED = ErrorShape("UNAVAILABLE", "the invoke was cancelled")
+_BUSY = ErrorShape("UNAVAILABLE", "the node has too many invokes at once")
+_TIMEOUT = ErrorShape("TIMEOUT", "the node did not answer in time")
 
 
 @dataclass(slots=True)
@@ -29,67 +40,120 @@ class NodeInvokes:
         record: the stored node.
         offered: the commands offered to the gateway on this connection.
         directory: what may be looked up.
-        background: whether the node said that it is in the background.
+        wakefulness: what works on the node, as far as it has said.
     """
 
     subject: Subject
     record: NodeRecord
     offered: frozenset[str]
     directory: Directory
-    background: bool = False
-    _in_flight: InFlight = field(default_factory=InFlight)
+    wakefulness: Wakefulness = AWAKE
+    _open: Dispatches = field(default_factory=Dispatches)
     _results: Results = field(default_factory=Results)
 
-    def has(self, invoke_id: str) -> bool:
-        """Whether the node has been asked this and has not answered."""
-        return self._in_flight.has(invoke_id)
+    def woken(self) -> None:
+        """The app is looked at: it fetches what waited for that."""
+        if not self.wakefulness.foreground:
+            self.wakefulness = AWAKE
 
-    def may_do(self, command: str) -> bool:
-        """Whether the node may be asked for a command: it offers it, and the ACL allows it."""
-        decision = decide(self.directory.policy, self.subject, Call(Direction.TO_NODE, command))
-        return command in self.offered and isinstance(decision, Allow)
+    # Down: the gateway's dispatches.
 
     def invoked(self, payload: Json, now: Instant) -> list[Command]:
         """The gateway has dispatched an invoke: it goes to the node, or back with the reason why not."""
         invoke = read_invoke(payload, now.mono)
         if invoke is None:
             return [Note("invoke-malformed")]
-        error = self._why_not(invoke)
+        if self._open.has(invoke.id):
+            return [Note("invoke-repeated", {"command": invoke.command})]  # it gets the outcome that it is owed already
+        error = self.why_not(invoke.command)
         if error is not None:
-            return [Note("invoke-refused", {"command": invoke.command, "code": error.code}), Report(invoke.id, error)]
-        self._in_flight.add(invoke)
-        return [Send(Event("node.invoke.request", invoke.request_for(self.subject.node_id)))]
+            return _refused(invoke, error)
+        memo = self.memo(invoke)
+        if memo is not None:
+            before = self._asked_before(invoke, memo, now)
+            if before:
+                return before
+        if not self.wakefulness.can_do(invoke.command):
+            return _refused(invoke, answers.background(invoke.command, self.wakefulness.retry_after_ms))
+        if not self._open.has_room(len(self._results)):
+            return _refused(invoke, _BUSY)
+        self._open.add(invoke, memo)
+        return self._ask_next(now)
 
-    def _why_not(self, invoke: Invoke) -> ErrorShape | None:
-        if not self.may_do(invoke.command):
-            return ErrorShape("FORBIDDEN", f"{invoke.command} is not granted to this node")
-        if self.background and node_calls.needs_foreground(invoke.command):
-            return answers.background(invoke.command)
-        if len(self._in_flight) + len(self._results) >= InFlight.LIMIT or self._in_flight.has(invoke.id):
-            return ErrorShape("UNAVAILABLE", "the node has too many invokes at once")
-        return None
+    def why_not(self, command: str) -> ErrorShape | None:
+        """Why the node may not be asked for a command, whoever brings it; None: it offers it, and the ACL allows it."""
+        decision = decide(self.directory.policy, self.subject, Call(Direction.TO_NODE, command))
+        if command in self.offered and isinstance(decision, Allow):
+            return None
+        return ErrorShape("FORBIDDEN", f"{command} is not granted to this node")
 
-    def result(self, request: Request, key: str, allow: Allow) -> Result:
+    def memo(self, invoke: Invoke) -> Memo | None:
+        """Returns what an invoke is known by; None: it has no idempotency key."""
+        if invoke.idempotency_key is None:
+            return None
+        return memo_of(node_owner(self.subject.node_id), invoke.idempotency_key, invoke.command, invoke.params_json)
+
+    def _asked_before(self, invoke: Invoke, memo: Memo, now: Instant) -> list[Command]:
+        """What a dispatch gets whose key has come before: the same outcome as that one, or a refusal."""
+        job = self._open.known(memo)
+        if job is None:
+            return look_up(invoke, memo, self.directory, now)
+        if job.memo != memo:
+            return _refused(invoke, ErrorShape("CONFLICT", "CONFLICT: this idempotency key stands for another call"))
+        if not self._open.has_room_beside():
+            return _refused(invoke, _BUSY)
+        self._open.share(job, invoke)
+        return [Note("invoke-shared", {"command": invoke.command})]
+
+    def _ask_next(self, now: Instant) -> list[Command]:
+        out: list[Command] = []
+        while (turn := self._open.next_job(now.mono)) is not None:
+            job, invoke = turn
+            if job.memo is not None:
+                out.append(Remember(self.directory.ledger.sent(job.memo, now.mono)))
+            out.append(Send(Event("node.invoke.request", invoke.request_for(self.subject.node_id, now.mono))))
+        return out
+
+    # Up: the node's results.
+
+    def result(self, request: Request, key: str, allow: Allow, now: Instant) -> Result:
         """The node has answered an invoke.
 
         Args:
             request: `node.invoke.result`.
             key: what the forwarded result will be known by.
             allow: the proof.
+            now: this moment.
         """
         try:
             result = node_calls.read_result(request.params, self.subject.node_id)
         except node_calls.ParamsError as exc:
             return refused(request, answers.invalid(str(exc)))
-        invoke = self._in_flight.settle(result.id)
-        if invoke is None:
-            late: JsonObject = {"ok": True, "ignored": True}
-            return [Note("late-result"), Send(answers.ok(request.id, late))]
-        if result.ok and node_calls.needs_foreground(invoke.command):
-            self.background = False
-        params = result.upstream(self.record.gateway_node_id)
-        forward = self._results.send(key, request, invoke, params, allow)
-        return [forward, Note("invoke", {"command": invoke.command, "ok": result.ok})]
+        job = self._open.settle(result.id)
+        if job is None:
+            return [*self._late(result, now), *_ignored(request)]
+        if result.ok and not self.wakefulness.can_do(job.invoke.command):
+            self.wakefulness = AWAKE
+        out: list[Command] = self._remember(job.memo, result, now) if job.memo is not None else []
+        answering: Request | None = request
+        for number, (caller, deadline) in enumerate(job.callers.items()):
+            waiting = replace(job.invoke, id=caller, deadline=deadline)
+            params = result.upstream(self.record.gateway_node_id, caller)
+            out.append(self._results.send(f"{key}.{number}", answering, waiting, params, allow))
+            answering = None
+        return [*out, _noted(job, result, now), *self._ask_next(now)]
+
+    def _late(self, result: node_calls.InvokeResult, now: Instant) -> list[Command]:
+        """Nobody waits any more; but whoever asks again with the same key may have it."""
+        memo = self._open.settle_late(result.id)
+        noted = Note("late-result", {"remembered": memo is not None})
+        return [*(self._remember(memo, result, now) if memo is not None else []), noted]
+
+    def _remember(self, memo: Memo, result: node_calls.InvokeResult, now: Instant) -> list[Command]:
+        ledger = self.directory.ledger
+        if was_done(result.ok, result.code):
+            return [Remember(ledger.done(memo, {"ok": result.ok, **result.members}, now.mono))]
+        return [Remember(ledger.forget(memo))]
 
     def awaits(self, key: str) -> bool:
         """Whether a forwarded request is a result of this node."""
@@ -99,29 +163,98 @@ class NodeInvokes:
         """The gateway has answered a result, or will not."""
         return self._results.answered(event, now) if isinstance(event, Answered) else self._results.lost(event, now)
 
+    # What goes on beside: progress, input, an end before the end.
+
+    def heard_by(self, job_id: str) -> str | None:
+        """Returns the dispatch that hears of a job's progress; None: the node does not work on it, or nobody waits."""
+        job = self._open.running(job_id)
+        return next(iter(job.callers)) if job is not None else None
+
+    def fed(self, payload: Json) -> list[Command]:
+        """The gateway has input for an invoke: for the dispatch that began the job. What waits cannot be fed."""
+        dispatch_id = text_of(payload, "id") or ""
+        job = self._open.job_of(dispatch_id)
+        if job is None or job.invoke.id != dispatch_id:
+            return []
+        if job.sent_at is None:
+            self._open.leave(dispatch_id)
+            return [Report(dispatch_id, _BUSY)]
+        return [Send(Event("node.invoke.input", self._own("node.invoke.input", payload)))]
+
+    def cancelled(self, payload: Json, now: Instant) -> list[Command]:
+        """A caller waits no more. The node is told when nobody else does, and has the last word then."""
+        dispatch_id = text_of(payload, "invokeId") or ""
+        job = self._open.job_of(dispatch_id)
+        if job is None:
+            return []
+        if job.sent_at is not None and len(job.callers) == 1:
+            return [Send(Event("node.invoke.cancel", {"nodeId": self.subject.node_id, "invokeId": job.invoke.id}))]
+        self._open.leave(dispatch_id)
+        return [Report(dispatch_id, CANCELLED), *self._ask_next(now)]
+
+    def _own(self, name: str, payload: Json) -> JsonObject:
+        return node_calls.own_stream_event(name, payload, self.subject.node_id)
+
+    def too_large(self, payload: Json, now: Instant) -> list[Command]:
+        """An invoke was longer than the node can take: it was not asked."""
+        job = self._open.settle(text_of(payload, "id") or "")
+        if job is None:
+            return []
+        error = ErrorShape("PAYLOAD_TOO_LARGE", "larger than the device takes")
+        forgotten = [Remember(self.directory.ledger.forget(job.memo))] if job.memo is not None else []
+        return [*forgotten, *(Report(caller, error) for caller in job.callers), *self._ask_next(now)]
+
+    # Time and the end.
+
     def link_lost(self) -> list[Command]:
         """The link to the gateway has ended, and with it, there, every invoke: what still comes is late."""
-        lost = self._in_flight.drain()
+        lost = self._open.drain()
         return [Note("invokes-lost", {"count": len(lost)})] if lost else []
 
-    def too_large(self, payload: Json) -> list[Command]:
-        """An invoke was longer than the node can take."""
-        invoke_id = text_of(payload, "id") or ""
-        self._in_flight.settle(invoke_id)
-        return [Report(invoke_id, ErrorShape("PAYLOAD_TOO_LARGE", "larger than the device takes"))]
-
     def overdue(self, now: Instant) -> list[Command]:
-        """Ends the invokes whose time is up."""
-        return [
-            Report(invoke.id, ErrorShape("TIMEOUT", "the node did not answer in time"))
-            for invoke in self._in_flight.overdue(now.mono)
-        ]
+        """Ends the invokes whose time is up, and believes no longer what was said for a while only."""
+        if self.wakefulness.until is not None and self.wakefulness.until <= now.mono:
+            self.wakefulness = AWAKE
+        return [*_reported(self._open.overdue(now.mono), _TIMEOUT), *self._ask_next(now)]
 
     def gone(self) -> list[Command]:
         """Ends every invoke: the phone has gone."""
-        error = ErrorShape("NODE_DISCONNECTED", "NODE_DISCONNECTED: the node went away before it answered")
-        return [Report(invoke.id, error) for invoke in self._in_flight.drain()]
+        return _reported(self._open.drain(), answers.GONE)
 
     def next_deadline(self) -> float | None:
-        """When the next invoke's time is up, in monotonic seconds; None: none is open."""
-        return self._in_flight.next_deadline()
+        """When `overdue` is due next, in monotonic seconds; None: nothing is open."""
+        due = (self._open.next_deadline(), self.wakefulness.until)
+        return min((at for at in due if at is not None), default=None)
+
+
+def look_up(invoke: Invoke, memo: Memo, directory: Directory, now: Instant) -> list[Command]:
+    """Returns what a dispatch gets whose key is remembered; empty when it is not."""
+    match directory.ledger.look(memo, now.mono):
+        case Again(result=result):
+            return [Replay(invoke.id, result), Note("invoke-replayed", {"command": invoke.command})]
+        case Conflict(message=message):
+            return _refused(invoke, ErrorShape("CONFLICT", message))
+        case None:
+            return []
+
+
+def _refused(invoke: Invoke, error: ErrorShape) -> list[Command]:
+    return [Note("invoke-refused", {"command": invoke.command, "code": error.code}), Report(invoke.id, error)]
+
+
+def _reported(ended: Iterable[Ended], error: ErrorShape) -> list[Command]:
+    out: list[Command] = []
+    for one in ended:
+        out += [Note("invoke-ended", {"command": one.command, "code": error.code}), Report(one.id, error)]
+    return out
+
+
+def _ignored(request: Request) -> list[Command]:
+    return [Send(answers.ok(request.id, {"ok": True, "ignored": True}))]
+
+
+def _noted(job: Job, result: node_calls.InvokeResult, now: Instant) -> Note:
+    took = now.mono - (job.sent_at if job.sent_at is not None else now.mono)
+    size = len(orjson.dumps(result.members))
+    fields: dict[str, Json] = {"command": job.invoke.command, "ok": result.ok, "ms": round(took * 1000), "bytes": size}
+    return Note("invoke", {**fields, "callers": len(job.callers)} if len(job.callers) > 1 else fields)

@@ -20,6 +20,8 @@ from gateway_client.identity import DeviceIdentity
 from gateway_client.protocol import ConnectProfile, Dropped
 from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
 
+REPORT_TRIES = 3  # times a report that the gateway refuses for a moment is sent again (design §11)
+REPORT_RETRY_S = 0.25  # seconds between them
 _REPLAYED = frozenset({"voicewake.changed", "voicewake.routing.changed"})
 
 
@@ -79,6 +81,8 @@ class NodeLink(Channel):
         """Set while the gateway takes this node's calls: connected, and its surface settled."""
         self.coming = True
         """Whether `ready` is about to be set: the link is being made, and has not failed to be."""
+        self.outdated = False
+        """Whether the node's terms have changed since the link was made: it ends with the phone's socket."""
         self.error: str | None = None
         """Why the gateway does not take this node's calls, and what to do; None: it does, or nothing is known."""
         self._url = url
@@ -95,6 +99,11 @@ class NodeLink(Channel):
         self._considered: frozenset[str] = frozenset()
         self._reports: set[asyncio.Task[None]] = set()
 
+    def serves(self, record: NodeRecord, offer: Surface) -> bool:
+        """Tells whether this link says of a node what the node says of itself, under the same key."""
+        same = (self.record.labels, self.record.upstream_key) == (record.labels, record.upstream_key)
+        return same and self.offer == offer and not self.outdated
+
     def attach(self, peer: Attached) -> None:
         """Connects the phone's socket; it gets the latest of what is only sent on change."""
         self._peer = peer
@@ -109,19 +118,22 @@ class NodeLink(Channel):
 
     def report(self, invoke_id: str, error: ErrorShape) -> None:
         """Ends an invoke at the gateway with `code` and `message`, the only members it takes."""
-        params: JsonObject = {
-            "id": invoke_id,
-            "nodeId": self.record.gateway_node_id,
-            "ok": False,
-            "error": {"code": error.code, "message": error.message},
-        }
+        self.replay(invoke_id, {"ok": False, "error": {"code": error.code, "message": error.message}})
+
+    def replay(self, invoke_id: str, result: JsonObject) -> None:
+        """Ends an invoke at the gateway with `ok` and what a node said of it."""
+        params: JsonObject = {**result, "id": invoke_id, "nodeId": self.record.gateway_node_id}
         task = self._tasks.spawn("report", self._report(params))
         self._reports.add(task)
         task.add_done_callback(self._reports.discard)
 
     async def _report(self, params: JsonObject) -> None:
         try:
-            await self.request("node.invoke.result", params, wait_s=5.0)
+            for _ in range(1 + REPORT_TRIES):
+                answer = await self.request("node.invoke.result", params, wait_s=5.0)
+                if answer.error is None or answer.error.detail("code") != "PAIRING_CHANGED":
+                    return
+                await asyncio.sleep(REPORT_RETRY_S)
         except (LinkDownError, GatewayError):
             self._log.info("report-lost")  # the gateway ends the invokes of a lost link itself
 

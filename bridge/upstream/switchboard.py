@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bridge.lan.events import Answered, Fault, Forward, Join, Link, Report, Unanswered
+from bridge.lan.recall import Replay
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, UpstreamIdentity
 from bridge.tasks import Tasks
 from bridge.upstream.channel import LinkDownError
+from bridge.upstream.dispatches import PLACES
+from bridge.upstream.lingering import Lingering
 from bridge.upstream.node_link import Attached, NodeLink
 from bridge.upstream.operator_link import OperatorLink
-from bridge.upstream.outcomes import InFlight
 from bridge.upstream.secret import SecretSource
 from bridge.upstream.surface import SurfaceApproval
 from certs.errors import IdentityError
@@ -34,8 +37,8 @@ from gateway_client.identity import DeviceIdentity
 MAX_FORWARDED = 256
 MAX_FORWARDED_OF_NODE = 64
 # What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, and by the bridge
-# one acknowledgement and one subscription at a time. Its session sends no more than that.
-MAX_OWED = InFlight.LIMIT + 2
+# one acknowledgement and one subscription at a time. Copies of a result that many share wait for these places.
+MAX_OWED = PLACES + 2
 LAST_WORDS_S = 2.0  # seconds for what a socket said just before it ended
 READY_S = 5.0  # seconds that a phone's first calls wait for its link
 KEY_AGAIN_S = 30.0  # seconds between looks whether a key that cannot be used has been mended: it needs a person
@@ -62,6 +65,7 @@ class Switchboard:
         tasks: Tasks,
         log: Log,
         key_again_s: float = KEY_AGAIN_S,
+        linger_s: float = 0.0,
     ) -> None:
         self.operator = operator
         self.approval = SurfaceApproval(operator, secret, log)
@@ -74,6 +78,7 @@ class Switchboard:
         self._keyless: dict[str, tuple[Peer, str]] = {}  # who waits for a key that cannot be used, and why
         self._key_again_s = key_again_s
         self._opened = asyncio.Event()
+        self._lingering = Lingering(linger_s, self.close)
         self._forwards: dict[Peer, dict[asyncio.Task[None], bool]] = {}
         """What is under way for each socket, and whether it is owed."""
 
@@ -86,7 +91,8 @@ class Switchboard:
         """A node socket is in: its link is reused when it offers the same, else made anew."""
         node_id = join.record.node_id
         link = self.link(node_id)
-        if link is not None and (link.offer, link.record.labels) == (join.offer, join.record.labels):
+        if link is not None and link.serves(join.record, join.offer):
+            self._lingering.end(node_id)
             link.attach(peer)
             return
         self.close(node_id)
@@ -158,8 +164,8 @@ class Switchboard:
         opened, self._opened = self._opened, asyncio.Event()
         opened.set()
 
-    def leave(self, peer: Peer) -> None:
-        """A socket has ended; a link with nobody at its end is closed."""
+    def leave(self, peer: Peer, stand_in: Callable[[NodeLink], Attached] | None = None) -> None:
+        """A socket has ended; a link with nobody at its end lingers with who `stand_in` makes, or is closed."""
         self._tasks.spawn("end-forwards", _end(set(self._forwards.get(peer, ()))))
         node_id = peer.node_id or ""
         if self._opening.get(node_id) is peer:
@@ -167,8 +173,25 @@ class Switchboard:
         if node_id in self._keyless and self._keyless[node_id][0] is peer:
             del self._keyless[node_id]
         link = self.link(node_id)
-        if link is not None and link.detach(peer):
+        if link is None or not link.detach(peer):
+            return
+        if stand_in is None or link.outdated or not self._lingering.is_on:
             self.close(node_id, set(self._forwards.get(peer, ())))
+        else:
+            link.attach(stand_in(link))
+            self._lingering.begin(node_id)
+
+    def lingers(self, node_id: str) -> bool:
+        """Whether the gateway counts a node as connected whose phone is away."""
+        return node_id in self._lingering
+
+    def outdate(self, node_id: str) -> None:
+        """A node's terms have changed: its link ends with the phone's socket, at once when that is gone."""
+        link = self.link(node_id)
+        if link is not None:
+            link.outdated = True
+        if self.lingers(node_id):
+            self.close(node_id)
 
     def close(self, node_id: str, last: set[asyncio.Task[None]] | None = None) -> None:
         """Ends the link of a node, after what is still being said over it.
@@ -179,6 +202,7 @@ class Switchboard:
         """
         self._opening.pop(node_id, None)
         self._keyless.pop(node_id, None)
+        self._lingering.end(node_id)
         entry = self._links.pop(node_id, None)
         if entry is not None:
             self._tasks.spawn("close-link", _close(*entry, last or set()))
@@ -242,11 +266,13 @@ class Switchboard:
             raise LinkDownError
         return entry[0]
 
-    def report(self, peer: Peer, command: Report) -> None:
+    def report(self, peer: Peer, command: Report | Replay) -> None:
         """Ends an invoke at the gateway on the bridge's own account."""
         link = self.link(peer.node_id or "")
-        if link is not None:
+        if link is not None and isinstance(command, Report):
             link.report(command.invoke_id, command.error)
+        elif link is not None and isinstance(command, Replay):
+            link.replay(command.invoke_id, command.result)
 
     async def watch_withheld(self) -> None:
         """Looks, while the gateway withholds something, whether its owner has allowed it since; then links anew."""

@@ -20,6 +20,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "token_source": "auto",
         "token_file": None,
         "token_env": "OPENCLAW_GATEWAY_TOKEN",
+        "linger_s": 600,
     },
     "auth": {"require_mtls": False},
     "pairing": {
@@ -80,6 +81,7 @@ def test_every_key_can_be_set() -> None:
         token_source = "file"
         token_file = "~/token"
         token_env = "TOKEN"
+        linger_s = 0
         [auth]
         require_mtls = true
         [pairing]
@@ -174,6 +176,9 @@ def test_a_wrong_key_is_named_with_what_to_do(text: str, key: str, advice: str) 
         "[gateway]\ntoken_file = 'token'",
         "[gateway]\ntoken_env = 'MY-TOKEN'",
         "[gateway]\ntoken_env = ''",
+        "[gateway]\nlinger_s = -1",
+        "[gateway]\nlinger_s = 86401",
+        "[gateway]\nlinger_s = 1.5",
         "[pairing]\ndefault_profile = ''",
         "[pairing]\ndefault_profile = 'Voice Screen'",
         "[pairing]\nalways_open = 'yes'",

@@ -1,0 +1,53 @@
+"""At the phone's end of a link that lingers, while the phone is away. Decides nothing; see `bridge.lan.absence`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from acl.model import Subject
+from bridge import clock
+from bridge.lan.absence import Absence
+from bridge.lan.directory import Directory
+from bridge.lan.events import FromGateway, Note, Report, SessionEvent
+from bridge.lan.node_invokes import NodeInvokes
+from bridge.lan.recall import Replay
+from bridge.log import Log
+from bridge.pairing.records import NodeRecord, Surface
+
+
+class Reports(Protocol):
+    """Where answers go."""
+
+    def report(self, peer: StandIn, command: Report | Replay) -> None:
+        """Tells the gateway how an invoke ended."""
+
+
+class StandIn:
+    """See the module's text.
+
+    Args:
+        record: the node.
+        offer: what its link offers.
+        directory: what may be looked up.
+        reports: where answers go.
+    """
+
+    def __init__(self, record: NodeRecord, offer: Surface, directory: Directory, reports: Reports, log: Log) -> None:
+        self.node_id: str | None = record.node_id
+        subject = Subject(record.node_id, record.granted)
+        self._absence = Absence(NodeInvokes(subject, record, frozenset(offer.commands), directory))
+        self._reports = reports
+        self._log = log.bind(node=record.node_id[:8], away=True)
+
+    def post(self, event: SessionEvent) -> None:
+        """Takes what would have gone to the phone."""
+        if not isinstance(event, FromGateway):
+            return
+        for command in self._absence.told(event.event, clock.now()):
+            match command:
+                case Report() | Replay():
+                    self._reports.report(self, command)
+                case Note(event=name, fields=fields):
+                    self._log.info(name, **fields)
+                case _:
+                    raise TypeError(f"nobody is there for {type(command).__name__}")
