@@ -32,6 +32,34 @@ _AGENT_TURNS = frozenset(
         (Direction.NODE_EVENT, "notifications.changed"),  # wakes the agent in the main session
     }
 )
+# What reads or writes one session; without a key, the main one.
+_OF_A_SESSION = frozenset(
+    {
+        (Direction.FROM_OPERATOR, "chat.history"),
+        (Direction.FROM_OPERATOR, "chat.startup"),
+        (Direction.FROM_OPERATOR, "chat.send"),
+        (Direction.FROM_OPERATOR, "chat.abort"),
+        (Direction.FROM_OPERATOR, "sessions.messages.subscribe"),
+        (Direction.FROM_OPERATOR, "sessions.messages.unsubscribe"),
+    }
+)
+# What is about a session only when it names one; an answer that lists sessions is asked about row by row.
+_OF_A_SESSION_IF_NAMED = frozenset(
+    {
+        (Direction.NODE_EVENT, "chat.subscribe"),
+        (Direction.NODE_EVENT, "chat.unsubscribe"),
+        (Direction.FROM_OPERATOR, "chat.metadata"),
+        (Direction.FROM_OPERATOR, "commands.list"),
+        (Direction.FROM_OPERATOR, "agent.identity.get"),
+        (Direction.FROM_OPERATOR, "sessions.list"),
+        (Direction.FROM_OPERATOR, "sessions.preview"),
+        (Direction.FROM_OPERATOR, "sessions.resolve"),
+        (Direction.EVENT_TO_NODE, "chat"),
+        (Direction.EVENT_TO_NODE, "agent"),
+        (Direction.EVENT_TO_OPERATOR, "chat"),
+        (Direction.EVENT_TO_OPERATOR, "agent"),
+    }
+)
 
 
 def decide(policy: Policy, subject: Subject, call: Call) -> Decision:
@@ -45,15 +73,37 @@ def decide(policy: Policy, subject: Subject, call: Call) -> Decision:
     Returns:
         `Allow`, which is the only thing a call can be forwarded with, or `Deny` with the reason.
     """
-    rule = _BY_NAME.get((call.direction, call.name))
-    if rule is None:
+    listed = _BY_NAME.get((call.direction, call.name))
+    if listed is None:
         return _unlisted(call)
-    if rule.any_of and not rule.any_of & subject.permissions:
-        return _not_permitted(rule, call)
-    if rule.scope is not None and rule.scope not in subject.scopes:
-        return Deny(rule.id, Reason.MISSING_SCOPE, rule.scope)
+    rule_id, reason = _named(policy, subject, listed, call.name)
+    if reason is not None:
+        return Deny(rule_id, reason, _told_scope(listed, reason))
     reason = _narrowed(policy, subject, call)
-    return Deny(rule.id, reason) if reason else Allow(rule.id, call)
+    return Deny(listed.id, reason) if reason else Allow(rule_id, call)
+
+
+def _named(policy: Policy, subject: Subject, listed: Rule, name: str) -> tuple[str, Reason | None]:
+    """What a name alone decides: the deciding rule's id, and why not.
+
+    A rule of the owner's stands before the table: it denies, or stands for the permission. It stands for nothing else.
+    """
+    owner = policy.owner_rule(listed.direction, name, subject.node_id)
+    if owner is not None and not owner.allow:
+        return owner.id, Reason.OWNER
+    if owner is None and listed.any_of and not listed.any_of & subject.permissions:
+        is_operators = listed.direction is Direction.FROM_OPERATOR
+        return listed.id, Reason.MISSING_SCOPE if is_operators else Reason.NOT_PERMITTED
+    if listed.scope is not None and listed.scope not in subject.scopes:
+        return listed.id, Reason.MISSING_SCOPE
+    return owner.id if owner is not None else listed.id, None
+
+
+def _told_scope(listed: Rule, reason: Reason) -> str | None:
+    """The scope that an app is told it lacks: the one form of a refusal that every app takes for final."""
+    if listed.direction is Direction.FROM_OPERATOR:
+        return listed.scope or "operator.admin"
+    return listed.scope if reason is Reason.MISSING_SCOPE else None
 
 
 def _unlisted(call: Call) -> Deny:
@@ -62,17 +112,15 @@ def _unlisted(call: Call) -> Deny:
     return Deny(DEFAULT_DENY, Reason.UNLISTED)
 
 
-def _not_permitted(rule: Rule, call: Call) -> Deny:
-    if call.direction is Direction.FROM_OPERATOR:
-        return Deny(rule.id, Reason.MISSING_SCOPE, rule.scope)
-    return Deny(rule.id, Reason.NOT_PERMITTED)
-
-
 def _narrowed(policy: Policy, subject: Subject, call: Call) -> Reason | None:
     if call.direction is Direction.FROM_NODE and call.name == "node.invoke":
         return _invoke(policy, subject, call)
     if (call.direction, call.name) in _AGENT_TURNS:
         return _agent_turn(policy, call)
+    if (call.direction, call.name) in _OF_A_SESSION:
+        return None if _may_address(policy, call.session) else Reason.SESSION
+    if (call.direction, call.name) in _OF_A_SESSION_IF_NAMED and call.session:
+        return None if _may_address(policy, call.session) else Reason.SESSION
     return None
 
 
@@ -94,11 +142,16 @@ _LISTED_COMMANDS = frozenset(name for (direction, name) in _BY_NAME if direction
 
 
 def _agent_turn(policy: Policy, call: Call) -> Reason | None:
-    if canonical_session(call.session) not in {canonical_session(key) for key in policy.agent_sessions}:
+    if not _may_address(policy, call.session):
         return Reason.SESSION
     if not policy.agent_commands and reads_as_command(call.text or ""):
         return Reason.COMMAND_TEXT
     return None
+
+
+def _may_address(policy: Policy, session: str | None) -> bool:
+    wanted = canonical_session(session)
+    return any(wanted == canonical_session(key) for key in policy.agent_sessions)
 
 
 def canonical_session(key: str | None) -> str:
@@ -133,8 +186,6 @@ def allowed_names(policy: Policy, subject: Subject, direction: Direction) -> lis
     """
     return sorted(
         name
-        for (way, name), rule in _BY_NAME.items()
-        if way is direction
-        and (not rule.any_of or rule.any_of & subject.permissions)
-        and (rule.scope is None or rule.scope in subject.scopes)
+        for (way, name), listed in _BY_NAME.items()
+        if way is direction and _named(policy, subject, listed, name)[1] is None
     )

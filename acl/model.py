@@ -53,7 +53,7 @@ class Call:
         name: method, event or command, exactly as on the wire.
         target: of `node.invoke`: the node it is aimed at.
         command: of `node.invoke`: the command.
-        session: of an agent turn: the session key as given; None when there is none.
+        session: of what is about a session: its key as given; None when there is none.
         text: of an agent turn: the text that the agent will read.
     """
 
@@ -80,6 +80,8 @@ class Reason(StrEnum):
     """The session may not be addressed."""
     COMMAND_TEXT = "command-text"
     """The text would be read as a gateway command."""
+    OWNER = "owner-rule"
+    """A rule of the owner's denies it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ class Deny:
     Attributes:
         rule: id of the rule that decided; `default-deny` when none did.
         reason: why, for programs.
-        missing_scope: of an operator socket: the scope that the call would need.
+        missing_scope: of a call of an operator socket that is refused by its name: the scope that it would need, or
+            that its refusal is told by.
     """
 
     rule: str
@@ -138,6 +141,9 @@ class OwnerRule:
         name: the exact method, event or command.
         node: the one node it is about; None: every node.
         allow: what it decides.
+
+    Raises:
+        ValueError: it allows something to every node: what all may do is for permissions to say, which people grant.
     """
 
     id: str
@@ -145,6 +151,10 @@ class OwnerRule:
     name: str
     node: str | None
     allow: bool
+
+    def __post_init__(self) -> None:
+        if self.allow and self.node is None:
+            raise ValueError("an allow is for one node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +182,18 @@ class Policy:
     aliases: Mapping[str, str] = field(default_factory=dict)
     profiles: Mapping[str, Permissions] = field(default_factory=dict)
     rules: tuple[OwnerRule, ...] = ()
+    _rules: Mapping[tuple[Direction, str], tuple[OwnerRule, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_name: dict[tuple[Direction, str], tuple[OwnerRule, ...]] = {}
+        for rule in self.rules:
+            key = (rule.direction, rule.name)
+            by_name[key] = (*by_name.get(key, ()), rule)
+        object.__setattr__(self, "_rules", by_name)
+
+    def owner_rule(self, direction: Direction, name: str, node_id: str) -> OwnerRule | None:
+        """Returns the first rule of the owner's that is about this call of this node; None: there is none."""
+        for rule in self._rules.get((direction, name), ()):
+            if rule.node is None or rule.node == node_id:
+                return rule
+        return None

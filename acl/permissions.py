@@ -133,13 +133,6 @@ class UnknownPermissionError(ValueError):
         self.word = word
 
 
-class UnknownProfileError(ValueError):
-    """A word that is no profile."""
-
-    def __init__(self, word: str) -> None:
-        super().__init__(f"{word!r} is no profile; there are: {', '.join(sorted(PROFILES))}")
-
-
 def read_permissions(words: Iterable[str]) -> Permissions:
     """Reads permissions by their exact names; an empty list grants nothing.
 
@@ -153,17 +146,6 @@ def read_permissions(words: Iterable[str]) -> Permissions:
             raise UnknownPermissionError(word)
         out.add(known[word])
     return frozenset(out)
-
-
-def profile(name: str) -> Permissions:
-    """Returns the permissions of a profile.
-
-    Raises:
-        UnknownProfileError: there is no such profile.
-    """
-    if name not in PROFILES:
-        raise UnknownProfileError(name)
-    return PROFILES[name]
 
 
 def needs_foreground(command: str) -> bool:

@@ -123,3 +123,8 @@ APPS_TRY = frozenset(
     )
 )
 """Methods that an ordinary app tries on its own (mobile-clients §5.2): being refused one is no sign of an attack."""
+
+
+def listed_names(direction: Direction) -> frozenset[str]:
+    """Returns every name that the table knows in a direction: what no rule of the owner's can add to."""
+    return frozenset(name for rule in RULES if rule.direction is direction for name in rule.names)

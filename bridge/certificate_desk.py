@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 
 from bridge.certificates import Certificates
 from bridge.control import documents
@@ -11,7 +12,7 @@ from bridge.pairing.records import NodeRecord, Security
 from bridge.pairing.store import NodeStore
 from certs.errors import IdentityError
 from certs.pins import spki_hash
-from certs.store import BridgeIdentity, KeyFolder
+from certs.store import KeyFolder
 
 
 class CertificateDesk:
@@ -39,6 +40,7 @@ class CertificateDesk:
         self._store = store
         self._host = host
         self._end_all = end_all
+        self._changes: set[asyncio.Task[object]] = set()
 
     async def show(self) -> documents.Certificates:
         """What is in force, and what native nodes hold."""
@@ -76,19 +78,28 @@ class CertificateDesk:
 
     async def rotate(self, commit: bool) -> documents.Certificates:
         """Prepares the next key, or puts the prepared one into force."""
-        if not commit:
-            return await self._changed(self._certificates.prepare_next())
-        report = await self._changed(self._certificates.rotate())
+        return await self._changed(self._commit() if commit else self._certificates.prepare_next())
+
+    async def _commit(self) -> None:
+        await self._certificates.rotate()
         self._end_all("the bridge's key has changed")  # who knows it comes back, and to nobody else's harm
-        return report
 
     async def reload(self) -> documents.Certificates:
         """Reads the files again."""
         return await self._changed(self._certificates.reload())
 
-    async def _changed(self, change: Awaitable[BridgeIdentity | str]) -> documents.Certificates:
+    async def _changed(self, change: Coroutine[None, None, object]) -> documents.Certificates:
+        # A task of its own: a caller that goes away must not leave one identity on disk and another one in force.
+        task = asyncio.get_running_loop().create_task(change, name="change-certificates")
+        self._changes.add(task)
+        task.add_done_callback(self._over)
         try:
-            await change
+            await asyncio.shield(task)
         except IdentityError as exc:
             raise RefusedError(f"The old certificate stays in force: {exc.what}: {exc.why}.", exc.mend) from exc
         return await self.show()
+
+    def _over(self, task: asyncio.Task[object]) -> None:
+        self._changes.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to whoever still waits

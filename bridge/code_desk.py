@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
+from acl.permissions import Permissions
 from bridge import invitations
 from bridge.addresses import machine_addresses, reachable_addresses
 from bridge.certificates import Certificates
@@ -40,6 +41,7 @@ class CodeDesk:
         apps: the port that a setup code names; None: it is closed.
         discovery: tells whether the bridge can be found by name.
         host: that name.
+        profiles: tells the profiles that a code may be made for.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class CodeDesk:
         apps: Listener | None,
         discovery: Callable[[], DiscoveryStatus],
         host: str,
+        profiles: Callable[[], Mapping[str, Permissions]],
     ) -> None:
         self._reception = reception
         self._codes = codes
@@ -60,6 +63,7 @@ class CodeDesk:
         self._apps = apps
         self._discovery = discovery
         self._host = host
+        self._profiles = profiles
 
     async def open_window(self) -> documents.Window:
         """A person invites devices."""
@@ -79,7 +83,7 @@ class CodeDesk:
             encode_base64url(secrets.token_bytes(CODE_BYTES)),
             invitations.url_for(_reachable(apps), apps.port, self._name(), address),
             self._certificates.identity.pin,
-            invitations.granted(permissions, profile),
+            invitations.granted(permissions, profile, self._profiles()),
             now + timedelta(seconds=ttl_s),
         )
         await self._written(lambda: self._codes.add(code, now))
@@ -108,7 +112,7 @@ class CodeDesk:
     ) -> documents.NativeInvitation:
         """Makes a one-time link for a native node; a person invites devices with it."""
         now = datetime.now(UTC)
-        granted = invitations.granted(permissions, profile)
+        granted = invitations.granted(permissions, profile, self._profiles())
         host = invitations.host_for(_reachable(self._nodes), self._name(), address)
         identity = self._certificates.identity
         expires = (now + timedelta(seconds=ttl_s)).replace(microsecond=0)

@@ -4,61 +4,33 @@ One frozen model per table of `bridge.toml`; every key has a default, so an empt
 of the file comes from `bridge.config_file`.
 """
 
-import difflib
-import tomllib
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from bridge.strict_toml import ConfigError, ConfigProblem, Table, parse_document
+
+__all__ = ["Config", "ConfigError", "ConfigProblem", "LimitsTable", "parse_config"]
 
 Port = Annotated[int, Field(ge=0, le=65535)]
-Positive = Annotated[int, Field(gt=0)]
+PerSecond = Annotated[int, Field(gt=0, le=10_000)]
+PerMinute = Annotated[int, Field(gt=0, le=100_000)]
+Burst = Annotated[int, Field(gt=0, le=100_000)]
+Sockets = Annotated[int, Field(gt=0, le=65_536)]
 PromptSetting = Literal["auto", "macos", "terminal", "none"]
 _MAX_NAME = 64  # characters of the bridge's name
 _MAX_HOSTS = 64  # entries of listen.hosts
 _MAX_LINGER_S = 86_400  # seconds; a phone that is away for a day is away
 _MAX_PROMPT_S = 3600  # seconds; while one prompt is shown the next ones wait
 _MAX_CEREMONIES = 100  # a stranger's chance to hit the six digits is this many in a million per 10 minutes
+_MIN_FRAME = 65_536  # bytes; less would not hold what every node sends
+_MAX_FRAME = 26_214_400  # bytes: `maxPayload` of the gateway
+_MAX_BUDGET = 4_294_967_296  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigProblem:
-    """One thing that is wrong with the configuration."""
-
-    key: str
-    """The key with its table, e.g. `listen.app_port`; empty when it is the file as a whole."""
-    why: str
-    """What is wrong. Values are not repeated: one of them might be a secret in the wrong place."""
-    mend: str
-    """What to do."""
-
-
-class ConfigError(Exception):
-    """A configuration that cannot be used; nothing of it is.
-
-    Attributes:
-        file: the file's name, as the caller gave it.
-        problems: everything that is wrong, at least one.
-    """
-
-    def __init__(self, file: str, problems: Sequence[ConfigProblem]) -> None:
-        """Keep the parts; the message has one line per problem."""
-        lines = [": ".join(part for part in (file, each.key, each.why) if part) + f". {each.mend}" for each in problems]
-        super().__init__("\n".join(lines))
-        self.file = file
-        self.problems = tuple(problems)
-
-
-class _Table(BaseModel):
-    """One table of the file: typed strictly, unknown keys refused, unchangeable, described by its docstrings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class BridgeTable(_Table):
+class BridgeTable(Table):
     """What the bridge is called."""
 
     name: str = "Clawdis"
@@ -74,7 +46,7 @@ class BridgeTable(_Table):
         return name
 
 
-class ListenTable(_Table):
+class ListenTable(Table):
     """Where phones reach the bridge."""
 
     # A TOML array is a list; in this one place the strict mode would want a tuple.
@@ -101,7 +73,7 @@ class ListenTable(_Table):
         return self
 
 
-class GatewayTable(_Table):
+class GatewayTable(Table):
     """The gateway behind the bridge."""
 
     url: str = "ws://127.0.0.1:18789"
@@ -135,14 +107,14 @@ class GatewayTable(_Table):
         return self
 
 
-class AuthTable(_Table):
+class AuthTable(Table):
     """How a device has to prove itself."""
 
     require_mtls: bool = False
     """Whether only native nodes, with client certificates, may come: the app port stays closed."""
 
 
-class PairingTable(_Table):
+class PairingTable(Table):
     """How a phone gets in, and what it is granted."""
 
     always_open: bool = True
@@ -158,33 +130,66 @@ class PairingTable(_Table):
     """The profile that an approval grants unless it names another; it must be one that the policy knows."""
 
 
-class DiscoveryTable(_Table):
+class DiscoveryTable(Table):
     """Whether phones find the bridge by themselves."""
 
     enabled: bool = True
     """Whether the bridge is advertised by Bonjour on the interfaces it listens on."""
 
 
-class LimitsTable(_Table):
-    """What one peer may use up."""
+class LimitsTable(Table):
+    """What one peer may use up. Rates belong to a node's key, over all of its sockets and reconnects."""
 
-    handshakes_per_minute: Positive = 20
+    handshakes_per_minute: PerMinute = 20
     """Connections of one address within 60 seconds that may come to nothing: refused TLS, time-outs, bad proofs."""
-    pairings_per_minute: Positive = 3
+    pairings_per_minute: PerMinute = 3
     """Pairing requests of one address within 60 seconds; a retry of the open one does not count."""
-    refusals_per_minute: Positive = 20
-    """Refused calls of one socket within 60 seconds after which it is closed."""
-    penalty_s: Positive = 60
+    calls_per_second: PerSecond = 20
+    """Calls of one node per second in the long run; results, `node.event`, `node.pending.*`, what a node host publishes
+    and `health` are no calls in this sense."""
+    calls_burst: Burst = 40
+    """Calls of one node that may come at once."""
+    invokes_per_second: PerSecond = 50
+    """Commands that the agent sends to one node, per second in the long run."""
+    invokes_burst: Burst = 100
+    """Commands that the agent may send to one node at once."""
+    events_per_minute: PerMinute = 300
+    """`node.event` of one node per minute in the long run; a whole minute's worth may come at once."""
+    voice_per_minute: PerMinute = 30
+    """Transcripts of one node that are forwarded to the agent, per minute."""
+    agent_per_minute: PerMinute = 20
+    """Turns of the agent that one node may begin per minute, by `agent` or `agent.request`."""
+    snapshots_per_minute: PerMinute = 30
+    """Snapshots that the agent may take of one node's screen per minute."""
+    snapshot_max_bytes: Annotated[int, Field(ge=_MIN_FRAME, le=_MAX_FRAME * 3 // 4)] = 10_485_760
+    """Bytes of one snapshot, decoded."""
+    snapshot_bytes_per_minute: Annotated[int, Field(ge=_MIN_FRAME, le=_MAX_BUDGET)] = 52_428_800
+    """Bytes of all snapshots of one node per minute, decoded."""
+    eval_max_bytes: Annotated[int, Field(ge=1, le=_MAX_FRAME)] = 65_536
+    """Bytes of the source of one `screen.eval`."""
+    frame_max_bytes: Annotated[int, Field(ge=_MIN_FRAME, le=_MAX_FRAME)] = _MAX_FRAME
+    """Bytes of one message from a paired node, at most what the gateway takes; most methods have a smaller cap."""
+    in_flight: Annotated[int, Field(gt=0, le=1_024)] = 32
+    """Requests of all nodes together that the gateway has not answered."""
+    in_flight_bytes: Annotated[int, Field(ge=_MAX_FRAME, le=_MAX_BUDGET)] = 134_217_728
+    """Bytes of all messages together that the bridge holds on their way: five of the largest."""
+    refusals_per_minute: PerMinute = 20
+    """Refused calls of one node within 60 seconds after which its socket is closed; so do 11 in a row."""
+    penalty_s: Annotated[int, Field(gt=0, le=3_600)] = 60
     """Seconds for which the key of such a socket is not let in again."""
-    sockets_per_address: Positive = 8
+    sockets_per_address: Sockets = 8
     """Sockets of one address that have not authenticated."""
-    sockets_unauthenticated: Positive = 64
+    sockets_unauthenticated: Sockets = 64
     """Sockets of all addresses together that have not authenticated; 32 of them, at most half, are for known ones."""
-    frame_max_bytes: Positive = 26214400
-    """Bytes of one message from a paired node."""
+
+    @model_validator(mode="after")
+    def _room_for_one(self) -> Self:
+        if self.snapshot_bytes_per_minute < self.snapshot_max_bytes:
+            raise ValueError("snapshot_bytes_per_minute must not be less than snapshot_max_bytes")
+        return self
 
 
-class LoggingTable(_Table):
+class LoggingTable(Table):
     """What the bridge writes about itself."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -193,7 +198,7 @@ class LoggingTable(_Table):
     """Lines for people or for machines; `auto`: for people on a terminal."""
 
 
-class Config(_Table):
+class Config(Table):
     """The whole of `bridge.toml`, checked."""
 
     bridge: BridgeTable = BridgeTable()
@@ -224,52 +229,7 @@ def parse_config(text: str, *, file: str) -> Config:
     Raises:
         ConfigError: no TOML, an unknown key or table, a value of the wrong type or outside its range.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(file, [ConfigProblem("", f"it is not TOML: {error}", "Correct that line.")]) from error
-    except RecursionError:
-        mend = "Take out the nested brackets."
-        raise ConfigError(file, [ConfigProblem("", "it is nested too deeply", mend)]) from None
-    try:
-        return Config.model_validate(document)
-    except ValidationError as error:
-        problems = [_problem(item["loc"], item["type"], item["msg"]) for item in error.errors(include_input=False)]
-    raise ConfigError(file, problems)  # outside the except clause: pydantic's error would repeat the values
-
-
-def _problem(location: tuple[int | str, ...], kind: str, message: str) -> ConfigProblem:
-    """One pydantic error in our words."""
-    key = ".".join(str(part) for part in location)
-    if kind == "extra_forbidden":
-        return ConfigProblem(key, "there is no such key", _nearest(location))
-    if kind == "model_type":
-        return ConfigProblem(key, "it must be a table", f"Write [{key}] on a line of its own, its keys below.")
-    why = _WORDS.get(kind) or message.removeprefix("Value error, ").replace("Input should", "it should")
-    return ConfigProblem(key, why, "Change it, or remove the line to get the default.")
-
-
-_WORDS = {
-    "tuple_type": 'it must be a list, in brackets: ["..."]',
-    "string_type": "it must be text, in quotes",
-    "bool_type": "it must be true or false, without quotes",
-    "int_type": "it must be a whole number, without quotes",
-    "string_pattern_mismatch": "it has characters that such a name does not have",
-}
-"""What pydantic says in terms of Python, in terms of the file."""
-
-
-def _nearest(location: tuple[int | str, ...]) -> str:
-    """Advice for an unknown key: the nearest valid one of its table, or all of them."""
-    *tables, unknown = [str(part) for part in location]
-    model: type[BaseModel] = Config
-    for table in tables:
-        annotation = model.model_fields[table].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    valid = list(model.model_fields)
-    near = difflib.get_close_matches(unknown, valid, n=1, cutoff=0.5)
-    return f"Did you mean '{near[0]}'?" if near else f"Valid here: {', '.join(valid)}."
+    return parse_document(text, Config, file=file)
 
 
 def _require_gateway_url(url: str) -> None:

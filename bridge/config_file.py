@@ -6,11 +6,11 @@ from pathlib import Path
 
 import platformdirs
 
-from bridge.config import Config, ConfigError, ConfigProblem, parse_config
+from bridge.config import Config, parse_config
+from bridge.toml_file import read_text
 
 HOME_VARIABLE = "CLAWDIS_BRIDGE_HOME"
 CONFIG_NAME = "bridge.toml"
-MAX_CONFIG_BYTES = 262144  # a hand-written file has a few hundred; more is a mistake
 
 
 def load_config(path: Path | None) -> Config:
@@ -21,21 +21,8 @@ def load_config(path: Path | None) -> Config:
     """
     if path is None:
         return Config()
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_CONFIG_BYTES + 1)
-    except FileNotFoundError:
-        return Config()
-    except OSError as error:
-        why = f"it cannot be read ({error.strerror or type(error).__name__})"
-        raise _unreadable(path, why, f"See: ls -l '{path}'") from error
-    if len(data) > MAX_CONFIG_BYTES:
-        raise _unreadable(path, f"it is longer than {MAX_CONFIG_BYTES} bytes", "Name the right file.")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, f"byte {error.start} is not UTF-8", "Save it again as UTF-8.") from error
-    return parse_config(text, file=str(path))
+    text = read_text(path)
+    return Config() if text is None else parse_config(text, file=str(path))
 
 
 def home_folder(override: str | None, environ: Mapping[str, str]) -> Path:
@@ -55,7 +42,3 @@ def home_folder(override: str | None, environ: Mapping[str, str]) -> Path:
     state = environ.get("XDG_STATE_HOME", "")
     base = Path(state) if Path(state).is_absolute() else Path(environ.get("HOME") or Path.home()) / ".local" / "state"
     return base / "clawdis" / "bridge"
-
-
-def _unreadable(path: Path, why: str, mend: str) -> ConfigError:
-    return ConfigError(str(path), [ConfigProblem("", why, mend)])

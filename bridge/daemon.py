@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from bridge.pairing.prompt_rules import PromptRules
 from bridge.pairing.reception import Reception
 from bridge.pairing.store import StoreError
 from bridge.parts import Parts, build
+from bridge.policy_desk import PolicyDesk
 from bridge.prompting import Prompting
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
@@ -110,6 +111,8 @@ class Daemon:
             stack.push_async_callback(listener.stop)
             self._log.info("listening", listener=listener.name, addresses=listener.addresses, port=listener.port)
         stack.push_async_callback(_goodbye, hub)
+        policy = PolicyDesk(self._home, self._config.pairing.default_profile, parts.policy, hub, self._log)
+        self._on_hangup(lambda: tasks.spawn("policy-reload", policy.reload_on_signal()))
         operations = BridgeOperations(
             hub,
             self._config,
@@ -124,10 +127,13 @@ class Daemon:
                 apps=parts.apps,
                 discovery=self._discovery,
                 host=parts.names.host,
+                profiles=lambda: policy.profiles,
             ),
+            policy=policy,
             certs=CertificateDesk(
                 parts.certificates, parts.keys, hub.reception.store, host=parts.names.host, end_all=hub.end_all
             ),
+            metrics=parts.metrics,
             started=clock.now(),
         )
         await stack.enter_async_context(ControlServer(self._home / CONTROL_SOCKET, operations))
@@ -138,6 +144,15 @@ class Daemon:
         tasks.spawn("sweep-stale", _sweep(hub))
         if self._config.discovery.enabled:
             tasks.spawn("advertiser", self._advertise(parts, addresses))
+
+    def _on_hangup(self, reload: Callable[[], object]) -> None:
+        """SIGHUP reads the policy again; on a terminal it means that the window was closed, and stops the bridge.
+
+        Who has it ignored, as `nohup` does, keeps it so.
+        """
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            in_window = sys.stdin is not None and sys.stdin.isatty()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._stop.set if in_window else reload)
 
     def _ask_people(self, parts: Parts, tasks: Tasks) -> None:
         chosen = choose_approvers(self._config.pairing.prompt)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+
 from acl.engine import DEFAULT_DENY, decide, needed
 from acl.model import Allow, Call, Deny, Direction, Policy, Reason, Subject
 from acl.permissions import COMMANDS, Permission
@@ -16,31 +18,71 @@ _WORDS = {
     Reason.TARGET: "it may not invoke that there",
     Reason.SESSION: "it may not address that session",
     Reason.COMMAND_TEXT: "the text would be read as a command",
+    Reason.OWNER: "a rule of policy.toml denies it",
 }
+_RELOAD = "clawdis-bridge policy reload"
+_WHERE = {
+    Reason.TARGET: "nodes.targets or nodes.commands",
+    Reason.SESSION: "agent.sessions",
+    Reason.COMMAND_TEXT: "agent.commands",
+}
+"""The keys of policy.toml that narrow a call."""
 
 
-def explain_call(policy: Policy, subject: Subject, method: str, command: str | None) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class About:
+    """What else is said of the call.
+
+    Attributes:
+        target: of `node.invoke`: the node that the asking one would invoke the command on; None: the agent invokes it
+            on the asking one.
+        session: the session it is about.
+        text: the words of an agent turn.
+    """
+
+    target: str | None = None
+    session: str | None = None
+    text: str | None = field(default=None, repr=False)
+
+
+def explain_call(
+    policy: Policy, subject: Subject, method: str, command: str | None, about: About | None = None
+) -> Explanation:
     """Decides a call and says which rule did.
 
-    `node.invoke COMMAND`, or a command alone, asks whether the agent may have the node do it; `node.event EVENT` asks
-    about an event of the node; anything else about a method of the node, or of its phone's operator socket.
+    `node.invoke COMMAND`, or a command alone, asks whether the agent may have the node do it, and with a target whether
+    the node may have that one do it; `node.event EVENT` asks about an event of the node; anything else about a method
+    of the node, or of its phone's operator socket.
     """
-    call, who = _call(subject, method, command)
+    about = about or About()
+    call, who = _call(subject, method, command, about)
     outcome = decide(policy, subject, call)
     if isinstance(outcome, Deny) and outcome.reason is Reason.UNLISTED and call.direction is Direction.FROM_NODE:
-        as_operator = Call(Direction.FROM_OPERATOR, method)
+        as_operator = replace(call, direction=Direction.FROM_OPERATOR)
         found = decide(policy, subject, as_operator)
         if found.rule != DEFAULT_DENY:
             call, outcome, who = as_operator, found, "the phone's operator socket may call it"
     if isinstance(outcome, Allow):
-        return Explanation(decision="allow", rule=outcome.rule, reason=who)
+        lent = policy.owner_rule(call.direction, call.name, subject.node_id) is not None
+        return Explanation(
+            decision="allow", rule=outcome.rule, reason=f"{who}: a rule of policy.toml says so" if lent else who
+        )
     lacking = _lacking(subject, call, outcome)
     if not lacking:
-        return Explanation(decision="deny", rule=outcome.rule, reason=_WORDS[outcome.reason])
+        fix = _policy_fix(outcome)
+        return Explanation(decision="deny", rule=outcome.rule, reason=_WORDS[outcome.reason], fix=fix)
     reason = "needs " + " or ".join(f"`{permission}`" for permission in lacking)
     wanted = ",".join(each for each in Permission if each in subject.permissions or each is lacking[0])
     fix = f"clawdis-bridge nodes permissions {subject.node_id[:SHORT_ID]} {wanted}"
     return Explanation(decision="deny", rule=outcome.rule, reason=reason, fix=fix)
+
+
+def _policy_fix(outcome: Deny) -> str | None:
+    """What to change in policy.toml; None: nothing there would."""
+    if outcome.reason is Reason.OWNER:
+        return f"Take the rule {outcome.rule} out of policy.toml, then: {_RELOAD}"
+    where = _WHERE.get(outcome.reason)
+    return None if where is None else f"Change {where} in policy.toml, then: {_RELOAD}"
 
 
 def _lacking(subject: Subject, call: Call, outcome: Deny) -> list[Permission]:
@@ -53,11 +95,15 @@ def _lacking(subject: Subject, call: Call, outcome: Deny) -> list[Permission]:
     return [each for each in Permission if each in wanted]
 
 
-def _call(subject: Subject, method: str, command: str | None) -> tuple[Call, str]:
+def _call(subject: Subject, method: str, command: str | None, about: About) -> tuple[Call, str]:
     if command is not None and method == "node.event":
-        return Call(Direction.NODE_EVENT, command), "the node may send this event"
+        event = Call(Direction.NODE_EVENT, command, session=about.session, text=about.text)
+        return event, "the node may send this event"
+    if about.target is not None:
+        invoke = Call(Direction.FROM_NODE, "node.invoke", target=about.target, command=command or method)
+        return invoke, "the node may have that one do this"
     if command is not None or method in COMMANDS:
         return Call(Direction.TO_NODE, command or method), "the agent may have the node do this"
     if method == "node.invoke":
         return Call(Direction.FROM_NODE, method, target=subject.node_id, command="screen.show"), "the node may call it"
-    return Call(Direction.FROM_NODE, method), "the node may call it"
+    return Call(Direction.FROM_NODE, method, session=about.session, text=about.text), "the node may call it"

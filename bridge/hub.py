@@ -11,8 +11,10 @@ from datetime import datetime
 
 from acl.model import Policy
 from acl.permissions import Permissions
-from acl.refusals import RefusalMeter
 from bridge import clock
+from bridge.config import LimitsTable
+from bridge.lan.allowance import Allowance, Allowances
+from bridge.lan.coalesced import Coalesced
 from bridge.lan.events import (
     Admit,
     Ended,
@@ -29,6 +31,7 @@ from bridge.lan.events import (
     Redeem,
     Report,
 )
+from bridge.lan.offer import is_concerned
 from bridge.lan.recall import Replay
 from bridge.lan.relay import IOS_FRAME_BYTES, REMOVED, Relay
 from bridge.lan.retries import Retries
@@ -50,7 +53,6 @@ from certs.errors import IdentityError
 from gateway_client.errors import GatewayError
 from gateway_client.frames import Event, JsonObject
 
-MAX_METERS = 1024  # keys whose refusals are remembered, below 1 KiB each; the one that came in longest ago is forgotten
 MAX_PENALTIES = 1024  # keys kept out at a time, 100 bytes each; the oldest are let in first
 RESTART = 1012  # WebSocket close code: come back
 
@@ -65,8 +67,7 @@ class Hub:
         calls: the keyed calls that were made already.
         policy: the policy in force.
         default_permissions: what a prompt proposes.
-        penalty_s: seconds for which a key stays out that was closed for its refusals.
-        refusals_per_minute: how many of them close a socket.
+        limits: what a key may use up, and for how long it stays out when it was closed for that.
     """
 
     def __init__(
@@ -78,8 +79,7 @@ class Hub:
         *,
         policy: Policy,
         default_permissions: Permissions,
-        penalty_s: float,
-        refusals_per_minute: int,
+        limits: LimitsTable,
         tasks: Tasks,
         log: Log,
     ) -> None:
@@ -93,11 +93,11 @@ class Hub:
         self.connected_at: dict[str, datetime] = {}
         self._policy = policy
         self._default_permissions = default_permissions
-        self._penalty_s = penalty_s
+        self.allowances = Allowances(limits)
+        self._penalty_s = limits.penalty_s
         self._penalties: dict[str, float] = {}
-        self._refusals_per_minute = refusals_per_minute
-        self._refusals: dict[str, RefusalMeter] = {}
         self._retries = Retries()
+        self._lines = Coalesced()
         self._tasks = tasks
         self._log = log
         reception.store.on_change(self._on_record)
@@ -141,13 +141,13 @@ class Hub:
         nodes = self.reception.store.nodes.values()
         return {record.gateway_node_id: record.node_id for record in nodes if record.revoked_at is None}
 
-    def refusals(self, node_id: str) -> RefusalMeter:
-        """The key's refusals: reconnecting does not make them forgotten."""
-        meter = self._refusals.pop(node_id, None) or RefusalMeter(self._refusals_per_minute)
-        while len(self._refusals) >= MAX_METERS:
-            del self._refusals[next(iter(self._refusals))]
-        self._refusals[node_id] = meter
-        return meter
+    def allowance(self, node_id: str) -> Allowance:
+        """What the key may use up: reconnecting does not make it forgotten."""
+        return self.allowances.of(node_id, clock.now().mono)
+
+    def penalties(self, now: float) -> dict[str, float]:
+        """The seconds for which each key stays out that is kept out now."""
+        return {node_id: until - now for node_id, until in self._penalties.items() if until > now}
 
     def penalty_left(self, node_id: str, now: float) -> float:
         """Seconds for which this key may not come in."""
@@ -160,7 +160,8 @@ class Hub:
         retry = self.reception.desk.holds(command.draft)
         wait_s = 0.0 if retry else relay.visit.ask(clock.now().mono)
         if wait_s > 0:
-            self._log.info("pairing-throttled", address=relay.address, seconds=int(wait_s))
+            if self.line(relay.address, "pairing-throttled") is not None:
+                self._log.info("pairing-throttled", address=relay.address, seconds=int(wait_s))
             relay.post(FilingFailed(NotFiled.BUSY, int(wait_s * 1000)))
         elif not self.reception.file(relay, command.draft):
             relay.visit.unask()
@@ -225,7 +226,7 @@ class Hub:
             self.switchboard.leave(relay, self._stand_in)
 
     def _stand_in(self, link: NodeLink) -> StandIn:
-        return StandIn(link.record, link.offer, self, self.switchboard, self._log)
+        return StandIn(link.record, link.offer, self, link.report, self._log)
 
     def forward(self, relay: Relay, command: Forward) -> None:
         """Sends a request to the gateway."""
@@ -238,6 +239,10 @@ class Hub:
     def remember(self, changes: Sequence[Change]) -> None:
         """Writes down what the ledger of calls has changed."""
         self.calls.note(changes)
+
+    def line(self, who: str, event: str) -> int | None:
+        """How many lines of the log were left out before this one; None: leave it out."""
+        return self._lines.line(who, event, clock.now().mono)
 
     def penalise(self, command: Penalise) -> None:
         """Keeps a key out for a while."""
@@ -258,7 +263,7 @@ class Hub:
             elif known is not None and _terms_of(known) != _terms_of(record):
                 relay.post(Ended(RESTART, "permissions changed"))
         link = self.switchboard.link(record.node_id)
-        if link is not None and _link_terms_of(link.record) != _link_terms_of(record):
+        if link is not None and _terms_of(link.record) != _terms_of(record):
             self.switchboard.outdate(record.node_id)
         self.switchboard.rename(record)
         if record.revoked_at is not None:
@@ -310,6 +315,28 @@ class Hub:
             if record.stale_upstream:
                 self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))
 
+    def adopt(self, policy: Policy, default_permissions: Permissions) -> int:
+        """Puts another policy into force; returns how many sockets have to come again because of it.
+
+        Whoever was told other methods or events than it has now, or offers other commands, is one of them. A link whose
+        phone is away ends when it offers what it should not.
+        """
+        before, self._policy, self._default_permissions = self._policy, policy, default_permissions
+        concerned = [relay for relay in self.roster.everyone() if self._concerns(relay, before)]
+        for record in self.reception.store.nodes.values():
+            if self.roster.node(record.node_id) is None and is_concerned(record, Role.NODE, before, policy):
+                self.switchboard.close(record.node_id)
+        for relay in concerned:
+            relay.post(Ended(RESTART, "policy changed"))
+        return len(concerned)
+
+    def _concerns(self, relay: Relay, before: Policy) -> bool:
+        record = relay.admitted
+        if record is None:
+            return False
+        role = Role.NODE if relay is self.roster.node(record.node_id) else Role.OPERATOR
+        return is_concerned(record, role, before, self._policy)
+
     def end_all(self, reason: str) -> None:
         """Says goodbye to every socket: the bridge stops and will be back."""
         for relay in self.roster.everyone():
@@ -317,10 +344,5 @@ class Hub:
 
 
 def _terms_of(record: NodeRecord) -> tuple[object, ...]:
-    """What an open socket was admitted by."""
-    return record.permissions, record.declared, record.security
-
-
-def _link_terms_of(record: NodeRecord) -> tuple[object, ...]:
-    """What a link that lingers was made for."""
-    return *_terms_of(record), record.upstream_key
+    """What an open socket was admitted by, and a link was made for."""
+    return record.permissions, record.declared, record.security, record.upstream_key

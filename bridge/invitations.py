@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from acl.permissions import PROFILES, Permissions, UnknownProfileError, profile, read_permissions
+from acl.permissions import Permissions, read_permissions
 from bridge.errors import NotAllowed, UsageError
 from bridge.pairing.setup_code import setup_url
 
@@ -13,8 +13,13 @@ SETUP_PROFILE = "phone"
 """What a setup code grants when nothing else is said."""
 
 
-def granted(permissions: Sequence[str] | None, name: str | None) -> Permissions:
+def granted(permissions: Sequence[str] | None, name: str | None, profiles: Mapping[str, Permissions]) -> Permissions:
     """Returns what the code grants: the listed permissions, else the named profile, else `SETUP_PROFILE`.
+
+    Args:
+        permissions: the list; None: none was given.
+        name: the profile; None: none was named.
+        profiles: those that there are.
 
     Raises:
         UsageError: there is no such profile.
@@ -22,10 +27,10 @@ def granted(permissions: Sequence[str] | None, name: str | None) -> Permissions:
     """
     if permissions is not None:
         return read_permissions(permissions)
-    try:
-        return profile(name if name is not None else SETUP_PROFILE)
-    except UnknownProfileError as exc:
-        raise UsageError(f"{name!r} is no profile.", f"Profiles: {', '.join(PROFILES)}") from exc
+    known = profiles.get(name if name is not None else SETUP_PROFILE)
+    if known is None:
+        raise UsageError(f"{name!r} is no profile.", f"Profiles: {', '.join(profiles)}")
+    return known
 
 
 def url_for(addresses: Sequence[str], port: int, host_name: str | None, address: str | None) -> str:

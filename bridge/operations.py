@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from acl.model import Subject
@@ -18,18 +19,21 @@ from bridge.control import documents
 from bridge.control.advice import allow_line
 from bridge.control.not_granted import not_granted
 from bridge.control.operations import require_paired, resolve_prefix, select_nodes
-from bridge.control.requests import RevokeBody
+from bridge.control.requests import ExplainBody, RevokeBody
 from bridge.decisions import RecentDecisions
 from bridge.discovery import DiscoveryStatus
 from bridge.errors import AlreadyDecided, BridgeError, NotAllowed
-from bridge.explanations import explain_call
+from bridge.explanations import About, explain_call
 from bridge.hub import Hub
 from bridge.lan.events import Instant
 from bridge.lan.listener import Listener
+from bridge.limit_reports import limits_in_use, node_limits
+from bridge.metrics import Metrics
 from bridge.pairing.desk import PairingRequest
 from bridge.pairing.records import NodeRecord, clean_label
 from bridge.pairing.store import StoreError
-from bridge.reports import NodeState, Presence, node_detail, node_row, pending_row
+from bridge.policy_desk import PolicyDesk
+from bridge.reports import NodeState, Presence, load_report, node_detail, node_row, pending_row
 from bridge.upstream.node_link import NodeLink
 from certs.errors import IdentityError
 
@@ -46,6 +50,8 @@ class BridgeOperations:
         discovery: tells the advertiser's state.
         codes: invitations.
         certs: the bridge's certificates.
+        metrics: what is counted and measured.
+        policy: the access policy.
     """
 
     def __init__(
@@ -58,6 +64,8 @@ class BridgeOperations:
         discovery: Callable[[], DiscoveryStatus],
         codes: CodeDesk,
         certs: CertificateDesk,
+        metrics: Metrics,
+        policy: PolicyDesk,
         started: Instant,
     ) -> None:
         self._hub = hub
@@ -67,6 +75,8 @@ class BridgeOperations:
         self._discovery = discovery
         self.codes = codes
         self.certs = certs
+        self._metrics = metrics
+        self.policy = policy
         self._started = started
         self._decisions = RecentDecisions()
         hub.reception.on_change(self._decisions.note)
@@ -92,8 +102,17 @@ class BridgeOperations:
             pin=self._certificates.identity.pin,
             spki=self._certificates.identity.spki,
             discovery=documents.DiscoveryReport(state=discovery.state.value, detail=discovery.detail),
+            policy=self.policy.source,
             limits=limits,
+            limits_in_use=limits_in_use(
+                self._hub.allowances.tally, self._listeners[0].door, self._hub.penalties(clock.now().mono)
+            ),
+            load=load_report(self._metrics.levels()),
         )
+
+    async def metrics(self) -> str:
+        """What is counted and measured, in the text format of Prometheus."""
+        return self._metrics.text()
 
     # Requests.
 
@@ -205,9 +224,10 @@ class BridgeOperations:
         """Everything about one node."""
         record = self._record(id)
         presence = self._presence(record)
-        surface = presence.surface
+        now, surface = clock.now().mono, presence.surface
+        limits = node_limits(self._hub.allowances.get(record.node_id), self._hub.penalty_left(record.node_id, now), now)
         line = await self._allow_line(list(surface.withheld) if surface is not None else [])
-        return node_detail(record, presence, line)
+        return node_detail(record, replace(presence, limits=limits), line)
 
     async def _allow_line(self, withheld: list[str]) -> str | None:
         if not withheld:
@@ -275,13 +295,15 @@ class BridgeOperations:
 
     # Questions.
 
-    async def explain(self, node: str, method: str, command: str | None) -> documents.Explanation:
+    async def explain(self, asked: ExplainBody) -> documents.Explanation:
         """What the policy decides about a call of a node, and which rule."""
-        record = self._record(node)
+        record = self._record(asked.node)
         if record.revoked_at is not None:
             return documents.Explanation(decision="deny", rule="revoked", reason="the node is revoked")
         subject = Subject(record.node_id, record.granted, record.operator_scopes)
-        return explain_call(self._hub.policy, subject, method, command)
+        target = None if asked.target is None else self._record(asked.target).node_id
+        about = About(target, asked.session, asked.text)
+        return explain_call(self._hub.policy, subject, asked.method, asked.command, about)
 
 
 def _unwritten(what: str, exc: StoreError, *, in_force: bool) -> BridgeError:

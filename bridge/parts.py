@@ -7,15 +7,13 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from acl.model import Policy
-from acl.permissions import PROFILES, Permissions
 from bridge import clock
 from bridge.addresses import machine_addresses, on_link_networks
 from bridge.certificates import Certificates
-from bridge.config import Config, ConfigError, ConfigProblem
-from bridge.config_file import CONFIG_NAME
+from bridge.config import Config
 from bridge.discovery_names import load_names
 from bridge.discovery_records import DiscoveryNames
 from bridge.hub import Hub
@@ -28,7 +26,9 @@ from bridge.lan.pair_pages import PairPages
 from bridge.lan.relay import BUFFER_BYTES, Relay
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
+from bridge.load import Flow, levels
 from bridge.log import Log
+from bridge.metrics import Metrics
 from bridge.pairing.admissions import Admissions
 from bridge.pairing.ceremony_ledger import CeremonyLedger
 from bridge.pairing.codes import CodeStore
@@ -41,6 +41,7 @@ from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import FILE_NAME as STORE_NAME
 from bridge.pairing.store import open_store, start_empty
 from bridge.pairing.tombstones import TombstoneStore, reconcile
+from bridge.policy_file import PolicyInForce, load_policy
 from bridge.tasks import Tasks
 from bridge.upstream.idempotency_file import CallMemory
 from bridge.upstream.operator_link import OperatorLink
@@ -61,19 +62,23 @@ class Parts:
         names: what phones know the bridge by.
         certificates: its keys.
         keys: the keys folder.
+        policy: what the hub decides by at first, and where it comes from.
         hub: store, desk, roster and links.
         door: who may open a socket.
         nodes: the port of native nodes.
         apps: the port of OpenClaw apps; None: `auth.require_mtls` keeps it closed.
+        metrics: what is counted and measured.
     """
 
     names: DiscoveryNames
     certificates: Certificates
     keys: KeyFolder
+    policy: PolicyInForce
     hub: Hub
     door: Door
     nodes: Listener
     apps: Listener | None
+    metrics: Metrics
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -88,7 +93,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
         ConfigError: a value makes no sense here.
         IdentityError, StoreError, PrivateFileError, OSError, ValueError: a file cannot be used; the message says which.
     """
-    default = _default_profile(home, config)
+    in_force = load_policy(home, config.pairing.default_profile, clock.now().wall)
     names = load_names(home, config.bridge.name)
     keys = KeyFolder(home / KEYS)
     store = open_store(home, was_used=any((home / KEYS).glob("node-*.pem")))
@@ -107,15 +112,15 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     registrar = Registrar(store, tombstones, keys, log)
     reception = Reception(registrar, log, always_open=config.pairing.always_open)
     admissions = Admissions(registrar, reception, codes, log)
+    flow = Flow()
     hub = Hub(
         reception,
         admissions,
-        _switchboard(config, keys, tasks, log),
+        _switchboard(config, keys, flow.metrics, tasks, log),
         _calls(home, tasks, log),
-        policy=Policy(),
-        default_permissions=default,
-        penalty_s=config.limits.penalty_s,
-        refusals_per_minute=config.limits.refusals_per_minute,
+        policy=in_force.policy,
+        default_permissions=in_force.default,
+        limits=config.limits,
         tasks=tasks,
         log=log,
     )
@@ -126,25 +131,16 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
         codes,
         CeremonyLedger(home / DATABASE_NAME, config.pairing.ceremonies_per_window, now.mono, now.wall),
         certificates=certificates,
-        default=default,
+        default=lambda: hub.default_permissions,
         name=config.bridge.name,
         tasks=tasks,
         log=log,
     )
     pages = PairPages(enrolment, Issuing(reception, certificates, log), log)
     door = _door(home, config, tasks, log)
-    nodes, apps = _listeners(hub, door, config, certificates, pages, tasks, log)
-    return Parts(names, certificates, keys, hub, door, nodes, apps)
-
-
-def _default_profile(home: Path, config: Config) -> Permissions:
-    name = config.pairing.default_profile
-    if name not in PROFILES:
-        problem = ConfigProblem(
-            "pairing.default_profile", f"{name!r} is no profile", f"There are: {', '.join(PROFILES)}."
-        )
-        raise ConfigError(str(home / CONFIG_NAME), [problem])
-    return PROFILES[name]
+    flow.metrics.watch(lambda: levels(hub, flow))
+    nodes, apps = _listeners(hub, door, config, certificates, pages, flow, tasks, log)
+    return Parts(names, certificates, keys, in_force, hub, door, nodes, apps, flow.metrics)
 
 
 def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[NodeRecord], log: Log) -> Certificates:
@@ -160,10 +156,11 @@ def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[Node
     return Certificates(keys, identity, authority, names.host, log)
 
 
-def _switchboard(config: Config, keys: KeyFolder, tasks: Tasks, log: Log) -> Switchboard:
+def _switchboard(config: Config, keys: KeyFolder, metrics: Metrics, tasks: Tasks, log: Log) -> Switchboard:
     secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()))
     operator = OperatorLink(config.gateway.url, secret, log)
-    return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log, linger_s=config.gateway.linger_s)
+    linger_s = config.gateway.linger_s
+    return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log, settled=metrics.call, linger_s=linger_s)
 
 
 def _calls(home: Path, tasks: Tasks, log: Log) -> CallMemory:
@@ -188,17 +185,24 @@ def _door(home: Path, config: Config, tasks: Tasks, log: Log) -> Door:
 
 
 def _listeners(
-    hub: Hub, door: Door, config: Config, certificates: Certificates, pages: PairPages, tasks: Tasks, log: Log
+    hub: Hub,
+    door: Door,
+    config: Config,
+    certificates: Certificates,
+    pages: PairPages,
+    flow: Flow,
+    tasks: Tasks,
+    log: Log,
 ) -> tuple[Listener, Listener | None]:
     limits = config.limits
-    terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, limits.refusals_per_minute, clock.now())
+    terms = Terms(limits.frame_max_bytes, BUFFER_BYTES, clock.now())
 
     async def serve(upgraded: Upgraded) -> None:
         """One socket of either port."""
         now = clock.now()
         challenge = Challenge(secrets.token_urlsafe(24), now.wall_ms)
         session = Session(hub, terms, secrets.token_hex(6), challenge, now, upgraded.certified)
-        await Relay(upgraded, session, hub, tasks, log).run()
+        await Relay(upgraded, session, hub, tasks, log, flow.outflow, flow.metrics.note).run()
 
     def judge(certificate: bytes | None, address: str) -> Guest:
         """Asks the store at every request."""
@@ -212,19 +216,20 @@ def _listeners(
         if apps is not None:
             apps.use(for_apps)
 
-    nodes = Listener(
-        "nodes",
-        node_server_context(certificates.identity, certificates.authority.certificate),
-        door,
-        serve,
-        node_port=NodePort(judge, pages.answer),
+    listener = partial(
+        Listener,
+        door=door,
+        handler=serve,
         frame_max_bytes=limits.frame_max_bytes,
+        pool=flow.pool,
+        handshake=flow.metrics.handshake,
         tasks=tasks,
         log=log,
     )
+    for_nodes = node_server_context(certificates.identity, certificates.authority.certificate)
+    nodes = listener("nodes", for_nodes, node_port=NodePort(judge, pages.answer))
     apps = None
     if not config.auth.require_mtls:
-        context = app_server_context(certificates.identity)
-        apps = Listener("apps", context, door, serve, frame_max_bytes=limits.frame_max_bytes, tasks=tasks, log=log)
+        apps = listener("apps", app_server_context(certificates.identity))
     certificates.on_change(take)
     return nodes, apps

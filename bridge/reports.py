@@ -8,11 +8,14 @@ from typing import Literal
 
 from bridge.control import documents
 from bridge.control.not_granted import not_granted
+from bridge.limit_reports import NodeLimits
+from bridge.metrics import Levels
 from bridge.pairing.desk import KEPT_S, PairingRequest
 from bridge.pairing.grant import proposed
 from bridge.pairing.records import NodeRecord, Security, key_fingerprint
 from bridge.upstream.surface import SurfaceState
 
+_NO_LIMITS = NodeLimits()
 NodeState = Literal["connected", "background", "offline", "revoked"]
 
 
@@ -27,6 +30,7 @@ class Presence:
         link_error: why it is not linked, in words.
         request: the id of its request that waits for a decision.
         at_gateway: whether the gateway counts it as connected although it is away.
+        limits: how much of its limits it has used up.
     """
 
     state: NodeState
@@ -35,6 +39,7 @@ class Presence:
     link_error: str | None = None
     request: str | None = None
     at_gateway: bool = False
+    limits: NodeLimits = _NO_LIMITS
 
 
 def pending_row(
@@ -104,5 +109,20 @@ def node_detail(record: NodeRecord, presence: Presence, allow_line: str | None) 
         allow_line=allow_line,
         not_granted=not_granted(record.declared.commands, record.permissions) if record.revoked_at is None else {},
         request=presence.request,
+        limits=presence.limits.limits,
+        refused=presence.limits.refused,
+        penalty_s=presence.limits.penalty_s,
         link_error=presence.link_error,
+    )
+
+
+def load_report(levels: Levels) -> documents.Load:
+    """Returns how much is under way."""
+    return documents.Load(
+        calls=levels.calls,
+        in_flight=levels.places,
+        queued=levels.calls_waiting,
+        bytes_in_flight=levels.bytes_in_flight,
+        sockets_held=levels.sockets_held,
+        bytes_buffered=levels.bytes_buffered,
     )

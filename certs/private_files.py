@@ -96,9 +96,19 @@ def read_private(path: Path, max_bytes: int) -> bytes:
         PrivateFileError: a link, no regular file, another owner, a second hard link, a mode that lets others in,
             a file that is too long, or one that cannot be read.
     """
+    return _read_own(path, max_bytes, _OPEN_TO_OTHERS)
+
+
+def read_own(path: Path, max_bytes: int) -> bytes:
+    """The content of a file that nobody else can have written, though others may read it; else as `read_private`."""
+    return _read_own(path, max_bytes, _WRITABLE_BY_OTHERS)
+
+
+def _read_own(path: Path, max_bytes: int, closed: int) -> bytes:
+    """The content of a file of ours, of which others have none of the permission bits in `closed`."""
     try:
         with _opened_folder(path.parent) as folder, _opened_file(path, folder) as file:
-            _require_private(path, os.fstat(file), max_bytes)
+            _require_private(path, os.fstat(file), max_bytes, closed)
             data = _read_up_to(file, max_bytes + 1)
     except FileNotFoundError:
         raise
@@ -211,7 +221,7 @@ def _trusted_folder(path: Path, folder: int) -> int:
     return mode
 
 
-def _require_private(path: Path, status: os.stat_result, max_bytes: int) -> None:
+def _require_private(path: Path, status: os.stat_result, max_bytes: int, closed: int) -> None:
     """Raise PrivateFileError unless the open file is regular, ours alone, closed and not too long."""
     quoted = shlex.quote(str(path))
     mode = stat.S_IMODE(status.st_mode)
@@ -222,7 +232,7 @@ def _require_private(path: Path, status: os.stat_result, max_bytes: int) -> None
     if status.st_nlink != 1:
         mend = f"Find the other name and remove it: find / -xdev -samefile {quoted}"
         raise PrivateFileError(path, f"it has {status.st_nlink} names (hard links)", mend)
-    if mode & _OPEN_TO_OTHERS:
+    if mode & closed:
         mend = f"If nobody else has read or changed it: chmod 600 {quoted}"
         raise PrivateFileError(path, f"other users can open it (mode {mode:04o})", mend)
     if status.st_size > max_bytes:

@@ -284,6 +284,7 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
         *,
         wait_s: float | None = REQUEST_S,
         on_interim: Callable[[Response], None] | None = None,
+        on_sent: Callable[[], None] | None = None,
     ) -> Response:
         """Sends a request and returns its final response, failing ones included.
 
@@ -294,6 +295,7 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
             params: its parameters.
             wait_s: seconds to wait for the final answer; None waits as long as the connection lives.
             on_interim: called with the first of an `agent`'s two answers.
+            on_sent: called when the request has left; neither it nor `params` is kept beyond that.
 
         Raises:
             GatewayGoneError: the connection ended first.
@@ -316,6 +318,9 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
         try:
             async with asyncio.timeout(wait_s):
                 await self._send(data)
+                del data, params
+                if on_sent is not None:
+                    on_sent()
                 return await future
         except TimeoutError as exc:
             raise RequestTimeoutError(f"{method}: no answer within {wait_s} s") from exc

@@ -43,14 +43,20 @@ class Head:
     """Of an event: its name."""
 
 
-def head_of(data: bytes) -> Head:
-    """Reads the members that stand before the first array or object, within the first `HEAD_BYTES`."""
+def members_of(data: bytes) -> dict[str, str]:
+    """Returns the texts that stand before the first array or object, within the first `HEAD_BYTES`, by their names."""
     head = data[:HEAD_BYTES]
     opening = _OPENING.match(head)
     texts: dict[str, str] = {}
     at = opening.end() if opening else len(head)
     while (member := _MEMBER.match(head, at)) is not None:
         if member[2] is not None:
-            texts.setdefault(member[1].decode("ascii"), member[2].decode("utf-8", "replace")[:MAX_NAME_CHARS])
+            texts.setdefault(member[1].decode("ascii"), member[2].decode("utf-8", "replace"))
         at = member.end()
-    return Head(texts.get("type", ""), texts.get("id", ""), texts.get("event", ""))
+    return texts
+
+
+def head_of(data: bytes) -> Head:
+    """Reads what a message says of itself before its payload."""
+    texts = members_of(data)
+    return Head(*(texts.get(name, "")[:MAX_NAME_CHARS] for name in ("type", "id", "event")))

@@ -195,6 +195,15 @@ def _state(row: NodeRow, now: datetime) -> Text:
     return Text.assemble(state, f", seen {_seen(row, now)}{kept}")
 
 
+def _limits(node: NodeDetail) -> list[tuple[str, Text | str]]:
+    """What it was stopped at, when it was."""
+    met = [f"{name} {use.met} times" for name, use in node.limits.items() if use.met]
+    rows: list[tuple[str, Text | str]] = [("  Limited", ", ".join(met))] if met else []
+    if node.penalty_s is not None:
+        rows.append(("  Kept out", safe(f"for {node.penalty_s} s: it was refused or limited too often", "red")))
+    return rows
+
+
 def _print_node(console: Console, node: NodeDetail, invocation: Invocation, now: datetime) -> None:
     console.print(safe(node.display_name, "bold"))
     rows: list[tuple[str, Text | str]] = [
@@ -210,6 +219,7 @@ def _print_node(console: Console, node: NodeDetail, invocation: Invocation, now:
     if node.link_error is not None:
         first, *rest = invocation.aimed(node.link_error).splitlines() or [""]
         rows += [("  Not linked", safe(first, "red")), *(("", safe(line)) for line in rest)]
+    rows += _limits(node)
     console.print(fields(rows))
     if node.state == "revoked":
         console.print("  It may do nothing: its pairing was ended. To let it ask again:")

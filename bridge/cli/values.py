@@ -10,7 +10,7 @@ from bridge.control.requests import MAX_NAME_CHARS, MAX_TTL_S, MIN_TTL_S
 from bridge.errors import UsageError
 
 PERMISSIONS_HELP = f"Permissions: {', '.join(Permission)}."
-PROFILES_HELP = f"Profiles: {', '.join(PROFILES)}."
+PROFILES_HELP = f"Profiles: {', '.join(PROFILES)}; and those of policy.toml."
 
 _DURATION = re.compile(r"(\d{1,6})([smh]?)", re.ASCII)
 _CODE = re.compile(r"[0-9]{6}")

@@ -23,7 +23,7 @@ from bridge.control.documents import Document
 from bridge.control.operations import Operations
 from bridge.control.peer import peer_uid
 from bridge.control.requests import first_problem, require_id
-from bridge.control.routes import ROUTES, B, Route
+from bridge.control.routes import ROUTES, B, Route, Text
 from bridge.control.seats import Seats
 from bridge.control.socket_file import bind_private
 from bridge.errors import BridgeError, NotAllowed, RefusedError, UsageError, http_answer
@@ -124,6 +124,9 @@ def _handler(route: Route[Any], operations: Operations) -> Handler:
         id = require_id(request.match_info["id"]) if "id" in request.match_info else ""
         body = None if route.body is None else await _read(request, route.body)
         answer = await route.run(operations, id, body)
+        if isinstance(answer, Text):
+            headers = {"Content-Type": answer.content_type, "Cache-Control": "no-store"}
+            return web.Response(body=answer.content.encode(), headers=headers)
         document = answer.to_json() if isinstance(answer, Document) else [each.to_json() for each in answer]
         return web.json_response(document, headers={"Cache-Control": "no-store"})
 

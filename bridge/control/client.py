@@ -30,6 +30,7 @@ from bridge.control.documents import (
     Window,
 )
 from bridge.control.peer import peer_uid
+from bridge.control.policy_documents import PolicyReload, PolicyReport
 from bridge.control.requests import (
     ApproveBody,
     Body,
@@ -161,10 +162,18 @@ class ControlClient:
         """Has the files read again."""
         return self._ask(Certificates, "POST", "/v1/certs/reload", NoBody())
 
-    def explain(self, node: str, method: str, command: str | None = None) -> Explanation:
-        """What the access policy decides about a call."""
-        body = _body(ExplainBody, node=require_id(node), method=method, command=command)
+    def explain(self, node: str, method: str, command: str | None = None, **more: str | None) -> Explanation:
+        """What the access policy decides about a call; `more` are members of `ExplainBody`."""
+        body = _body(ExplainBody, node=require_id(node), method=method, command=command, **more)
         return self._ask(Explanation, "POST", "/v1/acl/explain", body)
+
+    def policy(self) -> PolicyReport:
+        """The whole of the policy in force."""
+        return self._ask(PolicyReport, "GET", "/v1/policy")
+
+    def reload_policy(self) -> PolicyReload:
+        """Has `policy.toml` read again."""
+        return self._ask(PolicyReload, "POST", "/v1/policy/reload", NoBody())
 
     def _ask(self, answer: type[T], method: str, path: str, body: Body | None = None) -> T:
         status, data = self._exchange(method, path, body)

@@ -69,6 +69,65 @@ class ConsoleReport(Document):
     """None: it is switched off."""
 
 
+class Penalty(Document):
+    """A key that is kept out for a while, because it was refused or limited too often."""
+
+    node_id: str
+    seconds: int
+    """Until it is let in again."""
+
+
+class LimitsInUse(Document):
+    """What the limits have stopped since the start, and whom they keep out now."""
+
+    refused: dict[str, int] = Field(default_factory=dict)
+    """Refused calls of all nodes, by kind."""
+    limited: dict[str, int] = Field(default_factory=dict)
+    """Calls, events and commands over a limit, by limit."""
+    turned_away: dict[str, int] = Field(default_factory=dict)
+    """Connections that were closed before TLS, by reason."""
+    strangers: int = 0
+    """Sockets that have not authenticated, now."""
+    penalties: list[Penalty] = Field(default_factory=list)
+
+
+class LimitUse(Document):
+    """How much of one limit a node has used up."""
+
+    used: int
+    of: int
+    met: int
+    """How often something was over it since the start."""
+
+
+class Load(Document):
+    """How much is under way at this moment."""
+
+    calls: int = 0
+    """Calls of phones without a final answer."""
+    in_flight: int = 0
+    """Those that the gateway is answering; at most `limits.in_flight`."""
+    queued: int = 0
+    """Those that wait for a place there."""
+    bytes_in_flight: int = 0
+    """Bytes of large messages on their way to the gateway; at most `limits.in_flight_bytes`."""
+    sockets_held: int = 0
+    """Sockets that are not read until there is room for what they announced."""
+    bytes_buffered: int = 0
+    """Bytes that wait for phones that read slowly."""
+
+
+class PolicySource(Document):
+    """Which policy is in force."""
+
+    source: Literal["built-in", "file"]
+    file: str | None = None
+    """The file it was read from; None: there was none."""
+    loaded_at: Instant
+    rules: int
+    """Number of the owner's rules."""
+
+
 class Status(Document):
     """The state of the daemon at a glance."""
 
@@ -86,8 +145,12 @@ class Status(Document):
     """SHA-256 hex of the certificate's SPKI DER."""
     discovery: DiscoveryReport
     console: ConsoleReport = ConsoleReport()
+    policy: PolicySource | None = None
+    """Which policy is in force; None: the daemon is an older one."""
     limits: dict[str, int] = Field(default_factory=dict)
     """The limits in force, by their configuration key."""
+    limits_in_use: LimitsInUse = LimitsInUse()
+    load: Load = Load()
 
 
 class PendingRequest(Document):
@@ -176,6 +239,12 @@ class NodeDetail(NodeRow):
     """Commands it offers that the permissions do not cover, by the permission they need."""
     request: str | None = None
     """Its pairing request that waits for a decision."""
+    limits: dict[str, LimitUse] = Field(default_factory=dict)
+    """Its limits by name; empty when it has not come in since the start, or has everything left."""
+    refused: dict[str, int] = Field(default_factory=dict)
+    """What it was refused since then, by kind."""
+    penalty_s: int | None = None
+    """Seconds for which it is kept out; None: it is not."""
     link_error: str | None = None
     """Why the bridge cannot stand for it at the gateway at the moment, and what to do."""
 

@@ -20,7 +20,8 @@ from bridge.control.documents import (
     TokenRow,
     Window,
 )
-from bridge.control.requests import SEE_IDS, RevokeBody
+from bridge.control.policy_documents import PolicyReload, PolicyReport
+from bridge.control.requests import SEE_IDS, ExplainBody, RevokeBody
 from bridge.errors import AlreadyDecided, AmbiguousId, UnknownId
 
 MIN_PREFIX = 4  # characters: 16 bits of a hexadecimal id, so that one typing slip rarely names another node
@@ -77,6 +78,16 @@ class CertificateOperations(Protocol):
         """Reads the files again; raises `RefusedError` when what is there cannot be used."""
 
 
+class PolicyOperations(Protocol):
+    """The access policy."""
+
+    async def show(self) -> PolicyReport:
+        """The whole of the policy in force."""
+
+    async def reload(self) -> PolicyReload:
+        """Reads `policy.toml` again; raises `RefusedError` when it cannot be used, and the former one stays."""
+
+
 class Operations(Protocol):
     """What the control API calls. Ids may be shortened; every method raises `BridgeError`s only.
 
@@ -91,8 +102,15 @@ class Operations(Protocol):
     def certs(self) -> CertificateOperations:
         """The bridge's own certificates."""
 
+    @property
+    def policy(self) -> PolicyOperations:
+        """The access policy."""
+
     async def status(self) -> Status:
         """The state of the daemon."""
+
+    async def metrics(self) -> str:
+        """What is counted and measured, in the text format of Prometheus."""
 
     async def pending(self) -> list[PendingRequest]:
         """The pairing requests that wait for a decision, oldest first."""
@@ -143,7 +161,7 @@ class Operations(Protocol):
             AlreadyDecided: a node that was named is revoked already.
         """
 
-    async def explain(self, node: str, method: str, command: str | None) -> Explanation:
+    async def explain(self, asked: ExplainBody) -> Explanation:
         """What the access policy decides about a call of a node, and which rule; raises as `node` does."""
 
 

@@ -30,6 +30,8 @@ MIN_TTL_S = 30  # shorter than it takes to point a camera
 MAX_TTL_S = 3600  # a valid code is an approval without a prompt: it must not lie about for days
 DEFAULT_TTL_S = 300
 MAX_NAME_CHARS = 64  # what a name keeps after it was cleaned (bridge.pairing.records)
+_MAX_SESSION_CHARS = 512  # of a session's key, as at the gateway
+_MAX_TEXT_CHARS = 1_024  # of words to be judged: only their beginning counts
 _MAX_LIST = 256  # entries of a list: 20 times the permissions, 4 times the nodes of a large household
 
 
@@ -136,6 +138,12 @@ class ExplainBody(Body):
     method: Word
     command: Word | None = None
     """Of `node.invoke`: the command."""
+    target: Identifier | None = None
+    """Of `node.invoke`: the node that this one would invoke it on; None: the agent invokes it on this one."""
+    session: Annotated[str, Field(max_length=_MAX_SESSION_CHARS)] | None = None
+    """The session that the call is about."""
+    text: Annotated[str, Field(max_length=_MAX_TEXT_CHARS)] | None = Field(default=None, repr=False)
+    """Of what a node says to the agent: the words."""
 
 
 def require_id(text: str) -> str:

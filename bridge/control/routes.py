@@ -19,8 +19,23 @@ from bridge.control.requests import (
     RotateBody,
 )
 
-Answer = Document | Sequence[Document]
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An answer that is no JSON.
+
+    Attributes:
+        content: the text.
+        content_type: what it is, for the header of that name.
+    """
+
+    content: str
+    content_type: str
+
+
+Answer = Document | Sequence[Document] | Text
 B = TypeVar("B", bound=Body)
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # the text format of Prometheus
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +78,16 @@ def _approve(operations: Operations, id: str, body: ApproveBody) -> Awaitable[Do
 
 
 def _explain(operations: Operations, _id: str, body: ExplainBody) -> Awaitable[Document]:
-    return operations.explain(body.node, body.method, body.command)
+    return operations.explain(body)
+
+
+async def _metrics(operations: Operations, _id: str, _body: None) -> Text:
+    return Text(await operations.metrics(), METRICS_TYPE)
 
 
 ROUTES: tuple[Route[Any], ...] = (
     Route("GET", "/v1/status", None, lambda operations, _id, _body: operations.status()),
+    Route("GET", "/v1/metrics", None, _metrics),
     Route("GET", "/v1/pending", None, lambda operations, _id, _body: operations.pending()),
     Route("GET", "/v1/pending/{id}", None, lambda operations, id, _body: operations.request(id)),
     Route("POST", "/v1/pending/{id}/approve", ApproveBody, _approve),
@@ -86,5 +106,7 @@ ROUTES: tuple[Route[Any], ...] = (
     Route("POST", "/v1/certs/rotate", RotateBody, lambda operations, _id, body: operations.certs.rotate(body.commit)),
     Route("POST", "/v1/certs/reload", NoBody, lambda operations, _id, _body: operations.certs.reload()),
     Route("POST", "/v1/acl/explain", ExplainBody, _explain),
+    Route("GET", "/v1/policy", None, lambda operations, _id, _body: operations.policy.show()),
+    Route("POST", "/v1/policy/reload", NoBody, lambda operations, _id, _body: operations.policy.reload()),
 )
 """Everything that local control can do."""

@@ -22,6 +22,7 @@ _RETRY_AFTER = re.compile(r"retry after ([0-9]{1,3}) s$")
 _WORDS = {
     Reason.TARGET: "this node may not invoke that command there",
     Reason.SESSION: "this node may not address that session",
+    Reason.OWNER: "the policy of this bridge denies it to this node",
     Reason.COMMAND_TEXT: "text that begins like a gateway command is not accepted from a node",
 }
 
@@ -43,8 +44,8 @@ def unauthorized_role(role: str) -> ErrorShape:
 
 def denied(deny: Deny, role: str) -> ErrorShape:
     """Returns the answer to a call that the ACL denied."""
-    if deny.reason is Reason.MISSING_SCOPE:
-        scope = deny.missing_scope or "operator.admin"
+    scope = deny.missing_scope
+    if scope is not None:
         details: JsonObject = {"code": "MISSING_SCOPE", "missingScope": scope, "requiredScopes": [scope]}
         return ErrorShape("FORBIDDEN", f"missing scope: {scope}", details)
     if deny.reason in _WORDS:
@@ -78,6 +79,24 @@ def fault(kind: Fault) -> ErrorShape:
 def busy(words: str) -> ErrorShape:
     """Returns the answer to a call for which there is no room now."""
     return ErrorShape("UNAVAILABLE", words, {"reason": "busy"}, retryable=True, retry_after_ms=RETRY_AFTER_MS)
+
+
+def rate_limited(limit: str, wait_s: float) -> ErrorShape:
+    """Returns the answer to a call that comes too soon. Never AUTH_RATE_LIMITED: apps would pause for good.
+
+    Args:
+        limit: which one, by its name in `status`.
+        wait_s: seconds until the call is worth another try.
+    """
+    wait_ms = max(1, ceil(wait_s * 1000))
+    words = f"too many {limit} of this device; retry after {ceil(wait_s)} s"
+    return ErrorShape("RATE_LIMITED", words, {"limit": limit}, retryable=True, retry_after_ms=wait_ms)
+
+
+def too_large(size: int, most: int) -> ErrorShape:
+    """Returns the answer to a request that is longer than its method may be; both figures in bytes."""
+    details: JsonObject = {"bytes": size, "maxBytes": most}
+    return ErrorShape("PAYLOAD_TOO_LARGE", f"{size} bytes, at most {most} for this method", details)
 
 
 def background(command: str, retry_after_ms: int) -> ErrorShape:

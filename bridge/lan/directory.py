@@ -8,7 +8,7 @@ from typing import Protocol
 
 from acl.model import Policy
 from acl.permissions import Permissions
-from acl.refusals import RefusalMeter
+from bridge.lan.allowance import Allowance
 from bridge.pairing.records import NodeRecord
 from bridge.upstream.idempotency import Ledger
 from gateway_client.frames import JsonObject
@@ -43,8 +43,8 @@ class Directory(Protocol):
     def lan_ids(self) -> Mapping[str, str]:
         """Node ids at the gateway -> node ids on the LAN, for every paired node."""
 
-    def refusals(self, node_id: str) -> RefusalMeter:
-        """The key's refusals, over all of its sockets."""
+    def allowance(self, node_id: str) -> Allowance:
+        """What the key may use up, over all of its sockets."""
 
     def penalty_left(self, node_id: str, now: float) -> float:
         """Seconds for which this key may not come in."""

@@ -118,6 +118,7 @@ class Door:
         self.strangers = total - min(RESERVED, total // 2)
         self.per_group = max(1, self.strangers // 2)
         self.on_link = tuple(on_link)
+        self.turned: Counter[TurnedAway] = Counter()
         self._held: Counter[str] = Counter()
         self._held_by_strangers = 0
         self._known: dict[str, float] = {}
@@ -144,13 +145,17 @@ class Door:
         known = self._knows(str(parsed), now)
         whose = Origin(f"known {parsed}") if known else origin_of(parsed, self.on_link)
         if not self._has_place(whose, known=known):
-            return TurnedAway.FULL
+            return self._turn_away(TurnedAway.FULL)
         attempts = self._spend(whose, now, known=known)
         if attempts is None:
-            return TurnedAway.OFTEN
+            return self._turn_away(TurnedAway.OFTEN)
         self._held.update(_counted(whose))
         self._held_by_strangers += not known
         return Visit(address, known, now, self, whose, attempts)
+
+    def _turn_away(self, why: TurnedAway) -> TurnedAway:
+        self.turned[why] += 1
+        return why
 
     def _has_place(self, whose: Origin, *, known: bool) -> bool:
         if self.count >= self.total or self._held[whose.key] >= self.per_address:

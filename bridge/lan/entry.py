@@ -9,10 +9,11 @@ from bridge.lan.connect import Connect
 from bridge.lan.directory import Directory
 from bridge.lan.events import Join
 from bridge.lan.node_traffic import NodeTraffic
+from bridge.lan.offer import offer_of
 from bridge.lan.operator_traffic import OperatorTraffic
 from bridge.lan.traffic import Traffic
 from bridge.pairing.desk import Draft, Why
-from bridge.pairing.records import NodeRecord, Role
+from bridge.pairing.records import NodeRecord, Role, Surface
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,9 @@ def enter(connect: Connect, record: NodeRecord, directory: Directory) -> Entry:
     record = record.model_copy(update={"labels": record.labels.refreshed(connect.labels())})
     if connect.role is Role.OPERATOR:
         subject = Subject(record.node_id, record.granted, record.operator_scopes & frozenset(connect.scopes))
-        join = Join(record, connect.role, connect.surface().within(record.surface))
+        join = Join(record, connect.role, Surface())
         return Entry(subject, OperatorTraffic(subject, directory), join)
-    offer = connect.surface().within(record.surface)
+    offer = offer_of(connect.surface(), record, directory.policy)
     subject = Subject(record.node_id, record.granted)
     traffic = NodeTraffic(subject, record, frozenset(offer.commands), directory)
     return Entry(subject, traffic, Join(record, connect.role, offer, _wider(connect, record)))

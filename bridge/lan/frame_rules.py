@@ -6,10 +6,11 @@ looks at headers only: payload bytes are counted and skipped, never copied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PROTOCOL_ERROR = 1002  # close codes (RFC 6455 §7.4.1)
 POLICY = 1008
+TOO_LARGE = 1009
 
 # Fragments of one message: 256, and one more for every KiB of it. 25 MiB may come in 25 856 pieces, while a message of
 # empty or single bytes ends after 256.
@@ -42,6 +43,21 @@ class Breach:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class DataFrame:
+    """A frame of a message, by its header.
+
+    Attributes:
+        length: bytes of its payload.
+        final: whether its message ends with it.
+        at: where its payload begins in the bytes that were fed.
+    """
+
+    length: int
+    final: bool
+    at: int
+
+
 @dataclass(slots=True)
 class FrameWalker:
     """Follows the frames of one client through its bytes."""
@@ -53,6 +69,17 @@ class FrameWalker:
     _bytes: int = 0
     _allowance: float = CONTROL_BURST
     _counted_at: float = 0.0
+    _data_frames: list[DataFrame] = field(default_factory=list)
+
+    @property
+    def between_messages(self) -> bool:
+        """Whether every message that began has come whole."""
+        return not self._unfinished and self._skip == 0
+
+    def data_frames(self) -> list[DataFrame]:
+        """Returns the data frames whose headers were whole since the last call."""
+        frames, self._data_frames = self._data_frames, []
+        return frames
 
     def feed(self, data: bytes, now: float) -> Breach | None:
         """Takes the client's next bytes; returns the first rule that they break. Nothing may follow a breach.
@@ -72,15 +99,18 @@ class FrameWalker:
             piece = data[at : at + whole - len(self._head)]
             self._head += piece
             at += len(piece)
-            if len(self._head) == whole and (breach := self._take_header(now)) is not None:
+            if len(self._head) == whole and (breach := self._take_header(now, at)) is not None:
                 return breach
 
-    def _take_header(self, now: float) -> Breach | None:
+    def _take_header(self, now: float, at: int) -> Breach | None:
         if len(self._head) == _START_BYTES:
             return self._judge(self._head[0], self._head[1], now)
         opcode, length = self._head[0] & 0x0F, _length(self._head)
         self._head, self._skip = b"", length
-        return self._count(length) if opcode in _DATA else None
+        if opcode not in _DATA:
+            return None
+        self._data_frames.append(DataFrame(length, not self._unfinished, at))
+        return self._count(length)
 
     def _judge(self, first: int, second: int, now: float) -> Breach | None:
         final, opcode = bool(first & 0x80), first & 0x0F

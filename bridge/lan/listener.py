@@ -19,21 +19,21 @@ from aiohttp import WSMsgType, hdrs, web
 
 from bridge import clock
 from bridge.addresses import ListenAddress
-from bridge.lan.bind_refusal import bind_refusal
+from bridge.lan.bound_socket import bind
 from bridge.lan.budget import Budget
 from bridge.lan.door import Door, TurnedAway, Visit
-from bridge.lan.frame_gate import cut
+from bridge.lan.frame_gate import Metering, cut
 from bridge.lan.frame_rules import Breach
 from bridge.lan.guest import Guest
 from bridge.lan.handshake import read_failure
+from bridge.lan.inflow import Inflow, Pool
 from bridge.lan.metered import MeteredProtocol
 from bridge.lan.quiet import QuietHandler, QuietServer, empty_answer, no_access
 from bridge.log import Log
 from bridge.tasks import Tasks
 
-BACKLOG = 64
 ACCEPT_RETRY_S = 1.0  # seconds to wait when the process has no file descriptor left
-TURNED_AWAY_LINES = 20  # lines of the log per minute about connections that the door turned away; the rest is debug
+REFUSAL_LINES = 20  # lines of the log per minute about strangers that are refused, of each kind; the rest is debug
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ROOT = "/"
 _PLAIN = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})  # what apps ask before they open their socket
@@ -69,12 +69,14 @@ class Deadlines:
         request_s: from TLS to the upgrade, and for an answered connection to go.
         ping_s: between WebSocket pings; half of it for the pong (design §4).
         shutdown_s: for the peer's close frame and close_notify.
+        message_s: for a large message, from the moment at which there is room for it.
     """
 
     handshake_s: float = 5.0
     request_s: float = 10.0
     ping_s: float = 25.0
     shutdown_s: float = 2.0
+    message_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Upgraded:
         visit: the connection as the door sees it.
         promote: called once when the peer is in: the door is told, its byte budget is lifted.
         abort: ends the connection without a close frame.
+        inflow: the account of its large messages.
         certified: the node that a client certificate proved; None at the app port.
     """
 
@@ -93,6 +96,7 @@ class Upgraded:
     visit: Visit
     promote: Callable[[], None]
     abort: Callable[[], None]
+    inflow: Inflow
     certified: str | None = None
 
     @property
@@ -111,6 +115,8 @@ class Listener:
         handler: runs one WebSocket until it ends.
         node_port: of the port that asks for client certificates; None: the app port, where none is requested.
         frame_max_bytes: bytes of the largest WebSocket message.
+        pool: the budget of large messages, shared by all ports; None: one of its own.
+        handshake: is told how each TCP connection began: made, refused, aborted or turned-away.
         deadlines: how long a peer may take.
     """
 
@@ -125,6 +131,8 @@ class Listener:
         frame_max_bytes: int,
         tasks: Tasks,
         log: Log,
+        pool: Pool | None = None,
+        handshake: Callable[[str], None] = lambda outcome: None,
         deadlines: Deadlines = Deadlines(),
     ) -> None:
         self.name = name
@@ -137,6 +145,8 @@ class Listener:
         self._frame_max_bytes = frame_max_bytes
         self._tasks = tasks
         self._log = log.bind(listener=name)
+        self._pool = pool or Pool()
+        self._count_handshake = handshake
         self._deadlines = deadlines
         self._accepting: list[asyncio.Task[None]] = []
         self._server = QuietServer(
@@ -149,7 +159,12 @@ class Listener:
         )
         self._connections: dict[Any, MeteredProtocol] = {}
         self._sockets: list[socket.socket] = []
-        self._lines = Budget(TURNED_AWAY_LINES)
+        self._lines = Budget(REFUSAL_LINES)
+
+    @property
+    def door(self) -> Door:
+        """Who may open a socket."""
+        return self._door
 
     def use(self, context: ssl.SSLContext) -> None:
         """Shakes hands with this context from now on; open connections stay."""
@@ -165,7 +180,7 @@ class Listener:
         """
         try:
             for address in addresses:
-                bound = _bind(self.name, address, self.port or port)
+                bound = bind(self.name, address, self.port or port)
                 self._sockets.append(bound)
                 self.port = bound.getsockname()[1]
                 self.addresses.append(address.text)
@@ -207,13 +222,14 @@ class Listener:
             visit = self._door.enter(ip, clock.now().mono)
             if isinstance(visit, TurnedAway):
                 peer.close()
-                self._note_turned_away(ip, visit)
+                self._count_handshake("turned-away")
+                self._note("turned-away", ip, visit.value)
                 continue
             self._greet(peer, visit)
 
-    def _note_turned_away(self, ip: str, why: TurnedAway) -> None:
-        note = self._log.info if self._lines.spend(self.name, clock.now().mono) else self._log.debug
-        note("turned-away", address=ip, why=why.value)
+    def _note(self, event: str, address: str, why: str) -> None:
+        note = self._log.info if self._lines.spend(event, clock.now().mono) else self._log.debug
+        note(event, address=address, why=why)
 
     def _greet(self, peer: socket.socket, visit: Visit) -> None:
         metered = MeteredProtocol(self._server(), visit, lambda: self._forget(metered), self._deadlines.request_s)
@@ -235,18 +251,21 @@ class Listener:
             self._note_failure(metered.visit, exc)
 
     def _drop_unless_made(self, peer: socket.socket, metered: MeteredProtocol) -> None:
-        if not metered.made:  # the handshake failed or was cancelled, perhaps before its first step
+        if metered.made:
+            self._count_handshake("made")
+        else:  # the handshake failed or was cancelled, perhaps before its first step
             peer.close()
             self._forget(metered)
 
     def _note_failure(self, visit: Visit, exc: OSError) -> None:
         failure = read_failure(exc)
+        self._count_handshake("aborted" if failure.by_peer else "refused")
         if failure.by_peer:  # an app's first visits end so on purpose: connect-and-close, then a handshake it aborts
             visit.note_pace(clock.now().mono)
             visit.forgive()
             self._log.debug("tls-aborted", address=visit.address, reason=failure.reason)
         else:
-            self._log.info("tls-refused", address=visit.address, reason=failure.reason)
+            self._note("tls-refused", visit.address, failure.reason)
 
     def _forget(self, metered: MeteredProtocol) -> None:
         self._connections.pop(metered.inner, None)
@@ -259,7 +278,7 @@ class Listener:
         metered.visit.note_pace(clock.now().mono)
         guest = self._guest(request, metered.visit.address)
         if guest.refused is not None:
-            self._log.info("certificate-refused", address=guest.address, why=guest.refused)
+            self._note("certificate-refused", guest.address, guest.refused)
             return no_access()
         if self._node_port is not None and request.rel_url.raw_path.startswith(PAIR):
             return empty_answer(403) if hdrs.ORIGIN in request.headers else await self._page(request, guest, metered)
@@ -287,7 +306,7 @@ class Listener:
         return await self._node_port.pages(request, guest, metered)
 
     def _cut(self, socket_: web.WebSocketResponse, metered: MeteredProtocol, breach: Breach) -> None:
-        self._log.info("frames-refused", address=metered.visit.address, why=breach.reason)
+        self._note("frames-refused", metered.visit.address, breach.reason)
         self._tasks.spawn("cut", cut(socket_, breach, metered.abort, self._deadlines.shutdown_s))
 
     async def _upgrade(self, request: web.BaseRequest, metered: MeteredProtocol, guest: Guest) -> web.StreamResponse:
@@ -301,6 +320,9 @@ class Listener:
         socket_.headers[hdrs.SERVER] = ""
         handler = cast("QuietHandler", request.protocol)  # `QuietServer` makes no other
         handler.on_breach = lambda breach: self._cut(socket_, metered, breach)
+        inflow = self._pool.open()
+        metered.on_end(inflow.close)
+        handler.metering = Metering(inflow, handler, self._frame_max_bytes, self._deadlines.message_s)
         try:
             await socket_.prepare(request)
         except web.HTTPException as refused:
@@ -309,10 +331,11 @@ class Listener:
 
         def promote() -> None:
             metered.promote()
+            inflow.admitted = True
             metered.visit.admit(clock.now().mono)
 
         with suppress(ConnectionError):
-            await self._handler(Upgraded(socket_, metered.visit, promote, metered.abort, guest.node_id))
+            await self._handler(Upgraded(socket_, metered.visit, promote, metered.abort, inflow, guest.node_id))
         return socket_
 
 
@@ -322,22 +345,6 @@ def _is_upgrade(request: web.BaseRequest) -> bool:
         and request.path == ROOT
         and request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
     )
-
-
-def _bind(name: str, address: ListenAddress, port: int) -> socket.socket:
-    family = socket.AF_INET if address.address.version == 4 else socket.AF_INET6
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.setblocking(False)
-        bound.bind(address.socket_address(port))
-        bound.listen(BACKLOG)
-    except OSError as exc:
-        bound.close()
-        raise bind_refusal(exc, name, address.text, port) from exc
-    return bound
 
 
 __all__ = ["Handler", "Listener", "Upgraded", "WSMsgType"]

@@ -38,6 +38,7 @@ class MeteredProtocol(asyncio.Protocol):
         self._left = STRANGER_BYTES
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.WriteTransport | None = None
+        self._ends: list[Callable[[], None]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is done."""
@@ -67,6 +68,8 @@ class MeteredProtocol(asyncio.Protocol):
             self.visit.forgive()
         self.inner.connection_lost(exc)
         self._on_lost()
+        for end in self._ends:
+            end()
 
     def pause_writing(self) -> None:
         """Passes back-pressure on."""
@@ -85,6 +88,10 @@ class MeteredProtocol(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+
+    def on_end(self, end: Callable[[], None]) -> None:
+        """Calls `end` when the connection has ended."""
+        self._ends.append(end)
 
     def promote(self) -> None:
         """The peer is in: its frames are bounded by the session's terms."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from acl.engine import canonical_session
 from acl.model import Call, Direction
 from acl.permissions import needs_foreground
+from bridge.lan.session_names import named_session
 from gateway_client.frames import ErrorShape, Json, JsonObject, Request, Response, object_of, text_of
 
 __all__ = [
@@ -42,8 +43,13 @@ class ParamsError(ValueError):
     """Parameters that break a method's schema; the message goes to the peer."""
 
 
-def call_of(request: Request) -> Call:
-    """Returns what the ACL has to know of a node's request."""
+def call_of(request: Request, gateway_hello: Mapping[str, Json]) -> Call:
+    """Returns what the ACL has to know of a node's request.
+
+    Args:
+        request: the request.
+        gateway_hello: the gateway's hello-ok, which says what its main session is called; may be empty.
+    """
     params = object_of(request.params)
     match request.method:
         case "node.invoke":
@@ -58,7 +64,7 @@ def call_of(request: Request) -> Call:
             return Call(
                 Direction.FROM_NODE,
                 request.method,
-                session=text_of(params, "sessionKey"),
+                session=named_session({"sessionKey": params.get("sessionKey")}, gateway_hello),
                 text=text_of(params, "message"),
             )
         case _:

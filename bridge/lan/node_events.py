@@ -7,7 +7,7 @@ is answered, never refused: an app sends some of them without being asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -17,6 +17,7 @@ from acl.model import Allow, Call, Direction, Policy, Subject
 from bridge.lan import answers
 from bridge.lan.events import Fault
 from bridge.lan.node_calls import ParamsError, turn_members
+from bridge.lan.session_names import named_session, plain_session
 from bridge.lan.subscriptions import subscription
 from bridge.lan.wakefulness import Wakefulness, read_state
 from gateway_client.frames import Bounds, FrameError, Json, JsonObject, Response, object_of, parse_json, text_of
@@ -91,8 +92,15 @@ def handled(name: str, reason: str | None = None) -> JsonObject:
     return payload
 
 
-def read_event(params: Json, subject: Subject, policy: Policy) -> Reading:
-    """Decides what becomes of an event."""
+def read_event(params: Json, subject: Subject, policy: Policy, gateway_hello: Mapping[str, Json]) -> Reading:
+    """Decides what becomes of an event.
+
+    Args:
+        params: of `node.event`.
+        subject: whom the ACL sees.
+        policy: the policy in force.
+        gateway_hello: the gateway's hello-ok, which says what its main session is called; may be empty.
+    """
     fields = object_of(params)
     name = text_of(fields, "event")
     if name is None or len(name) > 128:
@@ -100,7 +108,7 @@ def read_event(params: Json, subject: Subject, policy: Policy) -> Reading:
     if name == NOTIFICATION:
         return _notification(fields, subject, policy)
     if name in _TURNS:
-        return _turn(name, fields, subject, policy)
+        return _turn(name, fields, subject, policy, gateway_hello)
     decision = decide(policy, subject, Call(Direction.NODE_EVENT, name))
     if not isinstance(decision, Allow):
         return Answer(handled(name, "not_permitted"))
@@ -113,6 +121,11 @@ def read_event(params: Json, subject: Subject, policy: Policy) -> Reading:
         return State(name, state) if state is not None else Answer(handled(name, "invalid_payload"))
     background = name == "node.presence.alive" and object_of(payload).get("trigger") == "background"
     about = subscription(name, payload)
+    if about is not None:
+        session = plain_session(about[0], None, gateway_hello)
+        decision = decide(policy, subject, Call(Direction.NODE_EVENT, name, session=session))
+        if not isinstance(decision, Allow):
+            return Answer(handled(name, "not_permitted"))
     return Pass(_as_given(name, fields), decision, background, lambda _: _unhandled(name), about)
 
 
@@ -138,13 +151,16 @@ def _payload(fields: JsonObject, bounds: Bounds) -> Json:
     return payload
 
 
-def _turn(name: str, fields: JsonObject, subject: Subject, policy: Policy) -> Reading:
+def _turn(
+    name: str, fields: JsonObject, subject: Subject, policy: Policy, gateway_hello: Mapping[str, Json]
+) -> Reading:
     try:
         payload = object_of(_payload(fields, TURN_BOUNDS))
         members = turn_members(payload, _TURNS[name])
     except (FrameError, ParamsError):
         return Answer(handled(name, "invalid_payload"))
-    call = Call(Direction.NODE_EVENT, name, session=text_of(payload, "sessionKey"), text=text_of(payload, _TURNS[name]))
+    session = named_session({"sessionKey": payload.get("sessionKey")}, gateway_hello)
+    call = Call(Direction.NODE_EVENT, name, session=session, text=text_of(payload, _TURNS[name]))
     decision = decide(policy, subject, call)
     if not isinstance(decision, Allow):
         return Answer(handled(name, "not_permitted"))

@@ -16,6 +16,7 @@ from acl.model import Allow, Call, Direction, Subject
 from bridge.lan import answers, node_calls
 from bridge.lan.directory import Directory
 from bridge.lan.events import Answered, Command, Instant, Note, Report, Send, Unanswered
+from bridge.lan.invoke_limits import InvokeLimits
 from bridge.lan.recall import Remember, Replay
 from bridge.lan.results import Results
 from bridge.lan.traffic import Result, refused
@@ -50,6 +51,10 @@ class NodeInvokes:
     wakefulness: Wakefulness = AWAKE
     _open: Dispatches = field(default_factory=Dispatches)
     _results: Results = field(default_factory=Results)
+    _limits: InvokeLimits = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._limits = InvokeLimits(self.directory.allowance(self.subject.node_id))
 
     def woken(self) -> None:
         """The app is looked at: it fetches what waited for that."""
@@ -65,7 +70,7 @@ class NodeInvokes:
             return [Note("invoke-malformed")]
         if self._open.has(invoke.id):
             return [Note("invoke-repeated", {"command": invoke.command})]  # it gets the outcome that it is owed already
-        error = self.why_not(invoke.command)
+        error = self.why_not(invoke.command) or self._limits.refuse(invoke.command, invoke.params_json, now.mono)
         if error is not None:
             return _refused(invoke, error)
         memo = self.memo(invoke)
@@ -134,6 +139,9 @@ class NodeInvokes:
             return [*self._late(result, now), *_ignored(request)]
         if result.ok and not self.wakefulness.can_do(job.invoke.command):
             self.wakefulness = AWAKE
+        too_large = self._limits.weigh(job.invoke.command, result.members, now.mono)
+        if too_large is not None:
+            return [*self._outsized(request, job, too_large, now), *self._ask_next(now)]
         out: list[Command] = self._remember(job.memo, result, now) if job.memo is not None else []
         answering: Request | None = request
         for number, (caller, deadline) in enumerate(job.callers.items()):
@@ -142,6 +150,14 @@ class NodeInvokes:
             out.append(self._results.send(f"{key}.{number}", answering, waiting, params, allow))
             answering = None
         return [*out, _noted(job, result, now), *self._ask_next(now)]
+
+    def _outsized(self, request: Request, job: Job, error: ErrorShape, now: Instant) -> list[Command]:
+        """It was done, and its result is more than may be passed on: that is the outcome."""
+        out: list[Command] = [Note("invoke-refused", {"command": job.invoke.command, "code": error.code})]
+        if job.memo is not None:
+            outcome: JsonObject = {"ok": False, "error": {"code": error.code, "message": error.message}}
+            out.append(Remember(self.directory.ledger.done(job.memo, outcome, now.mono)))
+        return [*out, *(Report(caller, error) for caller in job.callers), Send(answers.failure(request.id, error))]
 
     def _late(self, result: node_calls.InvokeResult, now: Instant) -> list[Command]:
         """Nobody waits any more; but whoever asks again with the same key may have it."""

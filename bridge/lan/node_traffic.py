@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from acl.engine import decide
 from acl.model import Allow, Call, Direction, Subject
 from acl.permissions import Permission
+from acl.refusals import counts
 from bridge.lan import answers, node_calls, node_events
 from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
@@ -32,6 +33,7 @@ from bridge.lan.events import (
 )
 from bridge.lan.lan_invokes import LanInvokes
 from bridge.lan.node_invokes import NodeInvokes
+from bridge.lan.session_names import named_session
 from bridge.lan.subscriptions import Subscriptions
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from bridge.lan.wakefulness import app_asleep
@@ -77,10 +79,10 @@ class NodeTraffic:
     def on_request(self, request: Request, now: Instant) -> Result:
         """Decides a request, then hands it to its method's handler."""
         handler = _HANDLERS.get(request.method)
-        call = node_calls.call_of(request)
+        call = node_calls.call_of(request, self.directory.gateway_hello)
         decision = decide(self.directory.policy, self.subject, call)
         if not isinstance(decision, Allow):
-            return refused(request, answers.denied(decision, "node"))
+            return refused(request, answers.denied(decision, "node"), counts=counts(decision, request.method))
         if handler is None:
             return refused(request, answers.unauthorized_role("node"))
         return handler(self, request, decision, now)
@@ -112,7 +114,8 @@ class NodeTraffic:
         return self._forwarding.send(request, Link.NODE, {**params, "invokeId": listener}, allow)
 
     def _event(self, request: Request, _allow: Allow, now: Instant) -> Result:
-        outcome = node_events.read_event(request.params, self.subject, self.directory.policy)
+        policy, gateway_hello = self.directory.policy, self.directory.gateway_hello
+        outcome = node_events.read_event(request.params, self.subject, policy, gateway_hello)
         match outcome:
             case node_events.Bad(message=message):
                 return refused(request, answers.invalid(message))
@@ -245,7 +248,9 @@ class NodeTraffic:
     def _on_gateway_event(self, event: Event, now: Instant) -> list[Command]:
         if event.event == "node.invoke.request":
             return self._invokes.invoked(event.payload, now)
-        decision = decide(self.directory.policy, self.subject, Call(Direction.EVENT_TO_NODE, event.event))
+        session = named_session(object_of(event.payload), self.directory.gateway_hello)
+        call = Call(Direction.EVENT_TO_NODE, event.event, session=session)
+        decision = decide(self.directory.policy, self.subject, call)
         if not isinstance(decision, Allow):
             return []
         match event.event:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from acl.engine import decide
-from acl.model import Allow, Call, Direction, Reason, Subject
-from acl.rules import APPS_TRY
-from bridge.lan import answers, node_calls
+from acl.model import Allow, Call, Direction, Policy, Subject
+from acl.refusals import counts
+from bridge.lan import answers, node_calls, session_lists
 from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
 from bridge.lan.events import (
@@ -25,6 +25,7 @@ from bridge.lan.events import (
     Unanswered,
 )
 from bridge.lan.operator_params import read_params
+from bridge.lan.session_names import named_session
 from bridge.lan.streams import RunFilter
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from gateway_client.frames import Event, JsonObject, Request, Response, object_of, text_of
@@ -56,14 +57,14 @@ class OperatorTraffic:
 
     def on_request(self, request: Request, now: Instant) -> Result:
         """Decides a request and forwards it with the members that its method has."""
-        decision = decide(self.directory.policy, self.subject, Call(Direction.FROM_OPERATOR, request.method))
+        policy, named = self.directory.policy, object_of(request.params)
+        decision = decide(policy, self.subject, self._call(request.method, named))
         if not isinstance(decision, Allow):
-            counts = decision.reason is not Reason.MISSING_SCOPE or request.method not in APPS_TRY
-            return refused(request, answers.denied(decision, "operator"), counts=counts)
+            return refused(request, answers.denied(decision, "operator"), counts=counts(decision, request.method))
         if request.method == "health":
             return [Send(answers.ok(request.id, {"ok": True, "ts": now.wall_ms}))]
         try:
-            params = read_params(request.method, object_of(request.params))
+            params = read_params(request.method, named)
         except node_calls.ParamsError as exc:
             return refused(request, answers.invalid(str(exc)))
         session = text_of(params, "sessionKey", "key")
@@ -71,8 +72,26 @@ class OperatorTraffic:
             self._runs.follow(session)
         if request.method in _SUBSCRIBING:
             return [Send(answers.ok(request.id, _subscribed(_SUBSCRIBING[request.method], session)))]
+        if request.method in session_lists.CUT:
+            return self._send_cut(request, params, decision, policy, now)
         wait_s = node_calls.wait_for(params, default_s=30.0)
         return self._forwarding.send(request, Link.OPERATOR, params, decision, wait_s=wait_s)
+
+    def _call(self, name: str, fields: JsonObject, direction: Direction = Direction.FROM_OPERATOR) -> Call:
+        return Call(direction, name, session=named_session(fields, self.directory.gateway_hello))
+
+    def _send_cut(self, request: Request, params: JsonObject, allow: Allow, policy: Policy, now: Instant) -> Result:
+        method = request.method
+
+        def may(fields: JsonObject) -> bool:
+            """By the policy of the call, also when the answer comes under another one."""
+            return isinstance(decide(policy, self.subject, self._call(method, fields)), Allow)
+
+        asked = session_lists.cut_params(method, params, may)
+        if asked is None:
+            return [Send(answers.ok(request.id, session_lists.no_previews(params, may, {"ts": now.wall_ms})))]
+        shape = session_lists.cut_answer(method, params, may)
+        return self._forwarding.send(request, Link.OPERATOR, asked, allow, reshape=shape)
 
     def on_event(self, event: SessionEvent, _now: Instant) -> list[Command]:
         """Takes what the gateway's side has to say."""
@@ -90,7 +109,8 @@ class OperatorTraffic:
                 return []
 
     def _on_gateway_event(self, event: Event) -> list[Command]:
-        decision = decide(self.directory.policy, self.subject, Call(Direction.EVENT_TO_OPERATOR, event.event))
+        call = self._call(event.event, object_of(event.payload), Direction.EVENT_TO_OPERATOR)
+        decision = decide(self.directory.policy, self.subject, call)
         if not isinstance(decision, Allow) or (event.event in _RUN_EVENTS and not self._runs.passes(event)):
             return []
         return [Send(rebuilt(event))]

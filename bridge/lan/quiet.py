@@ -9,7 +9,7 @@ from typing import cast
 from aiohttp import hdrs, web
 from aiohttp.http import WebSocketReader
 
-from bridge.lan.frame_gate import FrameGate
+from bridge.lan.frame_gate import FrameGate, Metering
 from bridge.lan.frame_rules import Breach
 
 
@@ -18,10 +18,20 @@ class QuietHandler(web.RequestHandler):
 
     on_breach: Callable[[Breach], None]
     """Called when the frames of a WebSocket break the rules."""
+    metering: Metering | None = None
+    """Bounds the large messages of a WebSocket."""
+
+    def hold(self) -> None:
+        """Reads nothing more from the peer: there is no room for what it announced."""
+        self._pause_reading_for_buffer()
+
+    def let_go(self) -> None:
+        """Reads again, unless what was read still waits to be worked on."""
+        self._resume_reading_for_buffer()
 
     def set_parser(self, parser: WebSocketReader, data_received_cb: Callable[[], None] | None = None) -> None:
         """Puts the rules of frames before the reader of a WebSocket."""
-        gate = FrameGate(parser, self.on_breach)
+        gate = FrameGate(parser, self.on_breach, self.metering)
         super().set_parser(cast("WebSocketReader", gate), data_received_cb)  # aiohttp asks no more of it than `Reader`
 
     def handle_error(

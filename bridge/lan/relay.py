@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, assert_never
 
 from aiohttp import WSMsgType
@@ -33,14 +33,16 @@ from bridge.lan.events import (
     SessionEvent,
     Timer,
 )
+from bridge.lan.inflow import Load, nothing
 from bridge.lan.listener import Upgraded
+from bridge.lan.outflow import Outflow
 from bridge.lan.recall import Remember, Replay
 from bridge.lan.session import Session
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
 from bridge.upstream.idempotency import Change
-from gateway_client.frames import Frame, encode_frame
+from gateway_client.frames import Frame, Json, encode_frame
 
 IOS_FRAME_BYTES = 16 * 1024 * 1024  # what the iOS app reads at most (mobile-clients §3.2)
 BUFFER_BYTES = 50 * 1024 * 1024  # bytes that may wait for one peer: two of the largest frames, as at the gateway
@@ -48,6 +50,7 @@ RESUME_BYTES = 1024 * 1024  # a peer's next message is read when less than this 
 REMOVED = 4001  # WebSocket close code of a removed device (gateway-protocol §1.6)
 REMOVED_S = 0.5  # seconds until the socket of a removed device is cut
 CLOSE_S = 3.0  # seconds until any other socket is that was closed
+_EACH = frozenset({"invoke"})  # what a person asked for is written each time; what a peer can do alone is coalesced
 DRAIN_S = 5.0  # seconds for the last frames of a socket that is being closed
 
 
@@ -84,6 +87,9 @@ class Rooms(Protocol):
     def penalise(self, command: Penalise) -> None:
         """Keeps a key out for a while."""
 
+    def line(self, who: str, event: str) -> int | None:
+        """How many lines of the log were left out before this one, of that peer and event; None: leave it out."""
+
 
 class Relay:
     """One socket; see the module's text.
@@ -92,9 +98,20 @@ class Relay:
         upgraded: the WebSocket.
         session: decides.
         rooms: do.
+        outflow: what waits for all peers together; None: for this one alone.
+        noted: is told what the session notes, beside the log.
     """
 
-    def __init__(self, upgraded: Upgraded, session: Session, rooms: Rooms, tasks: Tasks, log: Log) -> None:
+    def __init__(
+        self,
+        upgraded: Upgraded,
+        session: Session,
+        rooms: Rooms,
+        tasks: Tasks,
+        log: Log,
+        outflow: Outflow[Relay] | None = None,
+        noted: Callable[[str, Mapping[str, Json]], None] = lambda event, fields: None,
+    ) -> None:
         self.address = upgraded.address
         self.visit = upgraded.visit
         self.session = session
@@ -104,6 +121,9 @@ class Relay:
         self._log = log.bind(address=upgraded.address, connection=session.connection_id)
         self._outbox: deque[bytes | Close] = deque()
         self._waiting_bytes = 0
+        self._outflow = outflow if outflow is not None else Outflow[Relay]()
+        self._load: Load | None = None
+        self._noted = noted
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -125,16 +145,33 @@ class Relay:
             async for message in self._upgraded.socket:
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
-                self.post(Received(message.data))
+                self._receive(message.data)
                 await self._room.wait()
+                pause_s = self.session.pause(clock.now())
+                if pause_s > 0.0:
+                    await asyncio.sleep(pause_s)
         finally:
             self.post(Lost())
+            self._outflow.forget(self)
             self._rooms.leave(self)
             self._stop_timer()
             self._closing = True
             self._changed.set()
             await asyncio.wait({writer}, timeout=DRAIN_S)
             writer.cancel()
+
+    def _receive(self, data: bytes) -> None:
+        self._load = self._upgraded.inflow.load(len(data))
+        put_down = self._load.carry()
+        try:
+            self.post(Received(data))
+        finally:
+            self._load = None
+            put_down()
+
+    def carry(self) -> Callable[[], None]:
+        """Keeps the bytes of the message at hand in the budget until what is returned is called."""
+        return self._load.carry() if self._load is not None else nothing
 
     def post(self, event: SessionEvent) -> None:
         """Gives the session an event and performs what it asks for."""
@@ -161,6 +198,7 @@ class Relay:
                 self._rooms.note_revocation_told(command)
             case Join():
                 self._upgraded.promote()
+                self._upgraded.inflow.belongs_to(command.record.node_id)
                 self.admitted = command.record
                 self._log = self._log.bind(node=command.record.node_id[:8], role=command.role.value)
                 self._rooms.join(self, command)
@@ -172,10 +210,16 @@ class Relay:
                 self._rooms.remember(changes)
             case Penalise():
                 self._rooms.penalise(command)
-            case Note(event=name, fields=fields, quiet=quiet):
-                (self._log.debug if quiet else self._log.info)(name, **fields)
+            case Note():
+                self._note(command)
+                self._noted(command.event, command.fields)
             case _:
                 assert_never(command)
+
+    def _note(self, note: Note) -> None:
+        repeats = 0 if note.quiet or note.event in _EACH else self._rooms.line(self.node_id or self.address, note.event)
+        write = self._log.debug if note.quiet or repeats is None else self._log.info
+        write(note.event, **note.fields, **({"left_out": repeats} if repeats else {}))
 
     def _send(self, frame: Frame) -> None:
         if self._closing:
@@ -185,16 +229,24 @@ class Relay:
             self.post(Oversized(frame, len(data)))
             return
         self._waiting_bytes += len(data)
+        slowest = self._outflow.add(self, len(data))
         if self._waiting_bytes > self.session.terms.buffer_max_bytes:
-            self._log.warning("slow-peer", waiting=self._waiting_bytes)
-            self._outbox.clear()
-            self._closing = True
-            self._changed.set()
-            self._upgraded.abort()
+            self.cut_slow()
             return
+        if slowest is not None:
+            slowest.cut_slow()
         self._enqueue(data)
         if self._waiting_bytes > RESUME_BYTES:
             self._room.clear()
+
+    def cut_slow(self) -> None:
+        """Ends the socket at once, and drops what waits for it: its peer does not read."""
+        self._log.warning("slow-peer", waiting=self._waiting_bytes)
+        self._outbox.clear()
+        self._outflow.forget(self)
+        self._closing = True
+        self._changed.set()
+        self._upgraded.abort()
 
     def _close(self, close: Close) -> None:
         if close.code == REMOVED:
@@ -221,6 +273,7 @@ class Relay:
                         return
                     await socket.send_frame(item, WSMsgType.TEXT)
                     self._waiting_bytes -= len(item)
+                    self._outflow.sent(self, len(item))
                     if self._waiting_bytes <= RESUME_BYTES:
                         self._room.set()
                 if self._closing:

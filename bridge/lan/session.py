@@ -2,7 +2,7 @@
 
 Driven by `SessionEvent`s and a clock; answers with `Command`s in the order in which they have to happen. It performs no
 I/O and never raises for anything a peer sends. What a peer may do once it is in lives in `node_traffic` and
-`operator_traffic`; this module decides who gets in, keeps the socket alive, and counts refusals.
+`operator_traffic`, and what it may use up in `intake`; this module decides who gets in and keeps the socket alive.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from acl.refusals import RefusalMeter
 from bridge.lan import admission, answers, refusal
 from bridge.lan.admission import AskPerson, Challenge, Enter, TellRevoked, TryCode
 from bridge.lan.connect import Connect
@@ -43,16 +42,16 @@ from bridge.lan.events import (
     Timer,
 )
 from bridge.lan.hello import TICK_MS, Greeting, hello_ok
+from bridge.lan.intake import Intake
 from bridge.lan.opening import BOUNDS_BEFORE_HELLO, NoFrame, NotConnect, Opening, read_opening
 from bridge.lan.refusal import Refusal
 from bridge.lan.terms import Terms, hold_for
-from bridge.lan.traffic import Refused, Traffic
+from bridge.lan.traffic import Traffic
 from bridge.pairing.records import Role
-from gateway_client.frames import Bounds, Event, FrameError, Request, Response, parse_frame
+from gateway_client.frames import Event, Response
 
 CONNECT_S = 10.0  # seconds from the upgrade to `connect`
 PLACING_S = 15.0  # seconds for the store and the desk to answer: a disk that takes longer is broken
-MAX_ITEMS = 65_536  # members and elements of a paired node's frame: a long list of photos; some 13 MiB at the worst
 MAX_EARLY_FRAMES = 15  # frames that wait for hello-ok, as at the gateway; each at most 64 KiB, so 960 KiB per socket
 
 
@@ -97,12 +96,11 @@ class Session:
     _deadline: float | None = None
     _early: list[bytes] = field(default_factory=list)
     _traffic: Traffic | None = None
-    _meter: RefusalMeter = field(default_factory=RefusalMeter)
+    _intake: Intake | None = None
 
     def start(self) -> list[Command]:
         """Returns what begins every socket: the challenge, at once."""
         self._deadline = self.opened.mono + CONNECT_S
-        self._meter.per_window = self.terms.refusals_per_minute
         return [Send(Event("connect.challenge", {"nonce": self.challenge.nonce, "ts": self.challenge.ts_ms}))]
 
     def next_deadline(self) -> float | None:
@@ -120,6 +118,10 @@ class Session:
     def in_background(self) -> bool:
         """Whether the node said that it is in the background."""
         return self._traffic is not None and self._traffic.background
+
+    def pause(self, now: Instant) -> float:
+        """Returns the seconds until the peer's next message may be read; 0.0: now."""
+        return self._intake.allowance.pause(now.mono) if self._intake is not None else 0.0
 
     def handle(self, event: SessionEvent, now: Instant) -> list[Command]:
         """Takes one event; returns what has to happen."""
@@ -249,7 +251,9 @@ class Session:
         entry = enter(connect, record, self.directory)
         policy, gateway_hello = self.directory.policy, self.directory.gateway_hello
         hello = hello_ok(self._greeting(now), admitted, entry.subject, policy, gateway_hello)
-        self._traffic, self._meter = entry.traffic, self.directory.refusals(record.node_id)
+        allowance = self.directory.allowance(record.node_id)
+        self._traffic = entry.traffic
+        self._intake = Intake(entry.traffic, allowance, self._role, self.terms.frame_max_bytes)
         self.phase, self._deadline = Phase.OPEN, now.mono + TICK_MS / 1000
         out: list[Command] = [Send(Response(self._connect_id, True, hello)), entry.join]
         early, self._early = self._early, []
@@ -274,33 +278,13 @@ class Session:
     # Being in.
 
     def _on_open_frame(self, data: bytes, now: Instant) -> list[Command]:
-        traffic = self._traffic
-        if traffic is None:
+        if self._intake is None:
             return []
-        try:
-            frame = parse_frame(data, Bounds(max_bytes=self.terms.frame_max_bytes, max_items=MAX_ITEMS))
-        except FrameError as exc:
-            answer: list[Command] = []
-            if exc.request_id is not None:
-                answer = [Send(answers.failure(exc.request_id, answers.invalid(f"invalid request frame: {exc}")))]
-            return answer + self._count_refusal(f"frame: {exc.fault.value}", now)
-        if not isinstance(frame, Request):
-            return self._count_refusal("frame: not a request", now)
-        return self._settle(traffic.on_request(frame, now), now)
-
-    def _settle(self, result: list[Command] | Refused, now: Instant) -> list[Command]:
-        if not isinstance(result, Refused):
-            self._meter.accept()
-            return result
-        return [*result.commands, *(self._count_refusal(result.what, now) if result.counts else [])]
-
-    def _count_refusal(self, what: str, now: Instant) -> list[Command]:
-        noted: list[Command] = [Note("refused", {"what": what})]
-        if not self._meter.refuse(now.mono):
-            return noted
-        self._meter.clear()
+        taken = self._intake.take(data, now)
+        if taken.over is None:
+            return taken.commands
         punished: list[Command] = [Penalise(self.node_id)] if self.node_id else []
-        return [*noted, *punished, *self._close(1008, "repeated refused calls", now)]
+        return [*taken.commands, *punished, *self._close(1008, taken.over, now)]
 
     def _on_traffic_event(self, event: SessionEvent, now: Instant) -> list[Command]:
         if self._traffic is None:

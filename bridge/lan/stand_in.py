@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from acl.model import Subject
 from bridge import clock
@@ -15,13 +15,6 @@ from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface
 
 
-class Reports(Protocol):
-    """Where answers go."""
-
-    def report(self, peer: StandIn, command: Report | Replay) -> None:
-        """Tells the gateway how an invoke ended."""
-
-
 class StandIn:
     """See the module's text.
 
@@ -29,14 +22,20 @@ class StandIn:
         record: the node.
         offer: what its link offers.
         directory: what may be looked up.
-        reports: where answers go.
+        report: tells the gateway how an invoke ended.
     """
 
-    def __init__(self, record: NodeRecord, offer: Surface, directory: Directory, reports: Reports, log: Log) -> None:
-        self.node_id: str | None = record.node_id
+    def __init__(
+        self,
+        record: NodeRecord,
+        offer: Surface,
+        directory: Directory,
+        report: Callable[[Report | Replay], None],
+        log: Log,
+    ) -> None:
         subject = Subject(record.node_id, record.granted)
         self._absence = Absence(NodeInvokes(subject, record, frozenset(offer.commands), directory))
-        self._reports = reports
+        self._report = report
         self._log = log.bind(node=record.node_id[:8], away=True)
 
     def post(self, event: SessionEvent) -> None:
@@ -46,7 +45,7 @@ class StandIn:
         for command in self._absence.told(event.event, clock.now()):
             match command:
                 case Report() | Replay():
-                    self._reports.report(self, command)
+                    self._report(command)
                 case Note(event=name, fields=fields):
                     self._log.info(name, **fields)
                 case _:

@@ -1,4 +1,4 @@
-"""Pure: the terms on which a listener takes peers: sizes, refusals, and how long a `connect` may wait for a person."""
+"""Pure: the terms on which a listener takes peers: sizes, and how long a `connect` may wait for a person."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ class Terms:
     Attributes:
         frame_max_bytes: bytes of the largest frame of a peer that is in.
         buffer_max_bytes: bytes that may wait for a peer.
-        refusals_per_minute: refusals that end a socket.
         started: when the bridge started.
     """
 
     frame_max_bytes: int
     buffer_max_bytes: int
-    refusals_per_minute: int
     started: Instant

@@ -34,11 +34,13 @@ class Refused:
         commands: the answer.
         what: what was refused, for the log: names of methods, never contents.
         counts: whether it counts towards closing the socket.
+        kind: which kind of refusal it is, of a closed set.
     """
 
     commands: tuple[Command, ...]
     what: str
     counts: bool = True
+    kind: str = "malformed"
 
 
 Result = list[Command] | Refused
@@ -72,7 +74,15 @@ class Traffic(Protocol):
 
 def refused(request: Request, error: ErrorShape, *, counts: bool = True) -> Refused:
     """Returns a refusal that answers the request."""
-    return Refused((Send(answers.failure(request.id, error)),), request.method, counts)
+    return Refused((Send(answers.failure(request.id, error)),), request.method, counts, _kind_of(error))
+
+
+def _kind_of(error: ErrorShape) -> str:
+    if error.code == "UNAVAILABLE":
+        return "busy"
+    if error.code == "FORBIDDEN":
+        return "scope" if error.detail("code") == "MISSING_SCOPE" else "policy"
+    return "role" if error.message.startswith("unauthorized role") else "malformed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -51,7 +52,7 @@ class Enrolment:
         codes: the tokens of native links.
         ledger: counts ceremonies.
         certificates: the bridge's key, which every ceremony is bound to.
-        default: what a node asks for that says nothing.
+        default: tells what a node asks for that says nothing.
         name: what a person calls the bridge.
     """
 
@@ -63,7 +64,7 @@ class Enrolment:
         ledger: CeremonyLedger,
         *,
         certificates: Certificates,
-        default: Permissions,
+        default: Callable[[], Permissions],
         name: str,
         tasks: Tasks,
         log: Log,
@@ -131,7 +132,7 @@ class Enrolment:
         return csr
 
     def _draft(self, body: EnrolBody, csr: Csr) -> Draft:
-        wanted = read_permissions(body.permissions) if body.permissions is not None else self._default
+        wanted = read_permissions(body.permissions) if body.permissions is not None else self._default()
         public_key = encode_base64url(spki_der(csr.key))
         return self._as_stored(Draft(csr.node_id, public_key, body.device.labels(), body.surface(), wanted))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from bridge.log import Log
 from gateway_client.connection import GatewayConnection
@@ -37,15 +38,16 @@ class Channel:
         """Whether requests can be sent."""
         return self._connection is not None
 
-    async def request(
+    def request(
         self,
         method: str,
         params: JsonObject,
         *,
         wait_s: float | None = 30.0,
         on_interim: Callable[[Response], None] | None = None,
-    ) -> Response:
-        """Sends a request; see `GatewayConnection.request`.
+        on_sent: Callable[[], None] | None = None,
+    ) -> Coroutine[Any, Any, Response]:
+        """Sends a request; see `GatewayConnection.request`. The parameters are not kept beyond that.
 
         Raises:
             LinkDownError: the link is not open.
@@ -53,7 +55,8 @@ class Channel:
         """
         if self._connection is None:
             raise LinkDownError
-        return await self._connection.request(method, params, wait_s=wait_s, on_interim=on_interim)
+        connection = self._connection
+        return connection.request(method, params, wait_s=wait_s, on_interim=on_interim, on_sent=on_sent)
 
 
 def note_dropped(log: Log, dropped: Dropped) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 from typing import Protocol
 
-from bridge.lan.events import FromGateway, LinkLost, LinkReady, SessionEvent
+from bridge.lan.events import FromGateway, LinkLost, LinkReady, Report, SessionEvent
+from bridge.lan.recall import Replay
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
 from bridge.tasks import Tasks
@@ -59,6 +61,7 @@ class NodeLink(Channel):
         offer: what it offers on this connection.
         identity: the key that stands for it at the gateway.
         approval: settles the surface.
+        connects: bounds how many links are being made at a time.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class NodeLink(Channel):
         *,
         secret: SecretSource,
         approval: SurfaceApproval,
+        connects: asyncio.Semaphore,
         tasks: Tasks,
         log: Log,
     ) -> None:
@@ -89,6 +93,7 @@ class NodeLink(Channel):
         self._identity = identity
         self._secret = secret
         self._approval = approval
+        self._connects = connects
         self._tasks = tasks
         self._log = log.bind(link="node", node=record.node_id[:8])
         self._peer: Attached | None = None
@@ -97,6 +102,7 @@ class NodeLink(Channel):
         self._relink = False
         self._approved = False
         self._considered: frozenset[str] = frozenset()
+        self._looks = 0
         self._reports: set[asyncio.Task[None]] = set()
 
     def serves(self, record: NodeRecord, offer: Surface) -> bool:
@@ -116,12 +122,15 @@ class NodeLink(Channel):
             self._peer = None
         return self._peer is None
 
-    def report(self, invoke_id: str, error: ErrorShape) -> None:
-        """Ends an invoke at the gateway with `code` and `message`, the only members it takes."""
-        self.replay(invoke_id, {"ok": False, "error": {"code": error.code, "message": error.message}})
+    def report(self, command: Report | Replay) -> None:
+        """Ends an invoke at the gateway; of an error, with `code` and `message`, the only members it takes."""
+        if isinstance(command, Report):
+            error: JsonObject = {"code": command.error.code, "message": command.error.message}
+            self._end(command.invoke_id, {"ok": False, "error": error})
+        else:
+            self._end(command.invoke_id, command.result)
 
-    def replay(self, invoke_id: str, result: JsonObject) -> None:
-        """Ends an invoke at the gateway with `ok` and what a node said of it."""
+    def _end(self, invoke_id: str, result: JsonObject) -> None:
         params: JsonObject = {**result, "id": invoke_id, "nodeId": self.record.gateway_node_id}
         task = self._tasks.spawn("report", self._report(params))
         self._reports.add(task)
@@ -145,13 +154,18 @@ class NodeLink(Channel):
             self._peer = None
 
     def consider(self, allowed: frozenset[str]) -> None:
-        """Links anew when the gateway's owner has allowed something that was withheld: once for each such change."""
+        """Links anew when the gateway's owner has allowed something that was withheld.
+
+        The gateway may say so before it acts on it, and then a link made at once has gained nothing. While the same is
+        allowed and still withheld, the link is made anew at the first look, the third, the seventh, and so on.
+        """
         if self.surface is None:
             return
         now = allowed & frozenset(self.surface.withheld)
-        if now and now != self._considered:
-            self.relink()
+        self._looks = self._looks + 1 if now == self._considered else 1
         self._considered = now
+        if now and (self._looks & (self._looks + 1)) == 0:
+            self.relink()
 
     def relink(self) -> None:
         """Dials anew, because the gateway would let more through than it did when this connection was made."""
@@ -195,7 +209,10 @@ class NodeLink(Channel):
         profile = node_profile(self.record, self.offer)
         credentials = await self._secret.read()
         try:
-            async with GatewayConnection(self._url, profile, credentials, self._identity) as connection:
+            async with AsyncExitStack() as stack:
+                async with self._connects:
+                    made = GatewayConnection(self._url, profile, credentials, self._identity)
+                    connection = await stack.enter_async_context(made)
                 self._connection = connection
                 self.error = None
                 self._log.info("node-linked", commands=len(self.offer.commands))
@@ -281,4 +298,4 @@ class NodeLink(Channel):
             self._peer.post(FromGateway(event))
         elif event.event == "node.invoke.request":
             gone = ErrorShape("NODE_DISCONNECTED", "NODE_DISCONNECTED: the node is not connected")
-            self.report(text_of(event.payload, "id") or "", gone)
+            self.report(Report(text_of(event.payload, "id") or "", gone))

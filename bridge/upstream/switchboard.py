@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bridge.lan.events import Answered, Fault, Forward, Join, Link, Report, Unanswered
+from bridge.lan.events import Forward, Join, Link, Report
 from bridge.lan.recall import Replay
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, UpstreamIdentity
 from bridge.tasks import Tasks
-from bridge.upstream.channel import LinkDownError
-from bridge.upstream.dispatches import PLACES
+from bridge.upstream.channel import Channel, LinkDownError
+from bridge.upstream.forwarding import PLACES, Forwarding, Peer
 from bridge.upstream.lingering import Lingering
 from bridge.upstream.node_link import Attached, NodeLink
 from bridge.upstream.operator_link import OperatorLink
@@ -22,35 +21,15 @@ from bridge.upstream.secret import SecretSource
 from bridge.upstream.surface import SurfaceApproval
 from certs.errors import IdentityError
 from certs.store import KeyFolder
-from gateway_client.errors import (
-    GatewayError,
-    RequestTimeoutError,
-    RequestTooLargeError,
-    TooManyRequestsError,
-    UnreadableAnswerError,
-)
-from gateway_client.frames import FrameFault, Json, Response, object_of
+from gateway_client.errors import GatewayError
+from gateway_client.frames import Json, object_of
 from gateway_client.identity import DeviceIdentity
 
-# Calls of all phones that the gateway has not answered: half of what a connection holds, so that the bridge's own calls
-# always have room. A socket has at most 32 (lan.traffic); a call costs a task and its parameters.
-MAX_FORWARDED = 256
-MAX_FORWARDED_OF_NODE = 64
-# What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, and by the bridge
-# one acknowledgement and one subscription at a time. Copies of a result that many share wait for these places.
-MAX_OWED = PLACES + 2
+CONNECTS = 8  # links that are being made at a time, when all phones come back at once: a connect costs a signature
 LAST_WORDS_S = 2.0  # seconds for what a socket said just before it ended
 READY_S = 5.0  # seconds that a phone's first calls wait for its link
 KEY_AGAIN_S = 30.0  # seconds between looks whether a key that cannot be used has been mended: it needs a person
 LOOK_AGAIN_S = 15.0  # seconds between looks whether a withheld command has been allowed
-
-
-class Peer(Attached, Protocol):
-    """A socket of a phone."""
-
-    @property
-    def node_id(self) -> str | None:
-        """The key's id."""
 
 
 class Switchboard:
@@ -64,6 +43,8 @@ class Switchboard:
         secret: SecretSource,
         tasks: Tasks,
         log: Log,
+        places: int = PLACES,
+        settled: Callable[[str, str], None] = lambda method, outcome: None,
         key_again_s: float = KEY_AGAIN_S,
         linger_s: float = 0.0,
     ) -> None:
@@ -79,13 +60,17 @@ class Switchboard:
         self._key_again_s = key_again_s
         self._opened = asyncio.Event()
         self._lingering = Lingering(linger_s, self.close)
-        self._forwards: dict[Peer, dict[asyncio.Task[None], bool]] = {}
-        """What is under way for each socket, and whether it is owed."""
+        self._connects = asyncio.Semaphore(CONNECTS)
+        self.forwarding = Forwarding(self._channel_for, tasks, places=places, settled=settled)
 
     def link(self, node_id: str) -> NodeLink | None:
         """Returns the link of a connected node."""
         entry = self._links.get(node_id)
         return entry[0] if entry is not None else None
+
+    def links(self) -> Iterator[NodeLink]:
+        """The links of all connected nodes."""
+        return (link for link, _ in self._links.values())
 
     def join(self, peer: Peer, join: Join) -> None:
         """A node socket is in: its link is reused when it offers the same, else made anew."""
@@ -113,6 +98,7 @@ class Switchboard:
             DeviceIdentity(key),
             secret=self._secret,
             approval=self.approval,
+            connects=self._connects,
             tasks=self._tasks,
             log=self._log,
         )
@@ -166,7 +152,7 @@ class Switchboard:
 
     def leave(self, peer: Peer, stand_in: Callable[[NodeLink], Attached] | None = None) -> None:
         """A socket has ended; a link with nobody at its end lingers with who `stand_in` makes, or is closed."""
-        self._tasks.spawn("end-forwards", _end(set(self._forwards.get(peer, ()))))
+        self._tasks.spawn("end-forwards", _end(self.forwarding.of(peer)))
         node_id = peer.node_id or ""
         if self._opening.get(node_id) is peer:
             del self._opening[node_id]
@@ -176,7 +162,7 @@ class Switchboard:
         if link is None or not link.detach(peer):
             return
         if stand_in is None or link.outdated or not self._lingering.is_on:
-            self.close(node_id, set(self._forwards.get(peer, ())))
+            self.close(node_id, self.forwarding.of(peer))
         else:
             link.attach(stand_in(link))
             self._lingering.begin(node_id)
@@ -212,43 +198,10 @@ class Switchboard:
 
         What a socket asked for ends with it: an answer that nobody waits for keeps no place.
         """
-        if not self._has_room(peer, command):
-            self._tasks.spawn("forward", _post(peer, Unanswered(command.key, Fault.BUSY)))
-            return
-        task = self._tasks.spawn("forward", self._forward(peer, command))
-        self._forwards.setdefault(peer, {})[task] = command.owed
-        task.add_done_callback(lambda done: self._disown(peer, done))
+        self.forwarding.forward(peer, command)
 
-    def _has_room(self, peer: Peer, command: Forward) -> bool:
-        if command.owed:
-            return sum(self._forwards.get(peer, {}).values()) < MAX_OWED
-        calls = [(other.node_id, list(tasks.values()).count(False)) for other, tasks in self._forwards.items()]
-        own = sum(count for node_id, count in calls if node_id == peer.node_id)
-        return own < MAX_FORWARDED_OF_NODE and sum(count for _, count in calls) < MAX_FORWARDED
-
-    def _disown(self, peer: Peer, done: asyncio.Task[None]) -> None:
-        owned = self._forwards.get(peer)
-        if owned is not None:
-            owned.pop(done, None)
-            if not owned:
-                del self._forwards[peer]
-
-    async def _forward(self, peer: Peer, command: Forward) -> None:
-        if command.delay_s:
-            await asyncio.sleep(command.delay_s)
-        try:
-            answer = await self._request(peer, command)
-        except (LinkDownError, GatewayError) as exc:
-            peer.post(Unanswered(command.key, _fault(exc)))
-        else:
-            peer.post(Answered(command.key, answer))
-
-    async def _request(self, peer: Peer, command: Forward) -> Response:
-        def interim(response: Response) -> None:
-            peer.post(Answered(command.key, response, final=False))
-
-        channel = self.operator if command.link is Link.OPERATOR else await self._ready_link(peer)
-        return await channel.request(command.method, command.params, wait_s=command.wait_s, on_interim=interim)
+    async def _channel_for(self, peer: Peer, link: Link) -> Channel:
+        return self.operator if link is Link.OPERATOR else await self._ready_link(peer)
 
     async def _ready_link(self, peer: Peer) -> NodeLink:
         # A phone speaks the moment it is in (push registration, the pending queue); its link takes some 100 ms more.
@@ -269,10 +222,8 @@ class Switchboard:
     def report(self, peer: Peer, command: Report | Replay) -> None:
         """Ends an invoke at the gateway on the bridge's own account."""
         link = self.link(peer.node_id or "")
-        if link is not None and isinstance(command, Report):
-            link.report(command.invoke_id, command.error)
-        elif link is not None and isinstance(command, Replay):
-            link.replay(command.invoke_id, command.result)
+        if link is not None:
+            link.report(command)
 
     async def watch_withheld(self) -> None:
         """Looks, while the gateway withholds something, whether its owner has allowed it since; then links anew."""
@@ -325,25 +276,3 @@ async def _close(link: NodeLink, task: asyncio.Task[None], last: set[asyncio.Tas
     await link.finish_reports()
     task.cancel()
     await asyncio.wait({task})
-
-
-async def _post(peer: Peer, event: Unanswered) -> None:
-    peer.post(event)
-
-
-def _fault(exc: LinkDownError | GatewayError) -> Fault:
-    match exc:
-        case LinkDownError():
-            return Fault.DOWN
-        case RequestTimeoutError():
-            return Fault.TIMEOUT
-        case RequestTooLargeError():
-            return Fault.TOO_LARGE
-        case UnreadableAnswerError(fault=FrameFault.TOO_LARGE):
-            return Fault.ANSWER_TOO_LARGE
-        case UnreadableAnswerError():
-            return Fault.UNREADABLE
-        case TooManyRequestsError():
-            return Fault.BUSY
-        case _:
-            return Fault.GONE

@@ -56,20 +56,38 @@ LISTED: dict[tuple[Direction, str], tuple[str, str]] = {
 }
 TURN_EVENTS = ("voice.transcript", "agent.request", "notifications.changed")
 TURNS = {("from-node", "agent"), *(("node-event", name) for name in TURN_EVENTS)}
+# What is about a session: "must" means the main one when none is named, "may" means none then.
+SESSIONED: dict[tuple[str, str], str] = {
+    **dict.fromkeys((("node-event", f"chat.{verb}subscribe") for verb in ("", "un")), "may"),
+    **dict.fromkeys((("from-operator", f"chat.{verb}") for verb in ("history", "startup", "send", "abort")), "must"),
+    **dict.fromkeys((("from-operator", f"sessions.messages.{verb}subscribe") for verb in ("", "un")), "must"),
+    **dict.fromkeys((("from-operator", f"sessions.{verb}") for verb in ("list", "preview", "resolve")), "may"),
+    **dict.fromkeys((("from-operator", name) for name in ("chat.metadata", "commands.list")), "may"),
+    ("from-operator", "agent.identity.get"): "may",
+    **dict.fromkeys(((f"event-to-{who}", name) for who in ("node", "operator") for name in ("chat", "agent")), "may"),
+}
 
 
 def allowed(policy: Policy, subject: Subject, call: Call) -> bool:
     """Return what `decide` has to answer, as the design says it."""
-    grants, scope = LISTED.get((call.direction, call.name), ("", ""))
-    if grants != EVERYONE and not set(grants.split()) & {str(permission) for permission in subject.permissions}:
+    if (call.direction, call.name) not in LISTED:
+        return False
+    grants, scope = LISTED[call.direction, call.name]
+    mine = [r for r in policy.rules if (r.direction, r.name) == (call.direction, call.name)]
+    said = [r.allow for r in mine if r.node in (None, subject.node_id)]
+    held = {str(permission) for permission in subject.permissions}
+    if not (said[0] if said else grants == EVERYONE or held.intersection(grants.split())):
         return False
     if scope and scope not in subject.scopes:
         return False
-    if (call.direction, call.name) == ("from-node", "node.invoke"):
+    way = (str(call.direction), call.name)
+    if way == ("from-node", "node.invoke"):
         return _may_invoke(policy, subject, call)
-    if (call.direction, call.name) in TURNS:
-        sessions = {_session(key) for key in policy.agent_sessions}
-        return _session(call.session) in sessions and (policy.agent_commands or not is_order(call.text or ""))
+    open_sessions = {_session(key) for key in policy.agent_sessions}
+    if way in TURNS:
+        return _session(call.session) in open_sessions and (policy.agent_commands or not is_order(call.text or ""))
+    if SESSIONED.get(way) == "must" or (SESSIONED.get(way) == "may" and call.session):
+        return _session(call.session) in open_sessions
     return True
 
 

@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from acl.model import Policy
-from acl.permissions import PROFILES, Permissions
+from acl.permissions import Permissions
 from bridge import clock
 from bridge.addresses import ListenAddress
 from bridge.certificate_desk import CertificateDesk
 from bridge.certificates import Certificates
 from bridge.code_desk import CodeDesk
-from bridge.config import Config
+from bridge.config import Config, LimitsTable
 from bridge.discovery import DiscoveryState, DiscoveryStatus
 from bridge.hub import Hub
 from bridge.lan.admission import Challenge
@@ -28,6 +27,7 @@ from bridge.lan.pair_pages import PairPages
 from bridge.lan.relay import Relay
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
+from bridge.load import levels
 from bridge.operations import BridgeOperations
 from bridge.pairing.admissions import Admissions
 from bridge.pairing.ceremony_ledger import CeremonyLedger
@@ -39,6 +39,8 @@ from bridge.pairing.records import NodeRecord
 from bridge.pairing.registrar import Registrar
 from bridge.pairing.store import NodeStore
 from bridge.pairing.tombstones import TombstoneStore
+from bridge.policy_desk import PolicyDesk
+from bridge.policy_file import load_policy
 from bridge.upstream.idempotency_file import CallMemory
 from certs.context import app_server_context, node_server_context
 from gateway_client.identity import DeviceIdentity
@@ -65,18 +67,20 @@ class House:
         self.registrar = Registrar(self.store, self.tombstones, stage.keys, stage.log)
         self.reception = Reception(self.registrar, stage.log, always_open=always_open)
         self.admissions = Admissions(self.registrar, self.reception, self.codes, stage.log)
+        self.in_force = load_policy(home, "voice+screen", datetime.now(UTC))
         self.hub = Hub(
             self.reception,
             self.admissions,
             stage.switchboard,
             CallMemory(home / "bridge.sqlite3", stage.tasks, stage.log),
-            policy=Policy(),
-            default_permissions=PROFILES["voice+screen"],
-            penalty_s=60.0,
-            refusals_per_minute=20,
+            policy=self.in_force.policy,
+            default_permissions=self.in_force.default,
+            limits=LimitsTable(),
             tasks=stage.tasks,
             log=stage.log,
         )
+        self.flow = stage.flow
+        self.flow.metrics.watch(lambda: levels(self.hub, self.flow))
         self.identity = stage.keys.load_or_create(HOST_NAME, now=datetime.now(UTC))
         authority = stage.keys.client_authority(now=datetime.now(UTC))
         self.certificates = Certificates(stage.keys, self.identity, authority, HOST_NAME, stage.log)
@@ -89,23 +93,30 @@ class House:
         context = node_server_context(self.identity, authority.certificate)
         self.nodes = self._listener("nodes", context, NodePort(self._judge, self.pages.answer))
         self.certificates.on_change(lambda new: self.nodes.use(node_server_context(new, authority.certificate)))
+        self.policy = PolicyDesk(home, "voice+screen", self.in_force, self.hub, stage.log)
         self.operations = BridgeOperations(
             self.hub,
             self.config,
             self.certificates,
             listeners=[self.nodes, self.apps],
             discovery=lambda: self.discovery,
-            codes=CodeDesk(
-                self.reception,
-                self.codes,
-                self.certificates,
-                nodes=self.nodes,
-                apps=self.apps,
-                discovery=lambda: self.discovery,
-                host=HOST_NAME,
-            ),
+            codes=self._code_desk(),
+            policy=self.policy,
             certs=CertificateDesk(self.certificates, stage.keys, self.store, host=HOST_NAME, end_all=self.hub.end_all),
+            metrics=self.flow.metrics,
             started=self.started,
+        )
+
+    def _code_desk(self) -> CodeDesk:
+        return CodeDesk(
+            self.reception,
+            self.codes,
+            self.certificates,
+            nodes=self.nodes,
+            apps=self.apps,
+            discovery=lambda: self.discovery,
+            host=HOST_NAME,
+            profiles=lambda: self.policy.profiles,
         )
 
     def _pages(self) -> PairPages:
@@ -117,7 +128,7 @@ class House:
             self.codes,
             self.ledger,
             certificates=self.certificates,
-            default=PROFILES["voice+screen"],
+            default=lambda: self.hub.default_permissions,
             name="Test Bridge",
             tasks=stage.tasks,
             log=stage.log,
@@ -136,6 +147,8 @@ class House:
             self._serve,
             node_port=node_port,
             frame_max_bytes=26_214_400,
+            pool=self.flow.pool,
+            handshake=self.flow.metrics.handshake,
             tasks=self.stage.tasks,
             log=self.stage.log,
         )
@@ -143,9 +156,12 @@ class House:
     async def _serve(self, upgraded: Upgraded) -> None:
         now = clock.now()
         challenge = Challenge(secrets.token_urlsafe(24), now.wall_ms)
-        terms = Terms(26_214_400, 52_428_800, 20, self.started)
+        terms = Terms(26_214_400, 52_428_800, self.started)
         session = Session(self.hub, terms, secrets.token_hex(6), challenge, now, upgraded.certified)
-        await Relay(upgraded, session, self.hub, self.stage.tasks, self.stage.log).run()
+        flow = self.flow
+        await Relay(
+            upgraded, session, self.hub, self.stage.tasks, self.stage.log, flow.outflow, flow.metrics.note
+        ).run()
 
     async def pair(self, phone: Phone, permissions: Permissions = PHONE, **changes: object) -> NodeRecord:
         """Puts a phone into the store, with a key for the gateway."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -68,6 +69,16 @@ async def test_a_change_is_made_and_the_new_state_told(bridge: House, desk: Cert
     rotated = await desk.rotate(commit=True)
     assert (rotated.spki, rotated.next_spki) == (prepared.next_spki, None)
     assert (await bridge.operations.status()).pin == rotated.pin
+
+
+async def test_a_change_is_carried_through_whose_caller_has_gone(bridge: House, desk: CertificateDesk) -> None:
+    """Red without the task of its own: the file has the new certificate, and the bridge shows the old one."""
+    before = bridge.certificates.identity
+    caller = asyncio.get_running_loop().create_task(desk.renew())
+    await asyncio.sleep(0)
+    caller.cancel()
+    await eventually(lambda: bridge.certificates.identity is not before)
+    assert bridge.certificates.identity.spki == before.spki
 
 
 async def test_a_new_key_sends_everyone_away_to_come_again(bridge: House, desk: CertificateDesk) -> None:

@@ -37,6 +37,7 @@ async def test_where_no_app_is_let_in_no_setup_code_is_made_and_no_window_opened
         apps=None,
         discovery=lambda: bridge.discovery,
         host=HOST_NAME,
+        profiles=lambda: PROFILES,
     )
     with pytest.raises(NotAllowed, match=r"auth\.require_mtls") as refused:
         await desk.mint_setup_code(None, None, 300, None)

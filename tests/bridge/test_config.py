@@ -34,6 +34,19 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "limits": {
         "handshakes_per_minute": 20,
         "pairings_per_minute": 3,
+        "calls_per_second": 20,
+        "calls_burst": 40,
+        "invokes_per_second": 50,
+        "invokes_burst": 100,
+        "events_per_minute": 300,
+        "voice_per_minute": 30,
+        "agent_per_minute": 20,
+        "snapshots_per_minute": 30,
+        "snapshot_max_bytes": 10485760,
+        "snapshot_bytes_per_minute": 52428800,
+        "eval_max_bytes": 65536,
+        "in_flight": 32,
+        "in_flight_bytes": 134217728,
         "refusals_per_minute": 20,
         "penalty_s": 60,
         "sockets_per_address": 8,
@@ -66,44 +79,60 @@ def test_the_defaults_written_out_are_a_valid_file() -> None:
     assert parse_config("\n".join(lines), file="bridge.toml") == Config()
 
 
+EVERY_KEY = """
+[bridge]
+name = "Anna's Mac"
+[listen]
+hosts = ["192.0.2.2", "fe80::1%en0"]
+node_port = 0
+app_port = 65535
+allow_public = true
+[gateway]
+url = "ws://[::1]:18789"
+token_source = "file"
+token_file = "~/token"
+token_env = "TOKEN"
+linger_s = 0
+[auth]
+require_mtls = true
+[pairing]
+always_open = false
+prompt = "terminal"
+prompt_timeout_s = 60
+ceremonies_per_window = 5
+default_profile = "phone"
+[discovery]
+enabled = false
+[limits]
+handshakes_per_minute = 7
+pairings_per_minute = 8
+refusals_per_minute = 1
+penalty_s = 2
+sockets_per_address = 3
+sockets_unauthenticated = 4
+frame_max_bytes = 65537
+calls_per_second = 5
+calls_burst = 6
+invokes_per_second = 9
+invokes_burst = 10
+events_per_minute = 11
+voice_per_minute = 12
+agent_per_minute = 13
+snapshots_per_minute = 14
+snapshot_max_bytes = 65538
+snapshot_bytes_per_minute = 65539
+eval_max_bytes = 15
+in_flight = 16
+in_flight_bytes = 26214401
+[logging]
+level = "debug"
+format = "json"
+"""
+
+
 def test_every_key_can_be_set() -> None:
     config = parse_config(
-        """
-        [bridge]
-        name = "Anna's Mac"
-        [listen]
-        hosts = ["192.0.2.2", "fe80::1%en0"]
-        node_port = 0
-        app_port = 65535
-        allow_public = true
-        [gateway]
-        url = "ws://[::1]:18789"
-        token_source = "file"
-        token_file = "~/token"
-        token_env = "TOKEN"
-        linger_s = 0
-        [auth]
-        require_mtls = true
-        [pairing]
-        always_open = false
-        prompt = "terminal"
-        prompt_timeout_s = 60
-        ceremonies_per_window = 5
-        default_profile = "phone"
-        [discovery]
-        enabled = false
-        [limits]
-        handshakes_per_minute = 7
-        pairings_per_minute = 8
-        refusals_per_minute = 1
-        penalty_s = 2
-        sockets_per_address = 3
-        sockets_unauthenticated = 4
-        frame_max_bytes = 5
-        [logging]
-        level = "debug"
-        format = "json"
-        """,
+        EVERY_KEY,
         file="bridge.toml",
     )
     assert config.listen.hosts == ("192.0.2.2", "fe80::1%en0")
@@ -207,6 +236,16 @@ def test_every_limit_is_a_positive_number(limit: str, value: str) -> None:
     assert refused(f"[limits]\n{limit} = {value}").problems[0].key == f"limits.{limit}"
 
 
+@pytest.mark.parametrize("limit", sorted(DEFAULTS["limits"]))
+def test_no_limit_can_be_set_so_high_that_it_is_none(limit: str) -> None:
+    assert refused(f"[limits]\n{limit} = {2**40}").problems[0].key == f"limits.{limit}"
+
+
+def test_a_minute_of_snapshots_has_room_for_one() -> None:
+    (problem,) = refused("[limits]\nsnapshot_bytes_per_minute = 100000\nsnapshot_max_bytes = 100001").problems
+    assert (problem.key, "snapshot_max_bytes" in problem.why) == ("limits", True)
+
+
 @pytest.mark.parametrize("url", ["ws://localhost", "ws://127.0.0.1:1", "ws://[::1]:18789/", "ws://gateway.local:65535"])
 def test_a_gateway_url_that_is_taken(url: str) -> None:
     assert parse_config(f"[gateway]\nurl = '{url}'", file="bridge.toml").gateway.url == url
@@ -291,7 +330,7 @@ def test_an_unknown_key_is_never_taken_in_silence(table: str, key: str) -> None:
     "text, key, words",
     [
         ('[listen]\nhosts = "auto"', "listen.hosts", 'it must be a list, in brackets: ["..."]'),
-        ("[listen]\nhosts = [1]", "listen.hosts.0", "it must be text, in quotes"),
+        ("[listen]\nhosts = [1]", "listen.hosts[#1]", "it must be text, in quotes"),
         ('[listen]\napp_port = "18794"', "listen.app_port", "it must be a whole number"),
         ('[discovery]\nenabled = "yes"', "discovery.enabled", "it must be true or false"),
         (

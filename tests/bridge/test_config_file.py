@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bridge.config import Config, ConfigError
-from bridge.config_file import MAX_CONFIG_BYTES, home_folder, load_config
+from bridge.config_file import home_folder, load_config
+from bridge.toml_file import MAX_BYTES
 
 
 class TestLoad:
@@ -34,9 +35,9 @@ class TestLoad:
 
     def test_a_file_that_is_too_long_is_refused(self, tmp_path: Path) -> None:
         file = tmp_path / "bridge.toml"
-        file.write_bytes(b"#" * MAX_CONFIG_BYTES)
+        file.write_bytes(b"#" * MAX_BYTES)
         assert load_config(file) == Config()
-        file.write_bytes(b"#" * (MAX_CONFIG_BYTES + 1))
+        file.write_bytes(b"#" * (MAX_BYTES + 1))
         with pytest.raises(ConfigError, match="longer than"):
             load_config(file)
 

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from acl.permissions import PROFILES
 from bridge import clock
-from bridge.hub import MAX_METERS, MAX_PENALTIES
+from bridge.hub import MAX_PENALTIES
 from bridge.lan.events import Penalise
 from bridge.lan.relay import BUFFER_BYTES, IOS_FRAME_BYTES
 from bridge.pairing.desk import Why
@@ -193,14 +193,12 @@ async def test_a_flood_of_penalties_is_bounded_and_the_oldest_is_forgiven_first(
     assert out == list(range(10, MAX_PENALTIES + 10))
 
 
-async def test_refusals_are_remembered_of_so_many_keys_and_the_oldest_are_forgotten_first(bridge: House) -> None:
-    first, second = bridge.hub.refusals("first"), bridge.hub.refusals("second")
-    for number in range(MAX_METERS - 2):
-        bridge.hub.refusals(f"key-{number}")
-    assert bridge.hub.refusals("first") is first, "and it is the youngest now"
-    bridge.hub.refusals("one more")
-    assert bridge.hub.refusals("first") is first
-    assert bridge.hub.refusals("second") is not second
+async def test_a_key_has_one_allowance_over_all_of_its_sockets(bridge: House) -> None:
+    """Red when `Hub.allowance` makes one for each socket."""
+    first = bridge.hub.allowance("first")
+    bridge.hub.allowance("second").refusals.refuse(0.0)
+    assert bridge.hub.allowance("first") is first
+    assert bridge.hub.allowance("second") is not first
 
 
 # The end of everything.

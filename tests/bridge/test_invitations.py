@@ -14,25 +14,32 @@ HOST = "clawdis-bridge-0a1b2c3d.local"
 
 class TestGranted:
     def test_nothing_said_is_the_profile_of_setup_codes(self) -> None:
-        assert granted(None, None) == PROFILES[SETUP_PROFILE] == PROFILES["phone"]
+        assert granted(None, None, PROFILES) == PROFILES[SETUP_PROFILE] == PROFILES["phone"]
 
     @pytest.mark.parametrize("name", PROFILES)
     def test_a_profile_by_name(self, name: str) -> None:
-        assert granted(None, name) == PROFILES[name]
+        assert granted(None, name, PROFILES) == PROFILES[name]
+
+    def test_a_profile_of_the_owner_is_one_like_the_others(self) -> None:
+        profiles = {**PROFILES, "kiosk": frozenset({Permission.SCREEN})}
+        assert granted(None, "kiosk", profiles) == {Permission.SCREEN}
+        with pytest.raises(UsageError) as caught:
+            granted(None, "kiosc", profiles)
+        assert str(caught.value.fix).endswith("full, kiosk")
 
     def test_a_list_goes_before_a_profile_and_an_empty_one_grants_nothing(self) -> None:
-        assert granted(["screen"], "full") == {Permission.SCREEN}
-        assert granted([], "full") == frozenset()
+        assert granted(["screen"], "full", PROFILES) == {Permission.SCREEN}
+        assert granted([], "full", PROFILES) == frozenset()
 
     @pytest.mark.parametrize("name", ["", "Phone", "all", "companion"])
     def test_an_unknown_profile_is_a_fault_of_usage_that_lists_them(self, name: str) -> None:
         with pytest.raises(UsageError) as caught:
-            granted(None, name)
+            granted(None, name, PROFILES)
         assert "voice+screen" in str(caught.value.fix)
 
     def test_an_unknown_permission_is_refused(self) -> None:
         with pytest.raises(UnknownPermissionError, match="root"):
-            granted(["screen", "root"], None)
+            granted(["screen", "root"], None, PROFILES)
 
     def test_system_is_in_no_profile(self) -> None:
         assert not any(Permission.SYSTEM in permissions for permissions in PROFILES.values())

@@ -14,7 +14,7 @@ import pytest
 
 from acl.permissions import PROFILES
 from bridge.control.not_granted import not_granted
-from bridge.control.requests import RevokeBody
+from bridge.control.requests import ExplainBody, RevokeBody
 from bridge.errors import AlreadyDecided, NotAllowed, UnknownId
 from bridge.operations import BridgeOperations
 from bridge.pairing.records import key_fingerprint, unique_name
@@ -34,7 +34,10 @@ async def test_status(bridge: House, operations: BridgeOperations) -> None:
         await caller.gets_in()
         status = (await operations.status()).to_json()
     gateway = status.pop("gateway")
-    limits = status.pop("limits")
+    limits, load = status.pop("limits"), status.pop("load")
+    policy = status.pop("policy")
+    assert isinstance(policy, dict)
+    assert policy["source"] == "built-in"
     assert status == {
         "version": "0.1.0",
         "pid": os.getpid(),
@@ -49,11 +52,22 @@ async def test_status(bridge: House, operations: BridgeOperations) -> None:
         "spki": bridge.identity.spki,
         "discovery": {"state": "on"},
         "console": {},
+        "limitsInUse": {"refused": {}, "limited": {}, "turnedAway": {}, "strangers": 0, "penalties": []},
     }
     assert isinstance(gateway, dict)
     assert gateway["url"] == NOWHERE
     assert gateway["state"] in {"connecting", "down"}
     assert limits == bridge.config.limits.model_dump()
+    assert load == dict.fromkeys(("calls", "inFlight", "queued", "bytesInFlight", "socketsHeld", "bytesBuffered"), 0)
+
+
+async def test_metrics_tell_who_came_and_who_is_there(bridge: House, operations: BridgeOperations) -> None:
+    await bridge.pair(IPHONE)
+    async with bridge.call(IPHONE) as caller:
+        await caller.gets_in()
+        text = await operations.metrics()
+    for line in ("nodes_connected 1.0", 'handshakes_total{outcome="made"} 1.0', 'gateway{state="connected"} 0.0'):
+        assert f"\nclawdis_bridge_{line}\n" in text
 
 
 async def test_a_pending_request(bridge: House, operations: BridgeOperations) -> None:
@@ -271,7 +285,7 @@ CHANGES: dict[str, Verb] = {
 }
 QUESTIONS: dict[str, Verb] = {
     "node": lambda operations, node: operations.node(node),
-    "explain": lambda operations, node: operations.explain(node, "health", None),
+    "explain": lambda operations, node: operations.explain(ExplainBody(node=node, method="health")),
 }
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bridge.control.requests import ExplainBody
 from bridge.operations import BridgeOperations
 from tests.bridge.house import House
 from tests.bridge.lan.phones import IPHONE
@@ -26,12 +27,14 @@ from tests.bridge.lan.phones import IPHONE
 )
 async def test_explaining(bridge: House, method: str, command: str | None, decision: str, rule: str) -> None:
     await bridge.pair(IPHONE)
-    explained = (await bridge.operations.explain(IPHONE.node_id[:6], method, command)).to_json()
+    explained = (
+        await bridge.operations.explain(ExplainBody(node=IPHONE.node_id[:6], method=method, command=command))
+    ).to_json()
     assert (explained["decision"], explained["rule"]) == (decision, rule)
     assert explained["reason"]
 
 
 async def test_a_revoked_node_may_do_nothing(bridge: House, operations: BridgeOperations) -> None:
     await bridge.pair(IPHONE, revoked_at=datetime.now(UTC))
-    explained = await operations.explain(IPHONE.node_id, "health", None)
+    explained = await operations.explain(ExplainBody(node=IPHONE.node_id, method="health"))
     assert (explained.decision, explained.rule) == ("deny", "revoked")

@@ -158,5 +158,7 @@ async def test_a_default_profile_that_is_none_names_its_key(home: Path) -> None:
     config = Config(pairing=PairingTable(default_profile="phon"))
     log = make_log("debug", "json", io.StringIO())
     async with Tasks(log) as tasks:
-        with pytest.raises(ConfigError, match=r"pairing\.default_profile: 'phon' is no profile\. There are: voice, "):
+        with pytest.raises(
+            ConfigError, match=r"pairing\.default_profile: 'phon' is no profile\. Did you mean 'phone'\?"
+        ):
             await build(home, config, tasks, log)

@@ -14,6 +14,7 @@ from certs.private_files import (
     PrivateFileError,
     locked_folder,
     private_folder,
+    read_own,
     read_private,
     remove_private,
     write_private,
@@ -265,3 +266,27 @@ class TestLock:
     def test_a_missing_folder_cannot_be_locked(self, folder: Path) -> None:
         with pytest.raises(PrivateFileError), locked_folder(folder / "none"):
             pytest.fail("locked nothing")
+
+
+class TestOwn:
+    @pytest.mark.parametrize("mode", [0o600, 0o644, 0o400])
+    def test_a_file_that_only_we_write_is_read_though_others_may_read_it(self, folder: Path, mode: int) -> None:
+        (folder / "file").write_bytes(b"x")
+        (folder / "file").chmod(mode)
+        assert read_own(folder / "file", 1) == b"x"
+
+    @pytest.mark.parametrize("mode", [0o620, 0o602])
+    def test_one_that_others_write_is_refused(self, folder: Path, mode: int) -> None:
+        (folder / "file").write_bytes(b"x")
+        (folder / "file").chmod(mode)
+        with pytest.raises(PrivateFileError, match="other users can open it"):
+            read_own(folder / "file", 1)
+
+    def test_a_link_and_a_long_file_are_refused(self, folder: Path) -> None:
+        (folder / "file").write_bytes(b"xy")
+        (folder / "file").chmod(0o600)
+        with pytest.raises(PrivateFileError, match="longer than 1 bytes"):
+            read_own(folder / "file", 1)
+        (folder / "link").symlink_to(folder / "file")
+        with pytest.raises(PrivateFileError, match="symbolic link"):
+            read_own(folder / "link", 2)

@@ -27,10 +27,11 @@ from bridge.control.documents import (
 )
 from bridge.control.not_granted import not_granted
 from bridge.control.operations import require_paired, resolve_prefix, select_nodes
-from bridge.control.requests import RevokeBody
+from bridge.control.requests import ExplainBody, RevokeBody
 from bridge.errors import AlreadyDecided, UsageError, WrongCode
 from tests.doubles.certificate_operations import FakeCertificates
 from tests.doubles.code_operations import FakeCodes
+from tests.doubles.policy_operations import FakePolicy
 
 PIN = hashlib.sha256(b"certificate").hexdigest()
 SPKI = hashlib.sha256(b"spki").hexdigest()
@@ -53,6 +54,8 @@ class FakeOperations:
         self._broken: Exception | None = None
         self.codes = FakeCodes(self._called, clock, PIN, SPKI)
         self.certs = FakeCertificates(self._called, clock, PIN, SPKI)
+        self.policy = FakePolicy(self._called, clock)
+        self.asked: ExplainBody | None = None
         self.right_code = "123456"
         self.wrong_codes: dict[str, int] = {}
 
@@ -128,6 +131,11 @@ class FakeOperations:
             discovery=self.discovery,
         )
 
+    async def metrics(self) -> str:
+        """Some metrics."""
+        self._called("metrics")
+        return "clawdis_bridge_nodes_connected 0.0\n"
+
     async def pending(self) -> list[PendingRequest]:
         self._called("pending")
         return list(self.requests.values())
@@ -196,9 +204,10 @@ class FakeOperations:
             self._keep(self.rows[each].model_copy(update={"state": "revoked"}))
         return [Revocation(node_id=each, revoked_at=self.clock()) for each in chosen]
 
-    async def explain(self, node: str, method: str, command: str | None) -> Explanation:
+    async def explain(self, asked: ExplainBody) -> Explanation:
         self._called("explain")
-        self._node(node)
+        self.asked = asked
+        self._node(asked.node)
         return self.verdict
 
     def _request(self, id: str) -> PendingRequest:

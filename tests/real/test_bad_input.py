@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from bridge.lan.session import MAX_ITEMS
+from bridge.lan.intake import MAX_ITEMS
 from gateway_client.frames import Bounds, FrameFault
 from tests.gateway_client.malformed import cases, node_carriers
 from tests.real.conftest import Estate

@@ -53,6 +53,7 @@ ENVELOPE_ONLY = frozenset(
         *("NodeInvokeResultResult", "NodeInvokeProgressResult", "NodePendingPullResult", "NodePendingAckResult"),
         *("NodePluginToolsUpdateResult", "NodeRunnerInventoryUpdateResult", "NodeSkillsUpdateResult"),
         *("ChatHistoryResult", "ChatSendResult", "ConfigGetResult", "GatewayIdentityGetResult", "SessionsListResult"),
+        "SessionsPreviewResult",
         *("SessionsSubscribeResult", "SessionsMessagesSubscribeResult", "SessionsMessagesUnsubscribeResult"),
         *("UsersPrefsGetResult", "VoicewakeGetResult", "HealthEvent", "PresenceEvent"),
         *("NodePairRequestedEvent", "NodePairResolvedEvent"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge import config_file, discovery_names
+from bridge import config_file, discovery_names, policy_file, toml_file
 from bridge.backup import contents
 from bridge.backup.contents import MAX_BYTES, require_known
 from bridge.backup.errors import BackupError
@@ -42,10 +42,12 @@ def test_names_and_bounds_are_those_of_the_files_own_readers() -> None:
     assert contents.STORE == store.FILE_NAME
     assert contents.DATABASE == database.FILE_NAME
     assert contents.CONFIG == config_file.CONFIG_NAME
+    assert contents.POLICY == policy_file.POLICY_NAME
+    assert MAX_BYTES[contents.POLICY] == toml_file.MAX_BYTES
     assert contents.NAMES == discovery_names.NAMES_FILE
     assert contents.IDENTITY.endswith(f"/{identity.IDENTITY}.pem")
     assert contents.PASSPHRASE.endswith(f"/{passphrase.PASSPHRASE_FILE}")
     assert MAX_BYTES[contents.STORE] == store.MAX_FILE_BYTES
-    assert MAX_BYTES[contents.CONFIG] == config_file.MAX_CONFIG_BYTES
+    assert MAX_BYTES[contents.CONFIG] == toml_file.MAX_BYTES
     assert MAX_BYTES[contents.NAMES] == discovery_names.MAX_BYTES
     assert contents.MAX_KEY_BYTES == vault.MAX_FILE_BYTES

@@ -16,6 +16,7 @@ from tests.doubles.control_daemon import ControlDaemon
 COMMANDS = [
     ["run"], ["status"], ["pair"], ["pending"], ["approve"], ["deny"], ["nodes"], ["nodes", "list"], ["nodes", "show"],
     ["nodes", "rename"], ["nodes", "permissions"], ["nodes", "revoke"], ["acl"], ["acl", "explain"], ["demo"],
+    ["acl", "show"], ["acl", "check"], ["policy"], ["policy", "reload"],
     ["tokens"], ["tokens", "list"], ["tokens", "revoke"], ["certs"], ["certs", "show"], ["certs", "renew"],
     ["certs", "rotate"], ["certs", "reload"],
     ["backup"], ["restore"],
@@ -24,6 +25,7 @@ TALKING = [
     ["status"], ["pending"], ["approve", "abcd"], ["deny", "abcd"], ["nodes"], ["nodes", "list"],
     ["nodes", "show", "abcd"], ["nodes", "rename", "abcd", "x"], ["nodes", "permissions", "abcd", "voice"],
     ["nodes", "revoke", "abcd", "--yes"], ["acl", "explain", "abcd", "agent"], ["pair", "--qr"],
+    ["acl", "show"], ["policy", "reload"],
     ["pair"], ["pair", "--qr", "--native"], ["approve", "abcd", "--yes"], ["approve", "abcd", "--code", "123456"],
     ["tokens"], ["tokens", "list"], ["tokens", "revoke", "abcd"], ["certs", "show"], ["certs", "renew", "--yes"],
     ["certs", "rotate"], ["certs", "rotate", "--commit"], ["certs", "reload"],
@@ -91,6 +93,7 @@ def test_errors_are_documents_when_documents_are_asked_for(program: Program, arg
         ["approve", "a", "b"], ["approve", "abcd", "--permissions", ""], ["nodes", "--json", "list"], ["nodes", "show"],
         ["nodes", "rename", "abcd"], ["nodes", "revoke"], ["nodes", "revoke", "abcd", "--all"],
         ["nodes", "revoke", "--all", "--others", "abcd"], ["acl"], ["acl", "explain", "abcd"],
+        ["policy"], ["acl", "check"],
         ["pair", "--native"], ["pair", "--out", "x.png"], ["pair", "--ttl", "5m"], ["tokens", "revoke"],
         ["tokens", "--json", "list"], ["certs"], ["certs", "nonsense"], ["approve", "abcd", "--code", "12345"],
         ["approve", "abcd", "--name", ""], ["nodes", "rename", "abcd", " "], ["pair", "--qr", "--ttl", "99h"],

@@ -51,6 +51,7 @@ async def told(response: aiohttp.ClientResponse) -> tuple[int, str]:
 async def test_every_route_of_the_contract_is_there_and_no_other() -> None:
     assert {(route.method, route.path) for route in ROUTES} == {
         ("GET", "/v1/status"),
+        ("GET", "/v1/metrics"),
         ("GET", "/v1/pending"),
         ("GET", "/v1/pending/{id}"),
         ("POST", "/v1/pending/{id}/approve"),
@@ -69,6 +70,8 @@ async def test_every_route_of_the_contract_is_there_and_no_other() -> None:
         ("POST", "/v1/certs/rotate"),
         ("POST", "/v1/certs/reload"),
         ("POST", "/v1/acl/explain"),
+        ("GET", "/v1/policy"),
+        ("POST", "/v1/policy/reload"),
     }
 
 

@@ -69,5 +69,5 @@ async def test_no_body_makes_the_daemon_fail(bodies: list[dict[str, object]]) ->
                 for body in bodies:
                     async with client.request(route.method, path, data=json.dumps(body), headers=JSON) as response:
                         assert response.status in {200, 400, 404}
-                        assert response.content_type == "application/json"
+                        assert response.content_type == "application/json" or path == "/v1/metrics"
     assert operations.rows == {}

@@ -33,7 +33,7 @@ async def test_status_has_exactly_the_keys_of_the_contract() -> None:
     document = (await FakeOperations().status()).to_json()
     assert set(document) == {
         "version", "pid", "startedAt", "listeners", "gateway", "nodes", "pending", "pin", "spki", "discovery",
-        "console", "limits",
+        "console", "limits", "limitsInUse", "load",
     }  # fmt: skip
     assert document["startedAt"] == "2026-11-21T08:00:00Z"
     assert document["listeners"] == [
@@ -56,7 +56,7 @@ def test_a_node_has_the_keys_of_the_contract_and_the_optional_ones_only_when_kno
     operations = FakeOperations()
     keys = {
         "nodeId", "displayName", "platform", "security", "permissions", "state", "connectedAt", "gatewayNodeId",
-        "withheld", "wants", "declaredCommands", "effectiveCommands", "tokens", "notGranted",
+        "withheld", "wants", "declaredCommands", "effectiveCommands", "tokens", "notGranted", "limits", "refused",
     }  # fmt: skip
     assert set(operations.phone_is_paired().to_json()) == keys
     away = operations.phone_is_paired(connected_at=None, last_seen_at=MOMENT, allow_line="openclaw ...")

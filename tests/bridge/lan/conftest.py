@@ -14,6 +14,7 @@ import uvloop
 
 from bridge.addresses import ListenAddress
 from bridge.lan.door import Door
+from bridge.lan.inflow import Pool
 from bridge.lan.listener import Deadlines, Handler, Listener
 from bridge.log import make_log, silent_log
 from bridge.tasks import Tasks
@@ -33,6 +34,7 @@ class Serve(Protocol):
         deadlines: Deadlines | None = None,
         frame_max_bytes: int = 1_048_576,
         log: TextIO | None = None,
+        pool: Pool | None = None,
     ) -> AbstractAsyncContextManager[Listener]: ...
 
 
@@ -57,6 +59,7 @@ def serve(identity: BridgeIdentity) -> Serve:
         deadlines: Deadlines | None = None,
         frame_max_bytes: int = 1_048_576,
         log: TextIO | None = None,
+        pool: Pool | None = None,
     ) -> AsyncIterator[Listener]:
         async with Tasks(silent_log()) as tasks:
             listener = Listener(
@@ -65,6 +68,7 @@ def serve(identity: BridgeIdentity) -> Serve:
                 door or door_of(8, 64),
                 handler,
                 frame_max_bytes=frame_max_bytes,
+                pool=pool,
                 tasks=tasks,
                 log=silent_log() if log is None else make_log("debug", "json", log),
                 deadlines=deadlines or Deadlines(),

@@ -19,7 +19,9 @@ import orjson
 from acl.model import Policy
 from acl.permissions import PROFILES, Permissions
 from acl.refusals import RefusalMeter
+from bridge.config import LimitsTable
 from bridge.lan.admission import Challenge
+from bridge.lan.allowance import Allowance
 from bridge.lan.events import (
     Admitted,
     Close,
@@ -46,7 +48,12 @@ from tests.gateway import install
 from tests.support.schema import validate_frame
 
 START = Instant(1000.0, WALL)
-TERMS = Terms(26_214_400, 52_428_800, 20, Instant(400.0, WALL))
+# No time passes in a conversation unless it says so: what is not about rates meets none.
+WIDE = LimitsTable(
+    calls_per_second=10_000, calls_burst=100_000, events_per_minute=100_000, voice_per_minute=100_000,
+    agent_per_minute=100_000, invokes_per_second=10_000, invokes_burst=100_000, snapshots_per_minute=100_000,
+)  # fmt: skip
+TERMS = Terms(26_214_400, 52_428_800, Instant(400.0, WALL))
 
 
 @dataclass
@@ -60,6 +67,8 @@ class Book:
     gateway_hello: JsonObject = field(default_factory=dict)
     penalties: dict[str, float] = field(default_factory=dict)
     meters: dict[str, RefusalMeter] = field(default_factory=dict)
+    limits: LimitsTable = WIDE
+    allowances: dict[str, Allowance] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
 
     def record(self, node_id: str) -> NodeRecord | None:
@@ -68,8 +77,8 @@ class Book:
     def lan_ids(self) -> Mapping[str, str]:
         return {record.gateway_node_id: record.node_id for record in self.records.values()}
 
-    def refusals(self, node_id: str) -> RefusalMeter:
-        return self.meters.setdefault(node_id, RefusalMeter())
+    def allowance(self, node_id: str) -> Allowance:
+        return self.allowances.setdefault(node_id, Allowance(self.limits, self.meters.get(node_id)))
 
     def penalty_left(self, node_id: str, now: float) -> float:
         return max(0.0, self.penalties.get(node_id, now) - now)
@@ -99,6 +108,11 @@ class Talk:
         self.closed: Close | None = None
         self._methods: dict[str, str] = {}
         self._take(session.start())
+
+    def named(self, **methods: str) -> Self:
+        """Tells the methods of requests that are sent as bytes, by their ids."""
+        self._methods |= methods
+        return self
 
     # What happens.
 

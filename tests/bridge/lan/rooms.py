@@ -12,6 +12,7 @@ import orjson
 
 from bridge import clock
 from bridge.lan.admission import Challenge
+from bridge.lan.coalesced import Coalesced
 from bridge.lan.events import (
     Admit,
     Admitted,
@@ -26,6 +27,7 @@ from bridge.lan.events import (
     Report,
 )
 from bridge.lan.listener import Deadlines, Upgraded
+from bridge.lan.outflow import Outflow
 from bridge.lan.recall import Remember, Replay
 from bridge.lan.relay import Relay
 from bridge.lan.session import Session
@@ -39,7 +41,7 @@ from tests.bridge.lan.playbook import Book
 from tests.bridge.lan.wire import BINARY, Peer, peer
 from tests.support.waiting import eventually
 
-TERMS = Terms(26_214_400, 52_428_800, 20, Instant(0.0, datetime.now(UTC)))
+TERMS = Terms(26_214_400, 52_428_800, Instant(0.0, datetime.now(UTC)))
 
 
 class Rooms:
@@ -51,8 +53,11 @@ class Rooms:
         self.relays: list[Relay] = []
         self.asked: list[Command] = []
         self.left: list[Relay] = []
+        self.carried: list[Callable[[], None]] = []
         self.log = io.StringIO()
+        self.lines = Coalesced()
         self.admitting = True
+        self.outflow: Outflow[Relay] | None = None
         self.on_join: Callable[[Relay], None] = lambda relay: None
         self._opened_s_ago = opened_s_ago
 
@@ -63,7 +68,7 @@ class Rooms:
         challenge = Challenge(f"nonce-{len(self.relays)}", now.wall_ms)
         session = Session(self.book, self.terms, f"conn-{len(self.relays)}", challenge, opened)
         async with Tasks(make_log("debug", "json", self.log)) as tasks:
-            relay = Relay(upgraded, session, self, tasks, make_log("debug", "json", self.log))
+            relay = Relay(upgraded, session, self, tasks, make_log("debug", "json", self.log), self.outflow)
             self.relays.append(relay)
             await relay.run()
 
@@ -92,6 +97,7 @@ class Rooms:
 
     def forward(self, relay: Relay, command: Forward) -> None:
         self.asked.append(command)
+        self.carried.append(relay.carry())
 
     def report(self, relay: Relay, command: Report | Replay) -> None:
         self.asked.append(command)
@@ -104,6 +110,9 @@ class Rooms:
 
     def penalise(self, command: Penalise) -> None:
         self.asked.append(command)
+
+    def line(self, who: str, event: str) -> int | None:
+        return self.lines.line(who, event, clock.now().mono)
 
 
 class Caller:

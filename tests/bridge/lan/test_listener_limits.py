@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.lan.listener import TURNED_AWAY_LINES, Deadlines, Upgraded
+from bridge.lan.listener import REFUSAL_LINES, Deadlines, Upgraded
 from bridge.lan.metered import STRANGER_BYTES
 from tests.bridge.lan.conftest import Serve
 from tests.bridge.lan.doors import Recording, door_of
@@ -58,7 +58,7 @@ async def test_a_crowd_that_is_turned_away_writes_twenty_lines_a_minute(serve: S
             await eventually(lambda: door.came == number)  # noqa: B023 - waited for in this very round
             writer.close()
     lines = [line["level"] for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "turned-away"]
-    assert Counter(lines) == {"info": TURNED_AWAY_LINES, "debug": 50 - TURNED_AWAY_LINES}
+    assert Counter(lines) == {"info": REFUSAL_LINES, "debug": 50 - REFUSAL_LINES}
 
 
 async def test_strangers_together_have_thirty_two_and_known_addresses_the_rest(serve: Serve) -> None:

@@ -231,7 +231,7 @@ def test_a_message_has_20_000_characters_at_most(size: int) -> None:
     ],
 )
 def test_the_policy_sees_what_it_has_to_know(method: str, params: Json, call: dict[str, Any]) -> None:
-    assert node_calls.call_of(Request("r", method, params)) == Call(Direction.FROM_NODE, method, **call)
+    assert node_calls.call_of(Request("r", method, params), {}) == Call(Direction.FROM_NODE, method, **call)
 
 
 @pytest.mark.parametrize(

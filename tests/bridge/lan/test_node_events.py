@@ -39,7 +39,7 @@ def read(
     params: Json = {"event": name, **more}
     if payload is not None:
         params["payloadJSON"] = payload if isinstance(payload, str) else orjson.dumps(payload).decode()
-    return read_event(params, Subject(IPHONE.node_id, frozenset(permissions)), policy or Policy())
+    return read_event(params, Subject(IPHONE.node_id, frozenset(permissions)), policy or Policy(), {})
 
 
 def passed(reading: Reading) -> Json:

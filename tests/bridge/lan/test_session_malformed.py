@@ -7,9 +7,9 @@ import pytest
 from acl.permissions import Permission
 from acl.refusals import RefusalMeter
 from bridge.lan.events import Command, Fault, Forward, Instant, Report, Unanswered
-from bridge.lan.session import MAX_ITEMS
+from bridge.lan.intake import MAX_ITEMS
 from bridge.lan.terms import Terms
-from gateway_client.frames import Bounds
+from gateway_client.frames import Bounds, FrameFault
 from tests.bridge.lan.phones import IPHONE, WALL
 from tests.bridge.lan.playbook import Talk, node_in, operator_in
 from tests.gateway_client.corpus import COUNT, documents
@@ -18,7 +18,7 @@ from tests.gateway_client.reference import Refused as MalformedByReference
 from tests.gateway_client.reference import reference_parse
 
 FRAME_BYTES = 1_048_576
-TERMS = Terms(FRAME_BYTES, 52_428_800, 20, Instant(400.0, WALL))
+TERMS = Terms(FRAME_BYTES, 52_428_800, Instant(400.0, WALL))
 BOUNDS = Bounds(max_bytes=FRAME_BYTES, max_items=MAX_ITEMS)
 GRANTED = frozenset({Permission.VOICE, Permission.CHAT, Permission.NODES})
 OF_A_NODE = {one.method: one for one in node_carriers(IPHONE.node_id)}
@@ -93,9 +93,13 @@ def stays_here(talk: Talk, within: Carrier) -> None:
         assert not [command for command in talk.did if isinstance(command, Forward | Report)], name
         assert talk.closed is None, name
         assert len(talk.sent) <= 1, name
+        too_large = talk.notes[-1].event == "too-large"  # seen by its ends, so answered, and no sign of an attack
         for answer in talk.sent:
             assert answer["ok"] is False, name
-            assert answer["error"]["code"] == "INVALID_REQUEST", name
+            assert answer["error"]["code"] == ("PAYLOAD_TOO_LARGE" if too_large else "INVALID_REQUEST"), name
+        if too_large:
+            assert fault is FrameFault.TOO_LARGE, name
+            continue
         assert talk.notes.pop().fields["what"] in (f"frame: {fault.value}", "frame: not a request"), name
 
 

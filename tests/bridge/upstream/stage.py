@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from acl.model import Allow, Call, Direction, Policy, Subject
 from bridge.config import GatewayTable
 from bridge.demo.gateway import EmbeddedGateway, GatewaySetup, Invoke
 from bridge.lan.events import Answered, Forward, Join, Link, SessionEvent, Unanswered
+from bridge.load import Flow
 from bridge.log import make_log
 from bridge.pairing.records import NodeRecord, Role, Surface
 from bridge.tasks import Tasks
@@ -39,10 +40,22 @@ class Phone:
 
     node_id: str | None
     told: list[SessionEvent] = field(default_factory=list)
+    carried: int = 0
+    """How many calls carried a message."""
+    put_down: int = 0
+    """How often one was put down: each at least once, when it was sent or when it ended."""
 
     def post(self, event: SessionEvent) -> None:
         """Remember what was said."""
         self.told.append(event)
+
+    def carry(self) -> Callable[[], None]:
+        """Carry a message into a call; what is carried is put down when it has been sent."""
+        self.carried += 1
+        return self._put_down
+
+    def _put_down(self) -> None:
+        self.put_down += 1
 
     def of(self, kind: type[Told]) -> list[Told]:
         """Return what was said of one kind."""
@@ -69,12 +82,14 @@ class Stage:
         self.keys = KeyFolder(folder / "keys")
         self.tasks = tasks
         self.log = log
+        self.flow = Flow()
         self.switchboard = Switchboard(
             self.operator,
             self.keys,
             secret=self.secret,
             tasks=tasks,
             log=log,
+            settled=self.flow.metrics.call,
             key_again_s=key_again_s,
             linger_s=linger_s,
         )

@@ -14,7 +14,7 @@ import pytest_asyncio
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.demo.gateway.invokes import read_call
 from bridge.demo.gateway.refusals import Refusal
-from bridge.lan.events import FromGateway, LinkLost, LinkReady, SessionEvent, Unanswered
+from bridge.lan.events import FromGateway, LinkLost, LinkReady, Report, SessionEvent, Unanswered
 from bridge.pairing.records import Labels, Surface
 from bridge.upstream.channel import LinkDownError
 from bridge.upstream.node_link import NodeLink, node_profile
@@ -98,7 +98,7 @@ class TestAtTheGateway:
             assert surface.withheld == ("screen.show",)
             assert [line["commands"] for line in stage.events("commands-withheld")] == [["screen.show"]]
 
-    async def test_it_links_anew_once_for_each_change_of_what_is_allowed(self, tmp_path: Path) -> None:
+    async def test_it_links_anew_when_more_is_allowed_and_again_while_that_gains_nothing(self, tmp_path: Path) -> None:
         async with embedded(allow=()) as strict, staged(strict.url, tmp_path / "home") as stage:
             node, phone = await stage.linked()
             link = link_of(stage, phone)
@@ -116,9 +116,12 @@ class TestAtTheGateway:
             await stage.operator.request("health", {})
             assert link.ready.is_set()
             assert linked() == before + 1
+            link.consider(frozenset({"screen.show"}))  # the third look: said before it was acted on
+            await eventually(lambda: linked() == before + 2)
+            await stage.settled(node)
             link.consider(frozenset())
             link.consider(frozenset({"screen.show"}))
-            await eventually(lambda: linked() == before + 2)
+            await eventually(lambda: linked() == before + 3)
 
     async def test_a_gateway_that_pairs_nobody_gets_it_approved(self, tmp_path: Path) -> None:
         async with embedded(auto_approve_local=False) as strict, staged(strict.url, tmp_path / "home") as stage:
@@ -143,7 +146,8 @@ class TestAtTheGateway:
         found = await eventually(lambda: [e for e in phone.of(FromGateway) if e.event.event == "node.invoke.request"])
         payload = found[0].event.payload
         assert isinstance(payload, dict)
-        link_of(stage, phone).report(str(payload["id"]), ErrorShape("FORBIDDEN", "no", {"more": 1}, retryable=True))
+        error = ErrorShape("FORBIDDEN", "no", {"more": 1}, retryable=True)
+        link_of(stage, phone).report(Report(str(payload["id"]), error))
         with pytest.raises(Refusal) as caught:
             await call
         assert caught.value.error.detail("nodeError") == {"code": "FORBIDDEN", "message": "no"}
@@ -162,7 +166,7 @@ class TestAtTheGateway:
         link = link_of(stage, phone)
         await gateway.kill()
         await eventually(lambda: phone.of(LinkLost))
-        link.report("i1", ErrorShape("FORBIDDEN", "no"))
+        link.report(Report("i1", ErrorShape("FORBIDDEN", "no")))
         async with asyncio.timeout(1.0):
             await link.finish_reports()
         assert stage.events("report-lost")

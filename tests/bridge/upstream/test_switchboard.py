@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.lan.events import Answered, Ended, Fault, Forward, Link, LinkLost, Report, Unanswered
-from bridge.upstream.switchboard import MAX_FORWARDED, MAX_FORWARDED_OF_NODE, MAX_OWED
+from bridge.upstream.forwarding import MAX_CALLS, MAX_CALLS_OF_NODE, MAX_OWED
 from certs.private_files import write_private
 from gateway_client.frames import ErrorShape
 from tests.bridge.upstream.scripted import ScriptedGateway, Silence
@@ -82,21 +82,22 @@ class TestForward:
 class TestBounds:
     async def test_one_phone_may_have_only_so_much_unanswered(self, stage: Stage) -> None:
         _, phone = await stage.linked()
-        for number in range(MAX_FORWARDED_OF_NODE):
+        for number in range(MAX_CALLS_OF_NODE):
             stage.switchboard.forward(phone, agent(f"k{number}"))
         assert await outcome(stage, phone, agent("more"), QUICK_S) == Unanswered("more", Fault.BUSY)
         assert [told.key for told in phone.of(Unanswered)] == ["more"]
 
-    async def test_what_is_owed_to_the_gateway_finds_a_place_when_calls_find_none(self, stage: Stage) -> None:
+    async def test_a_crowd_that_floods_leaves_room_for_what_is_owed_and_for_the_next(self, stage: Stage) -> None:
+        """Red when `FairQueue.enter` gives a node all that is left, and when what is owed asks for a place."""
         _, phone = await stage.linked()
-        crowd = [Phone(f"{number:064x}") for number in range(3)]
+        crowd = [Phone(f"{number:064x}") for number in range(9)]
         for caller in (phone, *crowd):
-            for number in range(MAX_FORWARDED_OF_NODE):
+            for number in range(MAX_CALLS_OF_NODE):
                 stage.switchboard.forward(caller, agent(f"{caller.node_id}-{number}"))
-        assert MAX_FORWARDED == MAX_FORWARDED_OF_NODE * 4
-        for caller in (phone, Phone("ff" * 32)):
-            assert await outcome(stage, caller, agent("more"), QUICK_S) == Unanswered("more", Fault.BUSY)
+        assert MAX_CALLS < 10 * MAX_CALLS_OF_NODE
+        assert await outcome(stage, phone, agent("more"), QUICK_S) == Unanswered("more", Fault.BUSY)
         assert isinstance(await outcome(stage, phone, replace(skills("result"), owed=True), QUICK_S), Answered)
+        assert isinstance(await outcome(stage, Phone("ff" * 32), forward("new", "node.list"), 5.0), Answered)
 
     async def test_what_is_owed_has_a_bound_of_its_own_and_takes_no_place_of_calls(self, stage: Stage) -> None:
         _, phone = await stage.linked()
@@ -106,7 +107,7 @@ class TestBounds:
         for number in range(100):
             more = replace(slow, key=f"more{number}")
             assert await outcome(stage, phone, more, QUICK_S) == Unanswered(more.key, Fault.BUSY)
-        for number in range(MAX_FORWARDED_OF_NODE - 1):
+        for number in range(MAX_CALLS_OF_NODE - 1):
             stage.switchboard.forward(phone, replace(agent(f"k{number}"), delay_s=30.0))
         assert isinstance(await outcome(stage, phone, forward("call", "node.list"), QUICK_S), Answered)
         stage.switchboard.leave(phone)
@@ -123,7 +124,7 @@ class TestBounds:
 
     async def test_what_a_socket_asked_for_ends_with_it(self, stage: Stage) -> None:
         _, phone = await stage.linked()
-        for number in range(MAX_FORWARDED_OF_NODE):
+        for number in range(MAX_CALLS_OF_NODE):
             stage.switchboard.forward(phone, replace(agent(f"k{number}"), delay_s=30.0))
         stage.switchboard.leave(phone)
         await eventually(lambda: len(stage.tasks) == 1, what="the operator link alone")

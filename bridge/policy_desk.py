@@ -1,0 +1,86 @@
+"""The policy at local control: shown, and read again from its file without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from acl.permissions import Permissions
+from bridge import clock
+from bridge.control.documents import PolicySource
+from bridge.control.policy_documents import PolicyReload, PolicyReport
+from bridge.errors import BridgeError, RefusedError
+from bridge.hub import Hub
+from bridge.log import Log
+from bridge.policy_file import PolicyInForce, load_policy, profiles_of
+from bridge.policy_report import policy_report, policy_source
+from bridge.strict_toml import ConfigError
+
+
+class PolicyDesk:
+    """See the module's text.
+
+    Args:
+        home: the bridge's folder.
+        default_profile: `pairing.default_profile`, which has to be one of every policy that comes into force.
+        in_force: the policy that the hub was built with.
+        hub: decides by it.
+    """
+
+    def __init__(self, home: Path, default_profile: str, in_force: PolicyInForce, hub: Hub, log: Log) -> None:
+        self._home = home
+        self._default_profile = default_profile
+        self._in_force = in_force
+        self._hub = hub
+        self._log = log
+        self._one = asyncio.Lock()
+
+    @property
+    def profiles(self) -> Mapping[str, Permissions]:
+        """Every profile under the policy in force."""
+        return profiles_of(self._in_force.policy)
+
+    @property
+    def source(self) -> PolicySource:
+        """Where the policy in force comes from."""
+        return policy_source(self._in_force)
+
+    async def show(self) -> PolicyReport:
+        """The whole of it."""
+        return policy_report(self._in_force)
+
+    async def reload(self) -> PolicyReload:
+        """Reads the file again and puts it into force.
+
+        Raises:
+            RefusedError: it is wrong, or has gone; the former policy stays in force.
+        """
+        async with self._one:
+            try:
+                fresh = await asyncio.to_thread(load_policy, self._home, self._default_profile, clock.now().wall)
+            except ConfigError as exc:
+                self._log.warning("policy-refused", problems=[problem.key for problem in exc.problems])
+                check = f"Check it: clawdis-bridge acl check {shlex.quote(exc.file)}"
+                words = f"The policy was not changed; the former one stays in force. {exc}"
+                raise RefusedError(words, check, code="POLICY_REFUSED") from exc
+            before = self._in_force.file
+            if fresh.file is None and before is not None:
+                self._log.warning("policy-refused", problems=["gone"])
+                raise RefusedError(
+                    f"{before} has gone, and its rules would go with it; they stay in force.",
+                    f"Put it back; or, for the built-in policy: : > {shlex.quote(str(before))}",
+                    code="POLICY_REFUSED",
+                )
+            self._in_force = fresh
+            reconnecting = self._hub.adopt(fresh.policy, fresh.default)
+        self._log.info("policy-loaded", rules=len(fresh.policy.rules), reconnecting=reconnecting)
+        return PolicyReload(policy=self.source, reconnecting=reconnecting)
+
+    async def reload_on_signal(self) -> None:
+        """As `reload`, for SIGHUP: what is wrong is in the log, and nobody else is told."""
+        try:
+            await self.reload()
+        except BridgeError as exc:
+            self._log.warning("policy-unchanged", why=str(exc), fix=exc.fix)

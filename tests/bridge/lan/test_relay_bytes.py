@@ -1,0 +1,96 @@
+"""Bytes that many sockets share: large messages on their way up, and what waits for peers that do not read."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.lan.events import Forward, FromGateway
+from bridge.lan.inflow import Pool
+from bridge.lan.listener import Deadlines
+from bridge.lan.outflow import Outflow
+from bridge.lan.relay import Relay
+from gateway_client.frames import Event
+from tests.bridge.lan.conftest import Serve
+from tests.bridge.lan.phones import IPHONE, Json
+from tests.bridge.lan.playbook import book
+from tests.bridge.lan.rooms import Caller, Rooms
+from tests.bridge.lan.wire import peer
+from tests.support.waiting import eventually
+
+QUICK = Deadlines(shutdown_s=0.2)
+PICTURE = 2_000_000
+
+
+def wake(size: int) -> FromGateway:
+    return FromGateway(Event("voicewake.changed", {"triggers": ["x" * size]}))
+
+
+def transcript() -> Json:
+    return {"event": "voice.transcript", "payloadJSON": '{"text":"hello","pad":"' + "x" * PICTURE + '"}'}
+
+
+async def test_the_slowest_goes_when_all_together_have_too_much(serve: Serve) -> None:
+    """D12. Red without the bound for all: no peer reaches its own. The positive control is the one that reads."""
+    rooms = Rooms(book(IPHONE.record()))
+    rooms.outflow = outflow = Outflow[Relay](limit=10_000_000)
+    async with serve(rooms.serve, deadlines=QUICK) as listener, peer(listener.port) as one, peer(listener.port) as two:
+        stuck, reading = Caller(one, IPHONE), Caller(two, IPHONE)
+        for caller in (stuck, reading):
+            await caller.wire.upgrade()
+            await caller.gets_in()
+        one.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport reads, too
+        for _ in range(20):
+            rooms.relays[0].post(wake(1_000_000))
+            rooms.relays[1].post(wake(1_000))
+            await reading.read()
+        await eventually(lambda: rooms.left == [rooms.relays[0]], timeout_s=8.0)
+        rooms.relays[1].post(wake(1_000))
+        assert (await reading.read())["event"] == "voicewake.changed"
+        await eventually(lambda: outflow.total == 0)
+    assert rooms.log.getvalue().count("slow-peer") == 1
+
+
+@pytest.mark.parametrize("sent", [True, False])
+async def test_a_message_is_in_the_budget_until_what_it_asked_for_is_sent_or_its_socket_ends(
+    serve: Serve, sent: bool
+) -> None:
+    """Red when the bytes are given back as soon as the session has seen them."""
+    rooms, pool = Rooms(book(IPHONE.record())), Pool()
+    async with (
+        serve(rooms.serve, deadlines=QUICK, frame_max_bytes=26_214_400, pool=pool) as listener,
+        peer(listener.port) as wire,
+    ):
+        phone = Caller(wire, IPHONE)
+        await wire.upgrade()
+        await phone.gets_in()
+        await phone.asks("node.event", transcript())
+        await eventually(lambda: rooms.of(Forward))
+        assert PICTURE < pool.budget.held < PICTURE + 1_000
+        if sent:
+            rooms.carried[0]()
+            assert pool.budget.held == 0
+    await eventually(lambda: pool.budget.held == 0)
+
+
+async def test_a_phone_waits_for_room_and_is_answered_in_order(serve: Serve) -> None:
+    rooms, pool = Rooms(book(IPHONE.record())), Pool(limit=26_214_400)
+    other = pool.open()
+    other.belongs_to("another")
+    assert other.claim(26_000_000)
+    async with (
+        serve(rooms.serve, deadlines=QUICK, frame_max_bytes=26_214_400, pool=pool) as listener,
+        peer(listener.port) as wire,
+    ):
+        phone = Caller(wire, IPHONE)
+        await wire.upgrade()
+        await phone.gets_in()
+        await phone.asks("health", request_id="first")
+        sending = [phone.asks("node.event", transcript()), phone.asks("health", request_id="last")]
+        assert (await phone.read())["id"] == "first"
+        for each in sending:
+            await each
+        await eventually(lambda: pool.budget.waiting == 1)
+        assert rooms.of(Forward) == []
+        other.close()
+        assert (await phone.read())["id"] == "last"
+        assert len(rooms.of(Forward)) == 1

@@ -1,0 +1,165 @@
+"""The policy read again while phones are connected: whole or not at all, and only those come again that it concerns."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from acl.model import Direction, Policy
+from acl.permissions import Permission
+from bridge.errors import RefusedError
+from bridge.policy_file import POLICY_NAME
+from tests.bridge.house import House
+from tests.bridge.lan.phones import ANDROID, IPHONE, Phone
+from tests.bridge.lan.rooms import Caller
+from tests.support.waiting import eventually
+
+
+def deny(direction: Direction, key: str, name: str, node: str = "*", id: str = "mine") -> str:
+    when = f'{{direction = "{direction}", {key} = "{name}", node = "{node}"}}'
+    return f'[[rules]]\nid = "{id}"\nwhen = {when}\ndecision = "deny"\n'
+
+
+def write(bridge: House, text: str) -> Path:
+    path = bridge.home / POLICY_NAME
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+async def enters(stack: AsyncExitStack, bridge: House, phone: Phone, role: str) -> Caller:
+    caller = await stack.enter_async_context(bridge.call(phone))
+    await caller.gets_in(role)
+    return caller
+
+
+async def test_only_the_sockets_come_again_whose_methods_it_changes(bridge: House) -> None:
+    """Red when a reload closes everybody, or nobody."""
+    await bridge.pair(IPHONE)
+    await bridge.pair(ANDROID)
+    async with AsyncExitStack() as stack:
+        node = await enters(stack, bridge, IPHONE, "node")
+        operator = await enters(stack, bridge, IPHONE, "operator")
+        other = await enters(stack, bridge, ANDROID, "node")
+        write(bridge, deny(Direction.FROM_OPERATOR, "method", "chat.history", IPHONE.node_id))
+        told = await bridge.policy.reload()
+        assert (told.reconnecting, told.policy.source, told.policy.rules) == (1, "file", 1)
+        assert await operator.ended() == (1012, "policy changed")
+        for stays in (node, other):
+            await stays.asks("health")
+            assert (await stays.read())["ok"] is True
+        again = await enters(stack, bridge, IPHONE, "operator")
+        await again.asks("chat.history", {"sessionKey": "main"})
+        assert (await again.read())["error"]["details"]["code"] == "MISSING_SCOPE"
+
+
+async def test_a_lent_command_is_offered_and_a_denied_one_is_not(bridge: House) -> None:
+    await bridge.pair(IPHONE)
+    async with AsyncExitStack() as stack:
+        node = await enters(stack, bridge, IPHONE, "node")
+        first = await eventually(lambda: bridge.stage.switchboard.link(IPHONE.node_id))
+        assert "screen.show" in first.offer.commands
+        write(bridge, deny(Direction.TO_NODE, "command", "screen.show"))
+        await bridge.policy.reload()
+        assert await node.ended() == (1012, "policy changed")
+        await enters(stack, bridge, IPHONE, "node")
+        link = await eventually(lambda: bridge.stage.switchboard.link(IPHONE.node_id))
+        assert "screen.show" not in link.offer.commands
+        assert link.offer.commands
+
+
+BAD = {
+    "a typo": ("[agnet]", "agnet: there is no such key. Did you mean 'agent'?"),
+    "no TOML": ("agent = [", "it is not TOML"),
+    "an unknown permission": ('[profiles.k]\npermissions = ["everything"]', "there is no such permission"),
+    "a wildcard": (deny(Direction.TO_NODE, "command", "*"), "* is no wildcard"),
+    "one rule twice": (deny(Direction.TO_NODE, "command", "screen.eval") * 2, "two rules have the id mine"),
+    "a wrong type": ("[agent]\nsessions = true", "must be a list"),
+}
+
+
+@pytest.mark.parametrize("text, why", BAD.values(), ids=BAD.keys())
+async def test_a_bad_file_keeps_the_old_policy_and_says_why(bridge: House, text: str, why: str) -> None:
+    """Red when the policy is put into force before all of the file is understood."""
+    await bridge.pair(IPHONE)
+    write(bridge, deny(Direction.FROM_NODE, "method", "agent"))
+    await bridge.policy.reload()
+    before = bridge.hub.policy
+    async with AsyncExitStack() as stack:
+        node = await enters(stack, bridge, IPHONE, "node")
+        path = write(bridge, text)
+        with pytest.raises(RefusedError) as refused:
+            await bridge.policy.reload()
+        assert why in refused.value.message
+        assert str(path) in refused.value.message
+        assert refused.value.fix == f"Check it: clawdis-bridge acl check {path}"
+        assert bridge.hub.policy is before
+        assert bridge.policy.source.rules == 1
+        await node.asks("agent", {"message": "hi", "idempotencyKey": "k"})
+        assert (await node.read())["error"]["code"] == "FORBIDDEN"
+    await bridge.policy.reload_on_signal()  # says it to the log, and to nobody else
+    assert bridge.hub.policy is before
+
+
+async def test_a_file_that_has_gone_is_not_taken_for_an_empty_one(bridge: House) -> None:
+    path = write(bridge, deny(Direction.FROM_NODE, "method", "agent"))
+    await bridge.policy.reload()
+    path.unlink()
+    with pytest.raises(RefusedError, match="has gone") as refused:
+        await bridge.policy.reload()
+    assert refused.value.fix == f"Put it back; or, for the built-in policy: : > {path}"
+    assert bridge.hub.policy.rules
+    write(bridge, "")
+    assert (await bridge.policy.reload()).policy.rules == 0
+    assert bridge.hub.policy == Policy()
+
+
+async def test_without_a_file_a_reload_changes_nothing(bridge: House) -> None:
+    told = await bridge.policy.reload()
+    assert (told.policy.source, told.policy.file, told.reconnecting) == ("built-in", None, 0)
+
+
+async def test_reloads_at_the_same_moment_are_done_one_after_the_other(bridge: House) -> None:
+    write(bridge, deny(Direction.FROM_NODE, "method", "agent"))
+    told = await asyncio.gather(*(bridge.policy.reload() for _ in range(8)))
+    assert {each.policy.rules for each in told} == {1}
+
+
+async def test_profiles_and_what_a_prompt_proposes_are_those_of_the_policy(bridge: House) -> None:
+    write(bridge, '[profiles.kiosk]\npermissions = ["screen"]\n')
+    await bridge.policy.reload()
+    code = await bridge.operations.codes.mint_setup_code(None, "kiosk", 300, None)
+    assert code.permissions == ["screen"]
+    report = await bridge.policy.show()
+    assert (report.own_profiles, report.profiles["kiosk"]) == (["kiosk"], ["screen"])
+    assert bridge.hub.default_permissions == {Permission.VOICE, Permission.SCREEN, Permission.DEVICE}
+
+
+async def test_the_status_tells_where_the_policy_comes_from(bridge: House) -> None:
+    before = (await bridge.operations.status()).to_json()["policy"]
+    assert isinstance(before, dict)
+    assert (before["source"], before["rules"], "file" in before) == ("built-in", 0, False)
+    path = write(bridge, deny(Direction.FROM_NODE, "method", "agent"))
+    await bridge.policy.reload()
+    after = (await bridge.operations.status()).to_json()["policy"]
+    assert isinstance(after, dict)
+    assert (after["source"], after["file"], after["rules"]) == ("file", str(path), 1)
+    assert after["loadedAt"] > before["loadedAt"]
+
+
+async def test_a_session_follows_the_policy_at_its_next_call(bridge: House) -> None:
+    """Sessions of the agent change without a reconnect: each call is decided by the policy of its moment."""
+    await bridge.pair(IPHONE)
+    async with AsyncExitStack() as stack:
+        operator = await enters(stack, bridge, IPHONE, "operator")
+        await operator.asks("chat.history", {"sessionKey": "kitchen"})
+        assert (await operator.read())["error"]["code"] == "FORBIDDEN"
+        write(bridge, '[agent]\nsessions = ["kitchen"]\n')
+        assert (await bridge.policy.reload()).reconnecting == 0
+        await operator.asks("chat.history", {"sessionKey": "kitchen"})
+        assert (await operator.read())["error"]["code"] == "UNAVAILABLE"  # the gateway's turn, and there is none
+        await operator.asks("chat.history", {"sessionKey": "main"})
+        assert (await operator.read())["error"]["code"] == "FORBIDDEN"

@@ -1,0 +1,189 @@
+"""Calls in their turn: over a channel that answers when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import pytest_asyncio
+
+from bridge.lan.events import Answered, Fault, Forward, Link, SessionEvent, Unanswered
+from bridge.log import silent_log
+from bridge.tasks import Tasks
+from bridge.upstream.channel import Channel
+from bridge.upstream.forwarding import MAX_CALLS_OF_NODE, PLACES, Forwarding, Peer
+from gateway_client.frames import JsonObject, Response
+from tests.bridge.upstream.stage import Phone, forward
+from tests.support.waiting import eventually
+
+
+class Desk(Channel):
+    """Remembers what it was asked, and answers by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.open: dict[str, asyncio.Future[Response]] = {}
+        self.interim: dict[str, Callable[[Response], None]] = {}
+        self.busiest = 0
+
+    def request(
+        self,
+        method: str,
+        params: JsonObject,
+        *,
+        wait_s: float | None = 30.0,
+        on_interim: Callable[[Response], None] | None = None,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Coroutine[Any, Any, Response]:
+        """Take a request; its name is the parameter `name`."""
+        name = str(params["name"])
+        self.asked.append(name)
+        if on_sent is not None:
+            on_sent()
+        if on_interim is not None:
+            self.interim[name] = on_interim
+        self.open[name] = asyncio.get_running_loop().create_future()
+        self.busiest = max(self.busiest, len(self.open))
+        return self._answer(name, self.open[name])
+
+    async def _answer(self, name: str, future: asyncio.Future[Response]) -> Response:
+        try:
+            return await future
+        finally:
+            del self.open[name]
+
+    def answer(self, name: str) -> None:
+        """Answer one."""
+        self.open[name].set_result(Response(name, True, {}))
+
+    def accept(self, name: str) -> None:
+        """Give the first of two answers."""
+        self.interim[name](Response(name, True, {"status": "accepted"}))
+
+
+class Room:
+    """A forwarding and its desk."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self.desk = Desk()
+        self.forwarding = Forwarding(self._channel, tasks)
+
+    async def _channel(self, peer: Peer, link: Link) -> Channel:
+        return self.desk
+
+    def ask(self, phone: Phone, name: str, method: str = "node.list", **changes: Any) -> Forward:
+        """Forward a call."""
+        command = replace(forward(name, method, {"name": name}), **changes)
+        self.forwarding.forward(phone, command)
+        return command
+
+    async def count(self, number: int) -> None:
+        """Wait until so many have been sent."""
+        await eventually(lambda: len(self.desk.asked) >= number, what="sent")
+
+
+@pytest_asyncio.fixture
+async def room() -> AsyncIterator[Room]:
+    async with Tasks(silent_log()) as tasks:
+        yield Room(tasks)
+
+
+def said(phone: Phone) -> list[SessionEvent]:
+    return list(phone.told)
+
+
+async def test_a_flood_waits_and_another_phone_goes_before_it(room: Room) -> None:
+    """Red when places are given in the order of asking."""
+    flood, other = Phone("a"), Phone("b")
+    for number in range(40):
+        room.ask(flood, f"a{number}")
+    await room.count(PLACES // 2)
+    room.ask(other, "b0")
+    await eventually(lambda: "b0" in room.desk.open)
+    assert len(room.desk.asked) == PLACES // 2 + 1
+    room.desk.answer("a0")
+    await eventually(lambda: len(room.desk.asked) > PLACES // 2 + 1 or other.told)
+    assert room.desk.busiest <= PLACES
+
+
+async def test_never_more_than_the_places_are_at_the_gateway(room: Room) -> None:
+    phones = [Phone(str(number)) for number in range(12)]
+    for phone in phones:
+        for number in range(20):
+            room.ask(phone, f"{phone.node_id}-{number}")
+    while sum(len(phone.of(Answered)) for phone in phones) < 240:
+        await eventually(lambda: any(not future.done() for future in room.desk.open.values()), step_s=0.001)
+        for name, future in list(room.desk.open.items()):
+            if not future.done():
+                room.desk.answer(name)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    await eventually(lambda: room.forwarding.queue.entered == 0)
+    assert room.desk.busiest <= PLACES
+    assert room.forwarding.queue.held == 0
+
+
+async def test_an_agent_keeps_no_place_for_its_whole_turn(room: Room) -> None:
+    """Red when the place is given back only at the final answer."""
+    phone = Phone("a")
+    for number in range(40):
+        room.ask(phone, f"a{number}", "agent", wait_s=None)
+        await room.count(number + 1)
+        room.desk.accept(f"a{number}")
+    assert room.forwarding.queue.held == 0
+    assert room.forwarding.queue.entered == 40
+
+
+async def test_what_only_waits_takes_no_place(room: Room) -> None:
+    phone = Phone("a")
+    for number in range(MAX_CALLS_OF_NODE - 1):
+        room.ask(phone, f"w{number}", "agent.wait")
+    room.ask(phone, "call")
+    await room.count(MAX_CALLS_OF_NODE)
+    room.ask(phone, "more")
+    await eventually(lambda: phone.of(Unanswered))
+    assert said(phone) == [Unanswered("more", Fault.BUSY)]
+
+
+async def test_the_time_of_a_call_goes_on_while_it_waits(room: Room) -> None:
+    """Red when the wait for a place has no end: the gateway never answers here."""
+    phone = Phone("a")
+    for number in range(PLACES // 2):
+        room.ask(phone, f"a{number}")
+    await room.count(PLACES // 2)
+    room.ask(phone, "late", wait_s=0.05)
+    await eventually(lambda: phone.of(Unanswered))
+    assert said(phone) == [Unanswered("late", Fault.BUSY)]
+    assert "late" not in room.desk.asked
+    assert room.forwarding.queue.waiting == 0
+
+
+async def test_what_is_owed_passes_by_the_queue(room: Room) -> None:
+    phone = Phone("a")
+    for number in range(30):
+        room.ask(phone, f"a{number}")
+    room.ask(phone, "result", "node.invoke.result", owed=True)
+    await eventually(lambda: "result" in room.desk.open)
+
+
+async def test_a_message_is_put_down_when_its_call_is_sent_and_kept_while_it_waits(room: Room) -> None:
+    """Red when the bytes of a queued call leave the budget, and when those of a sent one stay in it."""
+    phone = Phone("a")
+    for number in range(PLACES // 2 + 3):
+        room.ask(phone, f"a{number}")
+    await room.count(PLACES // 2)
+    assert (phone.carried, phone.put_down) == (PLACES // 2 + 3, PLACES // 2)
+
+
+async def test_a_socket_that_ends_leaves_the_queue(room: Room) -> None:
+    phone, other = Phone("a"), Phone("b")
+    for number in range(30):
+        room.ask(phone, f"a{number}")
+    room.ask(other, "b0")
+    for task in room.forwarding.of(phone):
+        task.cancel()
+    await eventually(lambda: room.forwarding.queue.entered == 1)
+    assert room.forwarding.of(phone) == set()
