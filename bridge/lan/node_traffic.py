@@ -278,8 +278,15 @@ class NodeTraffic:
         return self._invokes.overdue(now)
 
     def on_lost(self, _now: Instant) -> list[Command]:
-        """Ends every invoke: the phone has gone."""
-        return self._invokes.gone()
+        """Ends every invoke and every subscription: the phone has gone, and its link may stay for its next socket."""
+        decision = decide(self.directory.policy, self.subject, Call(Direction.NODE_EVENT, "chat.unsubscribe"))
+        if not isinstance(decision, Allow):
+            return self._invokes.gone()
+        return [*self._invokes.gone(), *(self._unsubscribe(one, decision) for one in self._subscriptions.sessions)]
+
+    def _unsubscribe(self, session: str, allow: Allow) -> Forward:
+        params: JsonObject = {"event": "chat.unsubscribe", "payload": {"sessionKey": session}}
+        return Forward(Link.NODE, f"u{self._forwarding.next_key()}", "node.event", params, allow, owed=True)
 
     def next_deadline(self) -> float | None:
         """When the next invoke's time is up."""

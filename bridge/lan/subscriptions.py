@@ -19,6 +19,11 @@ class Subscriptions:
     saying: str | None = None
     """The key of the one that is being said again."""
 
+    @property
+    def sessions(self) -> list[str]:
+        """The sessions that are followed."""
+        return list(self._sessions)
+
     def note(self, session: str, on: bool) -> None:
         """The gateway has taken a subscription, or has been told its end."""
         self._sessions.pop(session, None)

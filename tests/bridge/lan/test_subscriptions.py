@@ -8,7 +8,7 @@ import pytest
 
 from acl.model import Subject
 from acl.permissions import Permission
-from bridge.lan.events import Answered, Command, Fault, Forward, Link, LinkLost, LinkReady, Unanswered
+from bridge.lan.events import Answered, Command, Fault, Forward, Link, LinkLost, LinkReady, Lost, Unanswered
 from bridge.lan.node_traffic import NodeTraffic
 from bridge.lan.streams import MAX_SESSIONS
 from bridge.lan.subscriptions import MAX_KEY_CHARS
@@ -127,3 +127,15 @@ def test_the_node_s_own_answers_are_not_mistaken_for_these() -> None:
     assert own != again.key
     assert talk.gets(Answered(own, good({"nodes": []}))).payload == {"nodes": []}
     assert not [command for command in talk.did if isinstance(command, Forward)]
+
+
+def test_what_a_socket_followed_ends_with_it_because_its_link_may_stay() -> None:
+    """Red without `_unsubscribe`: the phone's next socket would hear sessions that it has not asked about."""
+    talk = following("main", "work", "gone")
+    says(talk, "chat.unsubscribe", "gone")
+    talk.gets(Lost())
+    told = [one for one in talk.did if isinstance(one, Forward)]
+    assert [(one.link, one.method, one.owed) for one in told] == [(Link.NODE, "node.event", True)] * 2
+    assert [one.params["event"] for one in told] == ["chat.unsubscribe"] * 2
+    assert [one.params["payload"] for one in told] == [{"sessionKey": "main"}, {"sessionKey": "work"}]
+    assert following().gets(Lost()).did == []
