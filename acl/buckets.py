@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
-from acl.places import Places
-
 _DUST = 1e-9  # tokens: whoever waited exactly as long as it was told must not find a rounding error missing
 
 
@@ -82,35 +80,3 @@ class TokenBucket:
         elif now > self._at:
             self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate_per_s)
             self._at = now
-
-
-class KeyedBuckets:
-    """A bucket for each key, in a table with a cap.
-
-    A bucket that is full again is forgotten without a loss. A key without a token left is never forgotten for a
-    newcomer's sake; when every place is taken by such keys, a newcomer waits for as long as a token takes.
-
-    Args:
-        rate_per_s: tokens that each key gains per second.
-        burst: tokens that each key holds at the most.
-        max_keys: keys remembered, about 300 bytes each.
-    """
-
-    def __init__(self, rate_per_s: float, burst: float, max_keys: int) -> None:
-        self._rate_per_s = rate_per_s
-        self._burst = burst
-        self._places: Places[TokenBucket] = Places(max_keys)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def take(self, key: str, now: float, n: float = 1.0) -> float:
-        """Takes tokens of a key; returns what `TokenBucket.take` returns."""
-        bucket = self._places.take_out(key)
-        if bucket is None:
-            if not self._places.has_room(lambda each: each.used(now) == 0.0):
-                return n / self._rate_per_s
-            bucket = TokenBucket(self._rate_per_s, self._burst)
-        wait = bucket.take(now, n)
-        self._places.put_in(key, bucket, spent=bucket.wait(now) > 0.0)
-        return wait

@@ -6,10 +6,10 @@ in the table, not what looks like it.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
-from acl.model import MAIN_SESSION, Allow, Call, Decision, Deny, Direction, Policy, Reason, Subject
+from acl import navigation
+from acl.model import Allow, Call, Decision, Deny, Direction, Policy, Reason, Subject
 from acl.permissions import Permissions
 from acl.rules import RULES, SCOPES_ELSEWHERE, Rule
 
@@ -19,7 +19,6 @@ for _entry in RULES:
         _BY_NAME.setdefault((_entry.direction, _name), _entry)  # the first rule that names it wins
 
 DEFAULT_DENY = "default-deny"
-_MAIN_ALIAS = re.compile(r"agent:main:main")
 # What nobody sees before a text: controls, formats, blanks and separators, combining marks, and the letters (Hangul
 # fillers, the empty Braille cell) that are drawn as nothing.
 _UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me"})
@@ -118,47 +117,33 @@ def _narrowed(policy: Policy, subject: Subject, call: Call) -> Reason | None:
     if (call.direction, call.name) in _AGENT_TURNS:
         return _agent_turn(policy, call)
     if (call.direction, call.name) in _OF_A_SESSION:
-        return None if _may_address(policy, call.session) else Reason.SESSION
+        return None if policy.may_address(call.session) else Reason.SESSION
     if (call.direction, call.name) in _OF_A_SESSION_IF_NAMED and call.session:
-        return None if _may_address(policy, call.session) else Reason.SESSION
+        return None if policy.may_address(call.session) else Reason.SESSION
+    if call.url is not None and isinstance(navigation.check(call.url, policy.navigation), navigation.Fault):
+        return Reason.NAVIGATION
     return None
 
 
 def _invoke(policy: Policy, subject: Subject, call: Call) -> Reason | None:
     if call.target != subject.node_id and call.target not in policy.invoke_targets:
         return Reason.TARGET
-    if call.command is None or not any(_matches(pattern, call.command) for pattern in policy.invoke_commands):
+    command = call.command
+    if command is None:
         return Reason.TARGET
-    return None
-
-
-def _matches(pattern: str, command: str) -> bool:
-    if pattern.endswith(".*"):
-        return command.startswith(pattern[:-1]) and command in _LISTED_COMMANDS
-    return command == pattern
+    named = command in policy.invoke_commands and not command.endswith(".*")
+    return None if named or (command in _LISTED_COMMANDS and policy.is_of_a_family(command)) else Reason.TARGET
 
 
 _LISTED_COMMANDS = frozenset(name for (direction, name) in _BY_NAME if direction is Direction.TO_NODE)
 
 
 def _agent_turn(policy: Policy, call: Call) -> Reason | None:
-    if not _may_address(policy, call.session):
+    if not policy.may_address(call.session):
         return Reason.SESSION
     if not policy.agent_commands and reads_as_command(call.text or ""):
         return Reason.COMMAND_TEXT
     return None
-
-
-def _may_address(policy: Policy, session: str | None) -> bool:
-    wanted = canonical_session(session)
-    return any(wanted == canonical_session(key) for key in policy.agent_sessions)
-
-
-def canonical_session(key: str | None) -> str:
-    """Returns the one spelling of a session key: absent, empty and `agent:main:main` all mean `main`."""
-    if not key or _MAIN_ALIAS.fullmatch(key):
-        return MAIN_SESSION
-    return key
 
 
 def reads_as_command(text: str) -> bool:

@@ -10,6 +10,12 @@ from acl.permissions import Permissions
 
 MAIN_SESSION = "main"
 """The session that an absent key means (gateway-protocol §6)."""
+_MAIN_ALIAS = "agent:main:main"
+
+
+def canonical_session(key: str | None) -> str:
+    """Returns the one spelling of a session key: absent, empty and `agent:main:main` all mean `main`."""
+    return MAIN_SESSION if not key or key == _MAIN_ALIAS else key
 
 
 class Direction(StrEnum):
@@ -55,6 +61,7 @@ class Call:
         command: of `node.invoke`: the command.
         session: of what is about a session: its key as given; None when there is none.
         text: of an agent turn: the text that the agent will read.
+        url: of a command that sends a screen somewhere: the address.
     """
 
     direction: Direction
@@ -63,6 +70,7 @@ class Call:
     command: str | None = None
     session: str | None = None
     text: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
 
 
 class Reason(StrEnum):
@@ -82,6 +90,8 @@ class Reason(StrEnum):
     """The text would be read as a gateway command."""
     OWNER = "owner-rule"
     """A rule of the owner's denies it."""
+    NAVIGATION = "navigation"
+    """The screen may not be sent there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,18 +192,32 @@ class Policy:
     aliases: Mapping[str, str] = field(default_factory=dict)
     profiles: Mapping[str, Permissions] = field(default_factory=dict)
     rules: tuple[OwnerRule, ...] = ()
-    _rules: Mapping[tuple[Direction, str], tuple[OwnerRule, ...]] = field(init=False, repr=False, compare=False)
+    _rules: Mapping[tuple[Direction, str, str | None], tuple[int, OwnerRule]] = field(
+        init=False, repr=False, compare=False
+    )
+    _sessions: frozenset[str] = field(init=False, repr=False, compare=False)
+    _families: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        by_name: dict[tuple[Direction, str], tuple[OwnerRule, ...]] = {}
-        for rule in self.rules:
-            key = (rule.direction, rule.name)
-            by_name[key] = (*by_name.get(key, ()), rule)
-        object.__setattr__(self, "_rules", by_name)
+        first: dict[tuple[Direction, str, str | None], tuple[int, OwnerRule]] = {}
+        for place, rule in enumerate(self.rules):
+            first.setdefault((rule.direction, rule.name, rule.node), (place, rule))
+        families = tuple(pattern[:-1] for pattern in self.invoke_commands if pattern.endswith(".*"))
+        object.__setattr__(self, "_rules", first)  # all three: so that a decision does not grow with the lists
+        object.__setattr__(self, "_sessions", frozenset(map(canonical_session, self.agent_sessions)))
+        object.__setattr__(self, "_families", families)
 
     def owner_rule(self, direction: Direction, name: str, node_id: str) -> OwnerRule | None:
         """Returns the first rule of the owner's that is about this call of this node; None: there is none."""
-        for rule in self._rules.get((direction, name), ()):
-            if rule.node is None or rule.node == node_id:
-                return rule
-        return None
+        found, anybodys = self._rules.get((direction, name, node_id)), self._rules.get((direction, name, None))
+        if found is None or (anybodys is not None and anybodys[0] < found[0]):
+            found = anybodys
+        return found[1] if found is not None else None
+
+    def may_address(self, session: str | None) -> bool:
+        """Tells whether a session is one of the owner's, in whatever spelling."""
+        return canonical_session(session) in self._sessions
+
+    def is_of_a_family(self, command: str) -> bool:
+        """Tells whether a command begins like one of the families that a node may invoke; `.*` alone is none."""
+        return command.startswith(self._families)

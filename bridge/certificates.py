@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from bridge.audit.errors import AuditError
+from bridge.audit.recorder import Recorder
 from bridge.log import Log
 from certs.authority import ClientAuthority
 from certs.errors import IdentityError
@@ -21,16 +23,24 @@ class Certificates:
         identity: what the bridge shows to phones.
         authority: what it issues certificates of native nodes with.
         host: the bridge's name on the LAN, for a new certificate.
+        trail: where a change of keys is written before it is made.
     """
 
     def __init__(
-        self, keys: KeyFolder, identity: BridgeIdentity, authority: ClientAuthority, host: str, log: Log
+        self,
+        keys: KeyFolder,
+        identity: BridgeIdentity,
+        authority: ClientAuthority,
+        host: str,
+        log: Log,
+        trail: Recorder,
     ) -> None:
         self.identity = identity
         self.authority = authority
         self._keys = keys
         self._host = host
         self._log = log
+        self._trail = trail
         self._next = keys.next_spki
         self._changing = asyncio.Lock()
         self._listeners: list[Callable[[BridgeIdentity], None]] = []
@@ -57,6 +67,7 @@ class Certificates:
             IdentityError: it cannot be written; the old one stays in force.
         """
         async with self._changing:
+            await self._record("new certificate")
             return self._take(await asyncio.to_thread(self._keys.renew_certificate, self._host, now=datetime.now(UTC)))
 
     async def prepare_next(self) -> str:
@@ -66,6 +77,7 @@ class Certificates:
             IdentityError: it cannot be written.
         """
         async with self._changing:
+            await self._record("next key prepared")
             self._next = await asyncio.to_thread(self._keys.prepare_next, self._host, now=datetime.now(UTC))
             return self._next
 
@@ -76,6 +88,7 @@ class Certificates:
             IdentityError: none is prepared, or it cannot be written; the old one stays in force.
         """
         async with self._changing:
+            await self._record("next key in force")
             identity = await asyncio.to_thread(self._keys.rotate, now=datetime.now(UTC), to=self._next)
             self._next = None
             return self._take(identity)
@@ -87,6 +100,7 @@ class Certificates:
             IdentityError: what is there cannot be used; the old one stays in force.
         """
         async with self._changing:
+            await self._record("files read again")
             try:
                 identity, following = await asyncio.to_thread(self._read)
                 self._take(identity)
@@ -95,6 +109,12 @@ class Certificates:
                 raise
             self._next = following
             return identity
+
+    async def _record(self, what: str) -> None:
+        try:
+            await self._trail.record("key-change", what=what)
+        except AuditError as exc:
+            raise IdentityError("the change", f"it has to be written down first, and {exc.why}", exc.mend) from exc
 
     def _read(self) -> tuple[BridgeIdentity, str | None]:
         return self._keys.load(), self._keys.next_spki

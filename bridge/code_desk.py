@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from acl.permissions import Permissions
 from bridge import invitations
 from bridge.addresses import machine_addresses, reachable_addresses
+from bridge.audit.errors import AuditError
 from bridge.certificates import Certificates
 from bridge.control import documents
 from bridge.control.operations import resolve_prefix
@@ -86,6 +87,7 @@ class CodeDesk:
             invitations.granted(permissions, profile, self._profiles()),
             now + timedelta(seconds=ttl_s),
         )
+        await self._record(code.id, "openclaw", code.permissions, code.expires_at)
         await self._written(lambda: self._codes.add(code, now))
         self._reception.open_window()
         return documents.SetupCode(
@@ -118,6 +120,7 @@ class CodeDesk:
         expires = (now + timedelta(seconds=ttl_s)).replace(microsecond=0)
         token = secrets.token_bytes(TOKEN_BYTES)
         link = NativeLink(host, self._nodes.port, identity.spki, secrets.token_hex(ID_BYTES), token, expires)
+        await self._record(link.token_id, "native", granted, link.expires_at)
         await self._written(lambda: self._codes.add_link(link, granted, now))
         self._reception.open_window()
         return documents.NativeInvitation(
@@ -142,7 +145,16 @@ class CodeDesk:
         revoked = await self._written(lambda: self._codes.revoke(whole))
         if revoked is None:
             raise UnknownId("This code is not remembered any more.", "See what there is: clawdis-bridge tokens")
+        self._reception.note_code_revoked(whole)
         return _row(revoked, datetime.now(UTC))
+
+    async def _record(self, code_id: str, kind: str, permissions: Permissions, expires: datetime) -> None:
+        """What lets somebody in leaves a trace first; never the code itself."""
+        fields = {"code_id": code_id, "for": kind, "permissions": sorted(permissions), "expires": str(expires)}
+        try:
+            await self._reception.trail.record("code-made", **fields)
+        except AuditError as exc:
+            raise BridgeError("AUDIT", f"No code was made, because {exc.why}.", exc.mend) from exc
 
     @staticmethod
     async def _written(work: Callable[[], T]) -> T:

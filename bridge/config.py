@@ -78,6 +78,8 @@ class GatewayTable(Table):
 
     url: str = "ws://127.0.0.1:18789"
     """`ws://host:port` of the gateway; the host must resolve to a loopback address when it is used."""
+    user: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """The user that the gateway runs as, when it is not the bridge's own; its token goes to nobody else (Linux)."""
     token_source: Literal["auto", "keyring", "file", "env", "openclaw", "none"] = "auto"  # noqa: S105 - a place, no secret
     """Where the gateway's secret is read; `auto` tries the places in turn."""
     token_file: str | None = None
@@ -169,8 +171,8 @@ class LimitsTable(Table):
     """Bytes of the source of one `screen.eval`."""
     frame_max_bytes: Annotated[int, Field(ge=_MIN_FRAME, le=_MAX_FRAME)] = _MAX_FRAME
     """Bytes of one message from a paired node, at most what the gateway takes; most methods have a smaller cap."""
-    in_flight: Annotated[int, Field(gt=0, le=1_024)] = 32
-    """Requests of all nodes together that the gateway has not answered."""
+    in_flight: Annotated[int, Field(gt=0, le=480)] = 32
+    """Requests of all nodes together that the gateway is answering at a time, 1 to 480."""
     in_flight_bytes: Annotated[int, Field(ge=_MAX_FRAME, le=_MAX_BUDGET)] = 134_217_728
     """Bytes of all messages together that the bridge holds on their way: five of the largest."""
     refusals_per_minute: PerMinute = 20

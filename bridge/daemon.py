@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -11,8 +13,9 @@ from pathlib import Path
 
 import uvloop
 
-from bridge import clock
+from bridge import __version__, clock
 from bridge.addresses import ListenAddress, machine_addresses, select_addresses
+from bridge.audit.trail import Trail
 from bridge.certificate_desk import CertificateDesk
 from bridge.code_desk import CodeDesk
 from bridge.config import Config, ConfigError
@@ -31,7 +34,7 @@ from bridge.pairing.prompt_rules import PromptRules
 from bridge.pairing.reception import Reception
 from bridge.pairing.store import StoreError
 from bridge.parts import Parts, build
-from bridge.policy_desk import PolicyDesk
+from bridge.policy_desk import PolicyDesk, traced
 from bridge.prompting import Prompting
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
@@ -60,11 +63,12 @@ def run(home: Path, config: Config) -> int:
         home: the bridge's folder; made when it is missing.
         config: the configuration.
     """
-    log = make_log(config.logging.level, config.logging.format)
+    trail = Trail(home)
+    log = make_log(config.logging.level, config.logging.format, tap=trail.note)
     try:
         private_folder(home)
         with daemon_lock(home):
-            uvloop.run(Daemon(home, config, log).serve())
+            uvloop.run(Daemon(home, config, log, trail).serve())
     except _REFUSALS as exc:
         sys.stderr.write(f"clawdis-bridge: {exc}\n")
         return 1
@@ -77,12 +81,14 @@ class Daemon:
     Args:
         home: the bridge's folder, private and locked.
         config: the configuration.
+        trail: the audit log; a tap of `log`.
     """
 
-    def __init__(self, home: Path, config: Config, log: Log) -> None:
+    def __init__(self, home: Path, config: Config, log: Log, trail: Trail) -> None:
         self._home = home
         self._config = config
         self._log = log
+        self._trail = trail
         self._advertiser: Advertiser | None = None
         self._stop: asyncio.Event
 
@@ -96,13 +102,27 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with AsyncExitStack() as stack:
+            await self._begin_trail()
+            stack.push_async_callback(self._trail.close)  # last: what ends leaves a trace, too
             tasks = await stack.enter_async_context(Tasks(self._log))
+            tasks.spawn("audit", self._trail.run())
             await self._start(stack, tasks)
             await self._stop.wait()
             self._log.info("stopping")
 
+    async def _begin_trail(self) -> None:
+        await self._trail.open(self._log)
+        await self._trail.record(
+            "started",
+            version=__version__,
+            pid=os.getpid(),
+            config=hashlib.sha256(self._config.model_dump_json().encode("utf-8")).hexdigest()[:16],
+            require_mtls=self._config.auth.require_mtls,
+            always_open=self._config.pairing.always_open,
+        )
+
     async def _start(self, stack: AsyncExitStack, tasks: Tasks) -> None:
-        parts = await build(self._home, self._config, tasks, self._log)
+        parts = await build(self._home, self._config, tasks, self._log, self._trail)
         hub, listen = parts.hub, self._config.listen
         stack.push_async_callback(hub.calls.flush)
         addresses = select_addresses(listen.hosts, machine_addresses(), listen.allow_public)
@@ -111,6 +131,7 @@ class Daemon:
             stack.push_async_callback(listener.stop)
             self._log.info("listening", listener=listener.name, addresses=listener.addresses, port=listener.port)
         stack.push_async_callback(_goodbye, hub)
+        await self._trail.record("policy-in-force", **traced(parts.policy))
         policy = PolicyDesk(self._home, self._config.pairing.default_profile, parts.policy, hub, self._log)
         self._on_hangup(lambda: tasks.spawn("policy-reload", policy.reload_on_signal()))
         operations = BridgeOperations(
@@ -133,10 +154,12 @@ class Daemon:
             certs=CertificateDesk(
                 parts.certificates, parts.keys, hub.reception.store, host=parts.names.host, end_all=hub.end_all
             ),
-            metrics=parts.metrics,
+            metrics=parts.flow.metrics,
             started=clock.now(),
         )
-        await stack.enter_async_context(ControlServer(self._home / CONTROL_SOCKET, operations))
+        await stack.enter_async_context(
+            ControlServer(self._home / CONTROL_SOCKET, operations, settled=self._trail.flush)
+        )
         self._ask_people(parts, tasks)
         tasks.spawn("operator-link", hub.switchboard.operator.run())
         tasks.spawn("expire-requests", _expire(hub.reception))

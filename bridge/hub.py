@@ -36,6 +36,7 @@ from bridge.lan.recall import Replay
 from bridge.lan.relay import IOS_FRAME_BYTES, REMOVED, Relay
 from bridge.lan.retries import Retries
 from bridge.lan.roster import Roster
+from bridge.lan.screen_page import ScreenPage, ScreenPages
 from bridge.lan.stand_in import StandIn
 from bridge.log import Log
 from bridge.pairing.admissions import Admissions
@@ -96,6 +97,7 @@ class Hub:
         self.allowances = Allowances(limits)
         self._penalty_s = limits.penalty_s
         self._penalties: dict[str, float] = {}
+        self._screens = ScreenPages()
         self._retries = Retries()
         self._lines = Coalesced()
         self._tasks = tasks
@@ -149,6 +151,10 @@ class Hub:
         """The seconds for which each key stays out that is kept out now."""
         return {node_id: until - now for node_id, until in self._penalties.items() if until > now}
 
+    def screen(self, node_id: str) -> ScreenPage:
+        """What is known of the page on a node's screen: reconnecting does not make it forgotten."""
+        return self._screens.of(node_id)
+
     def penalty_left(self, node_id: str, now: float) -> float:
         """Seconds for which this key may not come in."""
         return max(0.0, self._penalties.get(node_id, now) - now)
@@ -186,7 +192,7 @@ class Hub:
         self.empty.clear()
         for former in self.roster.join(record.node_id, command.role, relay):
             former.post(Ended(1000, "replaced by a newer connection"))
-        self._log.info("joined", node=record.node_id[:8], role=command.role.value, address=relay.address)
+        self._log.info("joined", node=record.node_id, role=command.role.value, address=relay.address)
         if command.role is not Role.NODE:
             return
         self.connected_at[record.node_id] = clock.now().wall
@@ -250,7 +256,7 @@ class Hub:
         while len(self._penalties) >= MAX_PENALTIES:
             del self._penalties[next(iter(self._penalties))]
         self._penalties[command.node_id] = clock.now().mono + self._penalty_s
-        self._log.warning("penalised", node=command.node_id[:8], seconds=self._penalty_s)
+        self._log.warning("penalised", node=command.node_id, seconds=self._penalty_s)
 
     # What happens outside the sessions.
 
@@ -260,12 +266,9 @@ class Hub:
             known = relay.admitted
             if record.revoked_at is not None:
                 relay.post(Ended(REMOVED, "device removed"))
-            elif known is not None and _terms_of(known) != _terms_of(record):
+            elif known is not None and known.terms != record.terms:
                 relay.post(Ended(RESTART, "permissions changed"))
-        link = self.switchboard.link(record.node_id)
-        if link is not None and _terms_of(link.record) != _terms_of(record):
-            self.switchboard.outdate(record.node_id)
-        self.switchboard.rename(record)
+        self.switchboard.changed(record)
         if record.revoked_at is not None:
             self.switchboard.close(record.node_id)
             self.calls.note(self.ledger.forget_node(record.node_id))
@@ -281,7 +284,7 @@ class Hub:
         try:
             gone = await self.switchboard.remove_stale(record)
         except (GatewayError, SecretError, SurfaceError, IdentityError) as exc:
-            self._log.warning("upstream-removal-failed", node=node_id[:8], error=str(exc))
+            self._log.warning("upstream-removal-failed", node=node_id, error=str(exc))
             return
 
         def change(known: NodeRecord | None) -> NodeRecord:
@@ -337,12 +340,11 @@ class Hub:
         role = Role.NODE if relay is self.roster.node(record.node_id) else Role.OPERATOR
         return is_concerned(record, role, before, self._policy)
 
+    def note(self, event: str, **fields: object) -> None:
+        """Says in the log what a person at this machine has done."""
+        self._log.info(event, **fields)
+
     def end_all(self, reason: str) -> None:
         """Says goodbye to every socket: the bridge stops and will be back."""
         for relay in self.roster.everyone():
             relay.post(Ended(RESTART, reason, restart=True))
-
-
-def _terms_of(record: NodeRecord) -> tuple[object, ...]:
-    """What an open socket was admitted by, and a link was made for."""
-    return record.permissions, record.declared, record.security, record.upstream_key

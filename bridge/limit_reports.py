@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
-from bridge.control.documents import LimitsInUse, LimitUse, Penalty
+from bridge.control.limit_documents import LimitsInUse, LimitUse, Penalty
 from bridge.lan.allowance import LIMITED, REFUSED, Allowance
 from bridge.lan.door import Door
 from bridge.tally import Tally

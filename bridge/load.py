@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bridge.hub import Hub
+from bridge.lan.allowance import LIMITED, REFUSED
 from bridge.lan.inflow import Pool
 from bridge.lan.outflow import Outflow
 from bridge.lan.relay import Relay
@@ -30,7 +31,7 @@ class Flow:
 
 def levels(hub: Hub, flow: Flow) -> Levels:
     """Returns what is so now."""
-    queue = hub.switchboard.forwarding.queue
+    queue, tally = hub.switchboard.forwarding.queue, hub.allowances.tally
     return Levels(
         nodes=hub.roster.connected(),
         gateway=hub.switchboard.operator.state,
@@ -41,6 +42,8 @@ def levels(hub: Hub, flow: Flow) -> Levels:
         bytes_in_flight=flow.pool.budget.held,
         sockets_held=flow.pool.budget.waiting,
         bytes_buffered=flow.outflow.total,
+        refused=tally.of(REFUSED),
+        limited=tally.of(LIMITED),
     )
 
 

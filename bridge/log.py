@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 Log = FilteringBoundLogger
 
@@ -27,13 +27,21 @@ MAX_TRACEBACK_CHARS = 20_000  # characters; the end is kept, where the error is
 _ABOUT_PEERS = frozenset({"aiohttp.websocket", "aiohttp.access"})
 
 
-def make_log(level: str, form: Literal["auto", "console", "json"], stream: TextIO | None = None) -> Log:
+Tap = Callable[[str, Mapping[str, object]], None]
+"""Is told each event's name and fields before they are shortened; it must not raise, and not log."""
+_ID_SHOWN = 8  # characters of a node's id in a line: enough for a reader, and `audit tail` has them all
+
+
+def make_log(
+    level: str, form: Literal["auto", "console", "json"], stream: TextIO | None = None, tap: Tap | None = None
+) -> Log:
     """Makes the daemon's log.
 
     Args:
         level: debug, info, warning or error.
         form: `auto` means console on a terminal, else JSON lines.
         stream: where to; None: standard error, which is then the way of what libraries log, too.
+        tap: hears everything from `info` up, whatever the level.
     """
     out = stream if stream is not None else sys.stderr
     console = form == "console" or (form == "auto" and out.isatty())
@@ -42,16 +50,30 @@ def make_log(level: str, form: Literal["auto", "console", "json"], stream: TextI
         structlog.PrintLogger(out),
         processors=[
             structlog.processors.add_log_level,
+            *([] if tap is None else [_tapped(tap, _LEVELS[level])]),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _bounded,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            _LEVELS[level] if tap is None else min(_LEVELS[level], logging.INFO)
+        ),
     )
     if stream is None:
         _adopt_libraries(log)
     return log
+
+
+def _tapped(tap: Tap, level: int) -> Processor:
+    def tapped(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """Tells the tap, then drops what is below the log's own level."""
+        tap(str(event.get("event", "")), event)
+        if _LEVELS.get(method, logging.ERROR) < level:
+            raise structlog.DropEvent
+        return event
+
+    return tapped
 
 
 class LibraryHandler(logging.Handler):
@@ -103,6 +125,9 @@ def _drop(_logger: WrappedLogger, _name: str, _event: EventDict) -> EventDict:
 
 
 def _bounded(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    node = event.get("node")
+    if isinstance(node, str):
+        event["node"] = node[:_ID_SHOWN]
     for key, value in event.items():
         event[key] = _traceback(value) if key == "exception" and isinstance(value, str) else _plain(value)
     return event

@@ -42,10 +42,3 @@ def code_label(code: str) -> str:
 def outcome_label(outcome: str) -> str:
     """Returns how a call ended."""
     return outcome if outcome == "ok" or outcome in _FAULTS else code_label(outcome)
-
-
-def refusal_label(what: str) -> str:
-    """Returns what was refused: a `frame`, a `method` that is known, or one that is not."""
-    if what.startswith("frame"):
-        return "frame"
-    return "method" if what in METHODS else "unknown-method"

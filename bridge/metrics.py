@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from bridge import metric_labels as labels
@@ -34,6 +35,8 @@ class Levels:
         bytes_in_flight: of large messages on their way to the gateway.
         sockets_held: sockets that are not read because those bytes are used up.
         bytes_buffered: that wait for phones.
+        refused: answers that refused something to a node since the start, by kind.
+        limited: limits that were met since the start, by limit.
     """
 
     nodes: int = 0
@@ -45,6 +48,8 @@ class Levels:
     bytes_in_flight: int = 0
     sockets_held: int = 0
     bytes_buffered: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    limited: Mapping[str, int] = field(default_factory=dict)
 
 
 class Metrics:
@@ -53,12 +58,11 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
         self._levels: Callable[[], Levels] = Levels
-        self._registry.register(_Gauges(self.levels))
+        self._registry.register(_Now(self.levels))
         self._calls = self._counter("calls", "Calls of phones at the gateway.", "method", "outcome")
         self._invokes = self._counter("invokes", "Commands of the agent to nodes.", "family", "outcome")
-        self._refusals = self._counter("refusals", "Requests of nodes that were refused.", "what")
+        self._dropped = self._counter("dropped", "What came too late, or was of no use.", "what")
         self._connects = self._counter("connects_refused", "Devices that were not let in.", "code")
-        self._limits = self._counter("limited", "Limits that were met.", "kind")
         self._handshakes = self._counter("handshakes", "TCP connections at the ports.", "outcome")
         self._seconds = Histogram(
             f"{PREFIX}_invoke_seconds",
@@ -103,21 +107,15 @@ class Metrics:
         match event:
             case "invoke":
                 self._invoke(fields, "ok" if fields.get("ok") is True else "failed")
-            case "invoke-refused":
+            case "invoke-refused" | "invoke-ended":
                 self._invoke(fields, labels.code_label(_text(fields, "code")))
             case "invokes-lost":
                 count = fields.get("count")
                 self._invokes.labels(labels.OTHER, "lost").inc(count if isinstance(count, int) else 1)
-            case "refused":
-                self._refusals.labels(labels.refusal_label(_text(fields, "what"))).inc()
             case "connect-refused":
                 self._connects.labels(labels.code_label(_text(fields, "code"))).inc()
             case "late-result" | "late-answer" | "invoke-malformed" | "pending-refused" | "event-too-large":
-                self._refusals.labels(event).inc()
-
-    def limited(self, kind: str) -> None:
-        """A limit was met; `kind` is one of the bridge's own words."""
-        self._limits.labels(kind).inc()
+                self._dropped.labels(event).inc()
 
     def _invoke(self, fields: Mapping[str, Json], outcome: str) -> None:
         family, ms = labels.family_label(_text(fields, "command")), fields.get("ms")
@@ -131,20 +129,20 @@ def _text(fields: Mapping[str, Json], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-class _Gauges(Collector):
+class _Now(Collector):
     def __init__(self, levels: Callable[[], Levels]) -> None:
         self._levels = levels
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
+    def describe(self) -> Iterator[Metric]:
         """The same, before anything is known."""
-        return _gauges(Levels())
+        return _now(Levels())
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """What is so now."""
-        return _gauges(self._levels())
+        return _now(self._levels())
 
 
-def _gauges(levels: Levels) -> Iterator[GaugeMetricFamily]:
+def _now(levels: Levels) -> Iterator[Metric]:
     state = GaugeMetricFamily(f"{PREFIX}_gateway", "The link to the gateway: 1 for its state.", labels=["state"])
     for name in GATEWAY_STATES:
         state.add_metric([name], float(levels.gateway == name))
@@ -153,6 +151,14 @@ def _gauges(levels: Levels) -> Iterator[GaugeMetricFamily]:
         links.add_metric([name], levels.links.get(name, 0))
     yield state
     yield links
+    for name, text, counts in (
+        ("refused", "Answers that refused something to a node.", levels.refused),
+        ("limited", "Limits that a node met.", levels.limited),
+    ):
+        counter = CounterMetricFamily(f"{PREFIX}_{name}", text, labels=["kind"])
+        for kind, count in counts.items():
+            counter.add_metric([kind], count)
+        yield counter
     for name, text, value in (
         ("nodes_connected", "Nodes with an open socket.", levels.nodes),
         ("calls_unanswered", "Calls of phones without an answer, with those that wait.", levels.calls),

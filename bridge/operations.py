@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from acl.model import Subject
 from acl.permissions import read_permissions
 from bridge import __version__, clock
+from bridge.audit.errors import AuditError
 from bridge.certificate_desk import CertificateDesk
 from bridge.certificates import Certificates
 from bridge.code_desk import CodeDesk
@@ -84,7 +85,7 @@ class BridgeOperations:
     async def status(self) -> documents.Status:
         """The state of the daemon."""
         operator = self._hub.switchboard.operator
-        discovery = self._discovery()
+        discovery, trail = self._discovery(), self._hub.reception.trail
         limits = self._config.limits.model_dump()
         return documents.Status(
             version=__version__,
@@ -103,6 +104,7 @@ class BridgeOperations:
             spki=self._certificates.identity.spki,
             discovery=documents.DiscoveryReport(state=discovery.state.value, detail=discovery.detail),
             policy=self.policy.source,
+            audit=documents.AuditReport(written=trail.written, problem=trail.problem),
             limits=limits,
             limits_in_use=limits_in_use(
                 self._hub.allowances.tally, self._listeners[0].door, self._hub.penalties(clock.now().mono)
@@ -147,6 +149,8 @@ class BridgeOperations:
         before = self._hub.switchboard.link(request.draft.node_id)
         try:
             record = await self._hub.reception.approve(request, granted, name, code)
+        except AuditError as exc:
+            raise BridgeError("AUDIT", f"Nothing was approved, because {exc.why}.", exc.mend) from exc
         except (StoreError, IdentityError) as exc:
             raise BridgeError("STORE", f"The approval could not be written down: {exc}") from exc
         withheld = await self._withheld_soon(record.node_id, before)
@@ -261,7 +265,10 @@ class BridgeOperations:
             shown = clean_label(name, known.labels.display_name)
             return known.model_copy(update={"labels": known.labels.model_copy(update={"display_name": shown})})
 
-        return await self._change(self._record(id), named)
+        record = self._record(id)
+        row = await self._change(record, named)
+        self._hub.note("renamed", node=row.node_id, name=row.display_name, before=record.labels.display_name)
+        return row
 
     async def set_permissions(self, id: str, permissions: list[str]) -> documents.NodeRow:
         """Replaces what a node may do; it reconnects with it."""
@@ -271,7 +278,19 @@ class BridgeOperations:
             """With these permissions and no others."""
             return known.model_copy(update={"permissions": tuple(sorted(granted))})
 
-        return await self._change(record, permitted, takes_away=granted <= record.granted)
+        narrower, told = granted <= record.granted, {"permissions": sorted(granted), "before": sorted(record.granted)}
+        if not narrower:
+            await self._recorded("permissions-widened", node=record.node_id, **told)
+        row = await self._change(record, permitted, takes_away=narrower)
+        if narrower:
+            self._hub.note("permissions-narrowed", node=record.node_id, **told)
+        return row
+
+    async def _recorded(self, event: str, **fields: object) -> None:
+        try:
+            await self._hub.reception.trail.record(event, **fields)
+        except AuditError as exc:
+            raise BridgeError("AUDIT", f"Nothing was changed, because {exc.why}.", exc.mend) from exc
 
     async def revoke(self, which: RevokeBody) -> list[documents.Revocation]:
         """Ends the pairing of some nodes."""

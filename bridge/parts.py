@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bridge import clock
 from bridge.addresses import machine_addresses, on_link_networks
+from bridge.audit.recorder import Recorder
 from bridge.certificates import Certificates
-from bridge.config import Config
+from bridge.config import Config, ConfigError, ConfigProblem
+from bridge.config_file import CONFIG_NAME
 from bridge.discovery_names import load_names
 from bridge.discovery_records import DiscoveryNames
 from bridge.hub import Hub
 from bridge.lan.admission import Challenge
 from bridge.lan.door import Door
 from bridge.lan.guest import Guest, guest_of
+from bridge.lan.inflow import Pool
 from bridge.lan.known_addresses import KnownAddresses
 from bridge.lan.listener import Listener, NodePort, Upgraded
 from bridge.lan.pair_pages import PairPages
@@ -45,6 +50,7 @@ from bridge.policy_file import PolicyInForce, load_policy
 from bridge.tasks import Tasks
 from bridge.upstream.idempotency_file import CallMemory
 from bridge.upstream.operator_link import OperatorLink
+from bridge.upstream.port_owner import PortOwner
 from bridge.upstream.secret import SecretReader, SecretSource
 from bridge.upstream.switchboard import Switchboard
 from certs.context import app_server_context, node_server_context
@@ -67,7 +73,7 @@ class Parts:
         door: who may open a socket.
         nodes: the port of native nodes.
         apps: the port of OpenClaw apps; None: `auth.require_mtls` keeps it closed.
-        metrics: what is counted and measured.
+        flow: what all sockets share, and the metrics of it.
     """
 
     names: DiscoveryNames
@@ -78,7 +84,7 @@ class Parts:
     door: Door
     nodes: Listener
     apps: Listener | None
-    metrics: Metrics
+    flow: Flow
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -86,8 +92,8 @@ class Parts:
         return (self.nodes,) if self.apps is None else (self.nodes, self.apps)
 
 
-async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
-    """Builds everything.
+async def build(home: Path, config: Config, tasks: Tasks, log: Log, trail: Recorder) -> Parts:
+    """Builds everything; `trail` is the audit log, open.
 
     Raises:
         ConfigError: a value makes no sense here.
@@ -98,7 +104,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     keys = KeyFolder(home / KEYS)
     store = open_store(home, was_used=any((home / KEYS).glob("node-*.pem")))
     try:
-        certificates = _certificates(keys, names, store.nodes.values(), log)
+        certificates = _certificates(keys, names, store.nodes.values(), log, trail)
     except IdentityError as exc:
         if not store.nodes:
             raise
@@ -108,15 +114,15 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     codes = CodeStore(home / DATABASE_NAME)
     tombstones = TombstoneStore(home / DATABASE_NAME)
     for returned in await reconcile(store, tombstones):
-        log.warning("revoked-again", node=returned.node_id[:8], why="the store is older than its revocation")
-    registrar = Registrar(store, tombstones, keys, log)
+        log.warning("revoked-again", node=returned.node_id, why="the store is older than its revocation")
+    registrar = Registrar(store, tombstones, keys, log, trail)
     reception = Reception(registrar, log, always_open=config.pairing.always_open)
     admissions = Admissions(registrar, reception, codes, log)
-    flow = Flow()
+    flow = Flow(Pool(config.limits.in_flight_bytes))
     hub = Hub(
         reception,
         admissions,
-        _switchboard(config, keys, flow.metrics, tasks, log),
+        _switchboard(home, config, keys, flow.metrics, tasks, log),
         _calls(home, tasks, log),
         policy=in_force.policy,
         default_permissions=in_force.default,
@@ -140,10 +146,12 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log) -> Parts:
     door = _door(home, config, tasks, log)
     flow.metrics.watch(lambda: levels(hub, flow))
     nodes, apps = _listeners(hub, door, config, certificates, pages, flow, tasks, log)
-    return Parts(names, certificates, keys, in_force, hub, door, nodes, apps, flow.metrics)
+    return Parts(names, certificates, keys, in_force, hub, door, nodes, apps, flow)
 
 
-def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[NodeRecord], log: Log) -> Certificates:
+def _certificates(
+    keys: KeyFolder, names: DiscoveryNames, nodes: Collection[NodeRecord], log: Log, trail: Recorder
+) -> Certificates:
     if keys.note is not None:
         log.warning("keys-folder", note=keys.note)
     now = datetime.now(UTC)
@@ -153,20 +161,37 @@ def _certificates(keys: KeyFolder, names: DiscoveryNames, nodes: Collection[Node
     authority = keys.load_client_authority() if native else keys.client_authority(now=now)
     if identity.created:
         log.info("identity-created", pin=identity.pin)
-    return Certificates(keys, identity, authority, names.host, log)
+    return Certificates(keys, identity, authority, names.host, log, trail)
 
 
-def _switchboard(config: Config, keys: KeyFolder, metrics: Metrics, tasks: Tasks, log: Log) -> Switchboard:
-    secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()))
+def _switchboard(home: Path, config: Config, keys: KeyFolder, metrics: Metrics, tasks: Tasks, log: Log) -> Switchboard:
+    owner = PortOwner(urlsplit(config.gateway.url).port or 80, _gateway_uid(home, config.gateway.user))
+    secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()), owner.objection)
     operator = OperatorLink(config.gateway.url, secret, log)
-    linger_s = config.gateway.linger_s
-    return Switchboard(operator, keys, secret=secret, tasks=tasks, log=log, settled=metrics.call, linger_s=linger_s)
+    return Switchboard(
+        operator,
+        keys,
+        secret=secret,
+        tasks=tasks,
+        log=log,
+        places=config.limits.in_flight,
+        settled=metrics.call,
+        linger_s=config.gateway.linger_s,
+    )
 
 
 def _calls(home: Path, tasks: Tasks, log: Log) -> CallMemory:
     calls = CallMemory(home / DATABASE_NAME, tasks, log)
     calls.recall(clock.now())
     return calls
+
+
+def _gateway_uid(home: Path, name: str | None) -> int:
+    try:
+        return os.geteuid() if name is None else pwd.getpwnam(name).pw_uid
+    except KeyError:
+        problem = ConfigProblem("gateway.user", f"{name!r} is no user of this machine", "Correct it, or take it out.")
+        raise ConfigError(str(home / CONFIG_NAME), [problem]) from None
 
 
 def _door(home: Path, config: Config, tasks: Tasks, log: Log) -> Door:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from acl.permissions import Permissions
 from bridge import clock
+from bridge.audit.errors import AuditError
 from bridge.control.documents import PolicySource
 from bridge.control.policy_documents import PolicyReload, PolicyReport
 from bridge.errors import BridgeError, RefusedError
@@ -17,6 +18,11 @@ from bridge.log import Log
 from bridge.policy_file import PolicyInForce, load_policy, profiles_of
 from bridge.policy_report import policy_report, policy_source
 from bridge.strict_toml import ConfigError
+
+
+def traced(policy: PolicyInForce) -> dict[str, object]:
+    """Returns what the audit log says about a policy."""
+    return {"file": str(policy.file) if policy.file is not None else "built-in", "rules": len(policy.policy.rules)}
 
 
 class PolicyDesk:
@@ -63,7 +69,8 @@ class PolicyDesk:
             except ConfigError as exc:
                 self._log.warning("policy-refused", problems=[problem.key for problem in exc.problems])
                 check = f"Check it: clawdis-bridge acl check {shlex.quote(exc.file)}"
-                words = f"The policy was not changed; the former one stays in force. {exc}"
+                why = " ".join(str(exc).splitlines())
+                words = f"The policy was not changed; the former one stays in force. {why}"
                 raise RefusedError(words, check, code="POLICY_REFUSED") from exc
             before = self._in_force.file
             if fresh.file is None and before is not None:
@@ -73,10 +80,19 @@ class PolicyDesk:
                     f"Put it back; or, for the built-in policy: : > {shlex.quote(str(before))}",
                     code="POLICY_REFUSED",
                 )
+            await self._record(fresh)
             self._in_force = fresh
             reconnecting = self._hub.adopt(fresh.policy, fresh.default)
         self._log.info("policy-loaded", rules=len(fresh.policy.rules), reconnecting=reconnecting)
         return PolicyReload(policy=self.source, reconnecting=reconnecting)
+
+    async def _record(self, fresh: PolicyInForce) -> None:
+        """What may let somebody do more leaves a trace before it comes into force."""
+        try:
+            await self._hub.reception.trail.record("policy-in-force", **traced(fresh))
+        except AuditError as exc:
+            words = f"The policy was not changed, because {exc.why}; the former one stays in force."
+            raise RefusedError(words, exc.mend, code="AUDIT") from exc
 
     async def reload_on_signal(self) -> None:
         """As `reload`, for SIGHUP: what is wrong is in the log, and nobody else is told."""

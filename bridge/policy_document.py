@@ -17,6 +17,7 @@ from bridge.policy_words import (
     MAX_ENTRIES,
     MAX_RULES,
     Bad,
+    require_alias,
     require_command_pattern,
     require_each_once,
     require_host,
@@ -225,6 +226,7 @@ class PolicyDocument(Table):
         for left, right in aliases.items():
             for family, name in (("screen.", left), ("canvas.", right)):
                 require_listed(name, "command", _on_screen(family))
+            require_alias(left, right)
         return aliases
 
     @field_validator("rules")

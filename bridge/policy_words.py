@@ -6,7 +6,9 @@ import ipaddress
 import re
 from collections.abc import Collection, Container
 
+from acl.aliases import STANDS_FOR, is_known
 from acl.engine import DEFAULT_DENY
+from acl.navigation import pattern_fault
 from acl.permissions import COMMANDS
 from acl.rules import RULES
 from bridge.strict_toml import nearest
@@ -111,6 +113,16 @@ def require_host(host: str) -> None:
         )
     if host != name and len(labels) < 2:
         raise Bad("a wildcard needs a domain below the top", "For example: *.example.com")
+    if (fault := pattern_fault(host)) is not None:
+        raise Bad(fault, "For example: example.com")
+
+
+def require_alias(command: str, other: str) -> None:
+    """Raises Bad unless the one command can stand for the other: only some pairs can be translated."""
+    if not is_known(command, other):
+        able = ", ".join(sorted(STANDS_FOR.get(command, ())))
+        mend = f"What can: {able}" if able else "Remove the line: no older command does the same."
+        raise Bad(f"{other} cannot stand for {command}", mend)
 
 
 def _require_ipv6(host: str) -> None:

@@ -77,7 +77,7 @@ class Prompting:
         try:
             match answer:
                 case Approve(code=code):
-                    await self._reception.approve(request, None, None, code)
+                    await self._reception.approve(request, None, None, code, by="prompt")
                 case Deny():
                     self._reception.deny(request)
                 case _:

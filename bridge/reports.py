@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from bridge.control import documents
+from bridge.control import documents, limit_documents
 from bridge.control.not_granted import not_granted
 from bridge.limit_reports import NodeLimits
 from bridge.metrics import Levels
@@ -116,9 +116,9 @@ def node_detail(record: NodeRecord, presence: Presence, allow_line: str | None) 
     )
 
 
-def load_report(levels: Levels) -> documents.Load:
+def load_report(levels: Levels) -> limit_documents.Load:
     """Returns how much is under way."""
-    return documents.Load(
+    return limit_documents.Load(
         calls=levels.calls,
         in_flight=levels.places,
         queued=levels.calls_waiting,

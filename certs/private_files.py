@@ -234,7 +234,8 @@ def _require_private(path: Path, status: os.stat_result, max_bytes: int, closed:
         raise PrivateFileError(path, f"it has {status.st_nlink} names (hard links)", mend)
     if mode & closed:
         mend = f"If nobody else has read or changed it: chmod 600 {quoted}"
-        raise PrivateFileError(path, f"other users can open it (mode {mode:04o})", mend)
+        what = "open" if closed == _OPEN_TO_OTHERS else "write"
+        raise PrivateFileError(path, f"other users can {what} it (mode {mode:04o})", mend)
     if status.st_size > max_bytes:
         raise _too_long(path, max_bytes)
 

@@ -28,8 +28,8 @@ from gateway_client.frames import (
 )
 from gateway_client.identity import DeviceIdentity, SignedFields
 from gateway_client.salvage import Head, head_of
+from gateway_client.versions import PROTOCOL, drift
 
-PROTOCOL = 4  # the protocol of gateway 2026.9.x (gateway-protocol §9)
 HANDSHAKE_S = 15.0  # seconds from the upgrade to hello-ok: the gateway's own limit (§1.4)
 DEFAULT_TICK_MS = 30_000  # what a client assumes when the policy has no tick interval (§1.5)
 MAX_IN_FLIGHT = 512  # requests; the gateway refuses work beyond 128 (§1.4), so this only stops a runaway owner
@@ -284,10 +284,12 @@ class ClientProtocol:
     def _on_hello(self, frame: Frame, now: float) -> list[Output]:
         if not isinstance(frame, Response) or frame.id != self._connect_id:
             return []
-        if not frame.ok:
-            self.state, self._deadline = State.CLOSED, None
-            return [Refused(frame.error or ErrorShape("INVALID_REQUEST", "refused without an error"))]
         hello = object_of(frame.payload)
+        error = (frame.error or ErrorShape("INVALID_REQUEST", "refused without an error")) if not frame.ok else None
+        error = error or drift(hello, self._profile.min_protocol, self._profile.max_protocol)
+        if error is not None:
+            self.state, self._deadline = State.CLOSED, None
+            return [Refused(error)]
         policy = object_of(hello.get("policy"))
         longest = policy.get("maxPayload")
         self.max_payload = longest if is_count(longest) and longest > 0 else self.max_payload

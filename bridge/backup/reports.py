@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bridge.control.documents import Document, Instant
+from bridge.control.document import Document, Instant
 
 
 class NodeCount(Document):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.audit.head import forget_head
 from bridge.backup.contents import CONFIG, DATABASE, KEYS
 from bridge.backup.errors import BackupError
 from bridge.backup.graves import Memory, latest, remembered, unite
@@ -127,6 +128,7 @@ def _bury(stage: Path, memory: Memory) -> tuple[tuple[NodeRecord, ...], tuple[No
     dead = latest(memory.revoked, own.revoked)
     TombstoneStore(stage / DATABASE).bury_all(dead)
     unite(stage / DATABASE, Memory(dead, memory.ceremonies))
+    forget_head(stage / DATABASE)  # its log is elsewhere: a new one begins here
     nodes, returned = bury_returned(records, dead)
     if returned:
         text = StoreFile(nodes=nodes).model_dump_json(by_alias=True, indent=1)

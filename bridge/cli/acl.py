@@ -53,7 +53,7 @@ def explain(
         str | None, typer.Argument(metavar="COMMAND", help="Of node.invoke: the command; of node.event: the event.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="NODE", help="The node that NODE would have do it, instead of the agent NODE.")
+        str | None, typer.Option(metavar="NODE", help="Whom NODE would have do it. Without: the agent has NODE do it.")
     ] = None,
     session: Annotated[str | None, typer.Option(metavar="KEY", help="The session that the call is about.")] = None,
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="What the node says to the agent.")] = None,

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli import acl, backup, certs, demo, nodes, pair, pairing, policy, run, status, tokens
+from bridge.cli import acl, audit, backup, certs, demo, nodes, pair, pairing, policy, run, status, tokens
 from bridge.cli.invocation import PROGRAM, Invocation, aimed
 from bridge.cli.output import json_text
 from bridge.cli.terminal import terminal_safe
@@ -44,6 +44,7 @@ app.add_typer(tokens.app, name="tokens")
 app.add_typer(certs.app, name="certs")
 app.add_typer(acl.app, name="acl")
 app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("demo")(demo.demo)

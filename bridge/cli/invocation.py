@@ -16,8 +16,8 @@ from bridge.control.socket_file import SOCKET_NAME
 PROGRAM = "clawdis-bridge"
 
 COMMANDS = (
-    "run", "status", "pair", "pending", "approve", "deny", "nodes", "tokens", "certs", "acl", "policy", "backup",
-    "restore", "demo",
+    "run", "status", "pair", "pending", "approve", "deny", "nodes", "tokens", "certs", "acl", "policy", "audit",
+    "backup", "restore", "demo",
 )  # fmt: skip
 """What the program can be told to do."""
 

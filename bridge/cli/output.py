@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.cli.terminal import terminal_safe
-from bridge.control.documents import Document
+from bridge.control.document import Document
 from bridge.control.plain_words import in_plain_words
 
 _PIPE_WIDTH = 200  # columns when nobody looks: long ids and addresses stay on one line

@@ -27,7 +27,11 @@ def _group() -> None:
 
 @app.command("reload")
 def reload(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Read policy.toml again and put it into force; a wrong one changes nothing."""
+    """Read policy.toml again.
+
+    It is put into force as a whole, or changes nothing when something in it is wrong. Nodes whose methods or commands
+    it changes come again by themselves; all others stay connected.
+    """
     outcome = invocation_of(ctx).client().reload_policy()
     if as_json:
         print_json(outcome)

@@ -60,6 +60,8 @@ def print_page(
     if answer.policy is not None:
         rows.append(("Policy", source_text(answer.policy, now)))
     rows.append(("Console", safe(answer.console.url or "off")))
+    if answer.audit is not None and answer.audit.problem is not None:
+        rows.append(("Audit log", safe(answer.audit.problem, "bold red")))
     rows.append(("Pin", safe(answer.pin)))
     console.print(fields(rows))
     _print_requests(console, answer.pending, requests, invocation, now)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import ValidationError
 
-from bridge.control.documents import Document
+from bridge.audit.errors import AuditError
+from bridge.control.document import Document
 from bridge.control.operations import Operations
 from bridge.control.peer import peer_uid
 from bridge.control.requests import first_problem, require_id
@@ -36,20 +37,27 @@ STOP_S = 2.0  # seconds for running operations to end when the server stops
 _log = structlog.get_logger("bridge.control")
 
 
+Settled = Callable[[], Awaitable[None]]
+"""Brings the traces of what was done to disk; raises `AuditError`."""
 Admit = Callable[[web.Request], None]
 """Raises `NotAllowed` unless the request may reach the API at all."""
 
 
-def control_app(operations: Operations, admit: Admit) -> web.Application:
+async def nothing_to_settle() -> None:
+    """For operations that leave no trace."""
+
+
+def control_app(operations: Operations, admit: Admit, settled: Settled = nothing_to_settle) -> web.Application:
     """The API as an aiohttp application.
 
     Args:
         operations: what the routes call.
         admit: asked before anything else of a request is looked at, for unknown paths too.
+        settled: awaited between whatever may have changed something and its answer.
     """
     app = web.Application(middlewares=[_middleware(admit)], client_max_size=MAX_BODY_BYTES)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, _handler(route, operations))
+        app.router.add_route(route.method, route.path, _handler(route, operations, settled))
     return app
 
 
@@ -112,18 +120,22 @@ def _as_bridge_error(error: Exception) -> Exception:
             return UsageError("The body must be application/json.", code="CONTENT_TYPE")
         case web.HTTPException():
             return RefusedError(f"Refused: {error.reason}.")
+        case AuditError(why=why, mend=mend):
+            return BridgeError("AUDIT", f"It is done, but {why}. It is written down when that works again.", mend)
         case TimeoutError():
             return BridgeError("TIMED_OUT", f"The daemon did not finish this within {OPERATION_S:.0f} seconds.")
         case _:
             return error
 
 
-def _handler(route: Route[Any], operations: Operations) -> Handler:
+def _handler(route: Route[Any], operations: Operations, settled: Settled) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         """Reads the path and the body, runs the operation, and writes what it returns."""
         id = require_id(request.match_info["id"]) if "id" in request.match_info else ""
         body = None if route.body is None else await _read(request, route.body)
         answer = await route.run(operations, id, body)
+        if route.method != hdrs.METH_GET:
+            await settled()
         if isinstance(answer, Text):
             headers = {"Content-Type": answer.content_type, "Cache-Control": "no-store"}
             return web.Response(body=answer.content.encode(), headers=headers)
@@ -152,14 +164,22 @@ class ControlServer:
         path: the socket's file, in a 0700 folder of ours.
         operations: what the routes call.
         admit: who may; our own user's processes unless told otherwise.
+        settled: see `control_app`.
 
     Raises:
         ControlSocketError: on entering, when the socket cannot be made as it must be.
     """
 
-    def __init__(self, path: Path, operations: Operations, *, admit: Admit | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        operations: Operations,
+        *,
+        admit: Admit | None = None,
+        settled: Settled = nothing_to_settle,
+    ) -> None:
         self._path = path
-        self._app = control_app(operations, admit or own_user_only())
+        self._app = control_app(operations, admit or own_user_only(), settled)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -5,29 +5,12 @@ Field names are snake case here and camel case in JSON; optional fields are left
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-
-def _as_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_as_utc)]
-"""A point in time; ISO 8601 in UTC as JSON. A time without a zone is refused."""
-
-
-class Document(BaseModel):
-    """Base of the answers. Unknown keys are ignored: a newer daemon may add some."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
-
-    def to_json(self) -> dict[str, object]:
-        """The document as plain JSON values with camel-case keys; a None is left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+from bridge.control.document import Document, Instant
+from bridge.control.limit_documents import LimitsInUse, LimitUse, Load
 
 
 class Listener(Document):
@@ -69,54 +52,6 @@ class ConsoleReport(Document):
     """None: it is switched off."""
 
 
-class Penalty(Document):
-    """A key that is kept out for a while, because it was refused or limited too often."""
-
-    node_id: str
-    seconds: int
-    """Until it is let in again."""
-
-
-class LimitsInUse(Document):
-    """What the limits have stopped since the start, and whom they keep out now."""
-
-    refused: dict[str, int] = Field(default_factory=dict)
-    """Refused calls of all nodes, by kind."""
-    limited: dict[str, int] = Field(default_factory=dict)
-    """Calls, events and commands over a limit, by limit."""
-    turned_away: dict[str, int] = Field(default_factory=dict)
-    """Connections that were closed before TLS, by reason."""
-    strangers: int = 0
-    """Sockets that have not authenticated, now."""
-    penalties: list[Penalty] = Field(default_factory=list)
-
-
-class LimitUse(Document):
-    """How much of one limit a node has used up."""
-
-    used: int
-    of: int
-    met: int
-    """How often something was over it since the start."""
-
-
-class Load(Document):
-    """How much is under way at this moment."""
-
-    calls: int = 0
-    """Calls of phones without a final answer."""
-    in_flight: int = 0
-    """Those that the gateway is answering; at most `limits.in_flight`."""
-    queued: int = 0
-    """Those that wait for a place there."""
-    bytes_in_flight: int = 0
-    """Bytes of large messages on their way to the gateway; at most `limits.in_flight_bytes`."""
-    sockets_held: int = 0
-    """Sockets that are not read until there is room for what they announced."""
-    bytes_buffered: int = 0
-    """Bytes that wait for phones that read slowly."""
-
-
 class PolicySource(Document):
     """Which policy is in force."""
 
@@ -126,6 +61,15 @@ class PolicySource(Document):
     loaded_at: Instant
     rules: int
     """Number of the owner's rules."""
+
+
+class AuditReport(Document):
+    """The audit log."""
+
+    written: int
+    """Number of the last entry on disk."""
+    problem: str | None = None
+    """Why nothing can be written now, and what mends it; None: it can."""
 
 
 class Status(Document):
@@ -147,6 +91,7 @@ class Status(Document):
     console: ConsoleReport = ConsoleReport()
     policy: PolicySource | None = None
     """Which policy is in force; None: the daemon is an older one."""
+    audit: AuditReport | None = None
     limits: dict[str, int] = Field(default_factory=dict)
     """The limits in force, by their configuration key."""
     limits_in_use: LimitsInUse = LimitsInUse()

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from bridge.control.documents import Document, PolicySource
+from bridge.control.document import Document
+from bridge.control.documents import PolicySource
 
 
 class RuleRow(Document):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from bridge.control.documents import Document
+from bridge.control.document import Document
 from bridge.control.operations import Operations
 from bridge.control.requests import (
     ApproveBody,

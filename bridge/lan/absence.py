@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from acl.model import Subject
 from bridge.lan import answers
+from bridge.lan.directory import Directory
 from bridge.lan.events import Command, Instant, Note, Report
 from bridge.lan.node_calls import needs_foreground
-from bridge.lan.node_invokes import NodeInvokes, look_up
+from bridge.lan.node_invokes import is_granted, look_up, memo_for, not_granted
 from bridge.lan.wakefulness import RETRY_MS
 from bridge.upstream.outcomes import Invoke, read_invoke
 from gateway_client.frames import ErrorShape, Event
@@ -25,23 +27,27 @@ class Absence:
     """One node that is away.
 
     Attributes:
-        invokes: what it could be asked when it was here.
+        subject: whom the ACL sees.
+        offered: the commands that its link offers.
+        directory: what may be looked up.
     """
 
-    invokes: NodeInvokes
+    subject: Subject
+    offered: frozenset[str]
+    directory: Directory
 
     def told(self, event: Event, now: Instant) -> list[Command]:
         """Returns what follows from an event of the gateway; only an invoke wants an answer."""
         invoke = read_invoke(event.payload, now.mono) if event.event == "node.invoke.request" else None
         if invoke is None:
             return []
-        memo = self.invokes.memo(invoke)
-        error = self.invokes.why_not(invoke.command)
-        if error is None and memo is not None:
-            before = look_up(invoke, memo, self.invokes.directory, now)
+        memo = memo_for(self.subject.node_id, invoke)
+        granted = is_granted(self.directory, self.subject, self.offered, invoke.command)
+        if granted and memo is not None:
+            before = look_up(invoke, memo, self.directory, now)
             if before:
                 return before
-        why = error or _away(invoke)
+        why = _away(invoke) if granted else not_granted(invoke.command)
         return [Note("invoke-refused", {"command": invoke.command, "code": why.code}), Report(invoke.id, why)]
 
 

@@ -154,6 +154,7 @@ def prove(connect: Connect, challenge: Challenge, now_ms: int, certified: str | 
 
 def verdict_on(connect: Connect, key: ProvenKey, directory: Directory, wall: datetime, *, certified: bool) -> Verdict:
     """Decides what a proven key gets, at either port; see `judge_certified` and `judge`."""
+    connect = connect.with_aliases(directory.policy.aliases)
     record = directory.record(key.node_id)
     if certified:
         return judge_certified(connect, key, record)

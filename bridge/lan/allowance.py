@@ -15,10 +15,12 @@ from bridge.tally import Tally
 MINUTE_S = 60.0  # seconds
 # Keys remembered, some 3 KiB each with ten buckets and twenty refusals, so 3 MiB. Only a paired key gets here.
 MAX_KEYS = 1_024
-# Frames of one key that are read per second, whatever they are: 50 invokes each way, and their progress. Who sends
-# more is read more slowly, and nothing of it is refused.
-FRAMES_PER_SECOND = 400
-FRAMES_BURST = 800
+# Frames of one key that are read per second, whatever they are: calls, the results of 50 invokes and as many pieces of
+# their progress leave a third of it. Who sends more is read more slowly, and nothing of it is refused. A frame that is
+# answered and no more costs some 0.2 ms of a small core, so that a flood of them costs a twentieth of it.
+FRAMES_PER_SECOND = 200
+FRAMES_BURST = 400
+FRAMES_AT_A_TIME = 20  # that may be read after a pause: waking up for each of them would cost more than it
 BURSTS = 3  # the third burst of calls in a row ends a socket: one that passes, one that is answered, and one too many
 
 
@@ -115,8 +117,8 @@ class Allowance:
         self._frames.charge(now, 1)
 
     def pause(self, now: float) -> float:
-        """Returns the seconds until the next frame may be read; 0.0: now."""
-        return self._frames.wait(now)
+        """Returns the seconds until the next frame may be read, and some more after it; 0.0: now."""
+        return self._frames.wait(now, FRAMES_AT_A_TIME) if self._frames.wait(now) > 0.0 else 0.0
 
     def uses(self, now: float) -> dict[Limit, Use]:
         """Returns how much of each limit is used up."""

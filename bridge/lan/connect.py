@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.alias_generators import to_camel
 
+from acl.aliases import in_force
 from bridge.pairing.records import Labels, Role, Surface, clean_label
 from gateway_client.frames import Json
 
@@ -86,6 +88,18 @@ class Connect(_Part):
     permissions: Annotated[dict[Name, bool], Field(max_length=64)] = Field(default_factory=dict)
     device: Device | None = None
     auth: Auth = Field(default_factory=Auth)
+    _aliases: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Commands of its surface that it does not know -> those that stand for them."""
+        return self._aliases
+
+    def with_aliases(self, aliases: Mapping[str, str]) -> Self:
+        """Returns this with the owner's aliases in force: they belong to the surface that a person approves."""
+        out = self.model_copy()
+        out._aliases = in_force(self.commands, aliases)
+        return out
 
     def labels(self) -> Labels:
         """Returns what it says about itself, the display name cleaned."""
@@ -103,7 +117,7 @@ class Connect(_Part):
     def surface(self) -> Surface:
         """Returns what it declares, sorted, so that the order of a list is never a change."""
         return Surface(
-            commands=tuple(sorted(set(self.commands))),
+            commands=tuple(sorted({*self.commands, *self._aliases})),
             caps=tuple(sorted(set(self.caps))),
             permissions=dict(sorted(self.permissions.items())),
         )

@@ -9,6 +9,7 @@ from typing import Protocol
 from acl.model import Policy
 from acl.permissions import Permissions
 from bridge.lan.allowance import Allowance
+from bridge.lan.screen_page import ScreenPage
 from bridge.pairing.records import NodeRecord
 from bridge.upstream.idempotency import Ledger
 from gateway_client.frames import JsonObject
@@ -45,6 +46,9 @@ class Directory(Protocol):
 
     def allowance(self, node_id: str) -> Allowance:
         """What the key may use up, over all of its sockets."""
+
+    def screen(self, node_id: str) -> ScreenPage:
+        """What is known of the page on the node's screen, over all of its sockets."""
 
     def penalty_left(self, node_id: str, now: float) -> float:
         """Seconds for which this key may not come in."""

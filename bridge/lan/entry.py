@@ -33,6 +33,7 @@ class Entry:
 
 def enter(connect: Connect, record: NodeRecord, directory: Directory) -> Entry:
     """Makes the entry of an admitted socket; scopes and surface come from the store and can only be narrowed."""
+    connect = connect.with_aliases(directory.policy.aliases)
     record = record.model_copy(update={"labels": record.labels.refreshed(connect.labels())})
     if connect.role is Role.OPERATOR:
         subject = Subject(record.node_id, record.granted, record.operator_scopes & frozenset(connect.scopes))
@@ -40,7 +41,7 @@ def enter(connect: Connect, record: NodeRecord, directory: Directory) -> Entry:
         return Entry(subject, OperatorTraffic(subject, directory), join)
     offer = offer_of(connect.surface(), record, directory.policy)
     subject = Subject(record.node_id, record.granted)
-    traffic = NodeTraffic(subject, record, frozenset(offer.commands), directory)
+    traffic = NodeTraffic(subject, record, frozenset(offer.commands), directory, connect.aliases)
     return Entry(subject, traffic, Join(record, connect.role, offer, _wider(connect, record)))
 
 

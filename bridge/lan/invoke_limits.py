@@ -15,6 +15,7 @@ SNAPSHOTS = frozenset({"screen.snapshot", "canvas.snapshot"})
 EVALS = frozenset({"screen.eval", "canvas.eval"})
 # Bytes of a text of parameters around the source of an eval, and how many of them one byte of the source may take.
 _AROUND_BYTES, _ESCAPED_BYTES = 4_096, 6
+_AROUND_CHARS = 256  # of a text of JSON around a picture: names, format, width and height
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,13 @@ def _fits(params_json: str, most: int) -> bool:
 
 
 def decoded_bytes(members: JsonObject) -> int:
-    """Returns how many bytes the picture in a result has at the most: three for every four characters around it."""
+    r"""Returns how many bytes the picture in a result has: three for every four characters, none for what is around it.
+
+    A text of JSON is not parsed for that; a device may write each slash of base64 as `\/`.
+    """
     text = members.get("payloadJSON")
     if isinstance(text, str):
-        return len(text) * 3 // 4
+        return max(0, len(text) - text.count("\\") - _AROUND_CHARS) * 3 // 4
     return _base64_chars(members.get("payload")) * 3 // 4
 
 

@@ -223,13 +223,13 @@ class Listener:
             if isinstance(visit, TurnedAway):
                 peer.close()
                 self._count_handshake("turned-away")
-                self._note("turned-away", ip, visit.value)
+                self._note("turned-away", address=ip, why=visit.value)
                 continue
             self._greet(peer, visit)
 
-    def _note(self, event: str, address: str, why: str) -> None:
+    def _note(self, event: str, **fields: str) -> None:
         note = self._log.info if self._lines.spend(event, clock.now().mono) else self._log.debug
-        note(event, address=address, why=why)
+        note(event, **fields)
 
     def _greet(self, peer: socket.socket, visit: Visit) -> None:
         metered = MeteredProtocol(self._server(), visit, lambda: self._forget(metered), self._deadlines.request_s)
@@ -265,7 +265,7 @@ class Listener:
             visit.forgive()
             self._log.debug("tls-aborted", address=visit.address, reason=failure.reason)
         else:
-            self._note("tls-refused", visit.address, failure.reason)
+            self._note("tls-refused", address=visit.address, reason=failure.reason)
 
     def _forget(self, metered: MeteredProtocol) -> None:
         self._connections.pop(metered.inner, None)
@@ -278,7 +278,7 @@ class Listener:
         metered.visit.note_pace(clock.now().mono)
         guest = self._guest(request, metered.visit.address)
         if guest.refused is not None:
-            self._note("certificate-refused", guest.address, guest.refused)
+            self._note("certificate-refused", address=guest.address, why=guest.refused)
             return no_access()
         if self._node_port is not None and request.rel_url.raw_path.startswith(PAIR):
             return empty_answer(403) if hdrs.ORIGIN in request.headers else await self._page(request, guest, metered)
@@ -306,7 +306,7 @@ class Listener:
         return await self._node_port.pages(request, guest, metered)
 
     def _cut(self, socket_: web.WebSocketResponse, metered: MeteredProtocol, breach: Breach) -> None:
-        self._note("frames-refused", metered.visit.address, breach.reason)
+        self._note("frames-refused", address=metered.visit.address, why=breach.reason)
         self._tasks.spawn("cut", cut(socket_, breach, metered.abort, self._deadlines.shutdown_s))
 
     async def _upgrade(self, request: web.BaseRequest, metered: MeteredProtocol, guest: Guest) -> web.StreamResponse:

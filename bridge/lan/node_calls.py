@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from acl.engine import canonical_session
-from acl.model import Call, Direction
+from acl.model import Call, Direction, canonical_session
 from acl.permissions import needs_foreground
 from bridge.lan.session_names import named_session
 from gateway_client.frames import ErrorShape, Json, JsonObject, Request, Response, object_of, text_of
@@ -30,6 +29,7 @@ __all__ = [
 
 MAX_CHUNK_BYTES = 16_384  # of a progress chunk (gateway-protocol §1.4)
 MAX_PENDING_IDS = 64  # the gateway keeps at most 64 actions per node (gateway-protocol §5.3)
+MAX_DRAINED = 10  # items of one `node.pending.drain`, as in the gateway's schema
 MAX_MESSAGE_CHARS = 20_000  # what the gateway takes as the text of a turn (gateway-protocol §6)
 MAX_ATTACHMENTS = 8
 MAX_ATTACHMENT_CHARS = 8 * 1024 * 1024  # base64 of all attachments together: 6 MiB of picture
@@ -160,7 +160,11 @@ def pending_params(method: str, params: Json) -> JsonObject:
     fields = object_of(params)
     if method == "node.pending.drain":
         most = fields.get("maxItems")
-        return {"maxItems": most} if isinstance(most, int) and not isinstance(most, bool) and 1 <= most <= 64 else {}
+        return (
+            {"maxItems": most}
+            if isinstance(most, int) and not isinstance(most, bool) and 1 <= most <= MAX_DRAINED
+            else {}
+        )
     ids = fields.get("ids")
     if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_PENDING_IDS:
         raise ParamsError("invalid node.pending.ack params")

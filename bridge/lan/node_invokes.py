@@ -19,6 +19,7 @@ from bridge.lan.events import Answered, Command, Instant, Note, Report, Send, Un
 from bridge.lan.invoke_limits import InvokeLimits
 from bridge.lan.recall import Remember, Replay
 from bridge.lan.results import Results
+from bridge.lan.screen_guard import Admitted, ScreenGuard
 from bridge.lan.traffic import Result, refused
 from bridge.lan.wakefulness import AWAKE, Wakefulness
 from bridge.pairing.records import NodeRecord
@@ -41,6 +42,7 @@ class NodeInvokes:
         record: the stored node.
         offered: the commands offered to the gateway on this connection.
         directory: what may be looked up.
+        screen: what is sent to its screen and comes back.
         wakefulness: what works on the node, as far as it has said.
     """
 
@@ -48,6 +50,7 @@ class NodeInvokes:
     record: NodeRecord
     offered: frozenset[str]
     directory: Directory
+    screen: ScreenGuard
     wakefulness: Wakefulness = AWAKE
     _open: Dispatches = field(default_factory=Dispatches)
     _results: Results = field(default_factory=Results)
@@ -70,33 +73,32 @@ class NodeInvokes:
             return [Note("invoke-malformed")]
         if self._open.has(invoke.id):
             return [Note("invoke-repeated", {"command": invoke.command})]  # it gets the outcome that it is owed already
-        error = self.why_not(invoke.command) or self._limits.refuse(invoke.command, invoke.params_json, now.mono)
+        if not self.may_do(invoke.command):
+            return _refused(invoke, not_granted(invoke.command))
+        error = self._limits.refuse(invoke.command, invoke.params_json, now.mono)
         if error is not None:
             return _refused(invoke, error)
-        memo = self.memo(invoke)
+        memo = memo_for(self.subject.node_id, invoke)
         if memo is not None:
             before = self._asked_before(invoke, memo, now)
             if before:
                 return before
+        return self._take(invoke, memo, now)
+
+    def may_do(self, command: str) -> bool:
+        """Whether the node may be asked for a command, whoever brings it: it offers it, and the ACL allows it."""
+        return is_granted(self.directory, self.subject, self.offered, command)
+
+    def _take(self, invoke: Invoke, memo: Memo | None, now: Instant) -> list[Command]:
+        admitted = self.screen.admit(invoke, self.directory.policy)
+        if isinstance(admitted, ErrorShape):
+            return _refused(invoke, admitted)
         if not self.wakefulness.can_do(invoke.command):
             return _refused(invoke, answers.background(invoke.command, self.wakefulness.retry_after_ms))
         if not self._open.has_room(len(self._results)):
             return _refused(invoke, _BUSY)
         self._open.add(invoke, memo)
         return self._ask_next(now)
-
-    def why_not(self, command: str) -> ErrorShape | None:
-        """Why the node may not be asked for a command, whoever brings it; None: it offers it, and the ACL allows it."""
-        decision = decide(self.directory.policy, self.subject, Call(Direction.TO_NODE, command))
-        if command in self.offered and isinstance(decision, Allow):
-            return None
-        return ErrorShape("FORBIDDEN", f"{command} is not granted to this node")
-
-    def memo(self, invoke: Invoke) -> Memo | None:
-        """Returns what an invoke is known by; None: it has no idempotency key."""
-        if invoke.idempotency_key is None:
-            return None
-        return memo_of(node_owner(self.subject.node_id), invoke.idempotency_key, invoke.command, invoke.params_json)
 
     def _asked_before(self, invoke: Invoke, memo: Memo, now: Instant) -> list[Command]:
         """What a dispatch gets whose key has come before: the same outcome as that one, or a refusal."""
@@ -113,11 +115,23 @@ class NodeInvokes:
     def _ask_next(self, now: Instant) -> list[Command]:
         out: list[Command] = []
         while (turn := self._open.next_job(now.mono)) is not None:
-            job, invoke = turn
-            if job.memo is not None:
-                out.append(Remember(self.directory.ledger.sent(job.memo, now.mono)))
-            out.append(Send(Event("node.invoke.request", invoke.request_for(self.subject.node_id, now.mono))))
+            out += self._ask(*turn, now)
         return out
+
+    def _ask(self, job: Job, invoke: Invoke, now: Instant) -> list[Command]:
+        """Its turn has come: what holds now decides, not what held when it began to wait."""
+        admitted: Admitted | ErrorShape = not_granted(invoke.command)
+        if self.may_do(invoke.command):
+            admitted = self.screen.admit(invoke, self.directory.policy)
+        if isinstance(admitted, ErrorShape):
+            self._open.settle(invoke.id)
+            noted = Note("invoke-refused", {"command": invoke.command, "code": admitted.code})
+            return [noted, *(Report(caller, admitted) for caller in job.callers)]
+        self.screen.begin(admitted, self._open.expects)
+        request = Send(Event("node.invoke.request", admitted.invoke.request_for(self.subject.node_id, now.mono)))
+        if job.memo is None:
+            return [request]
+        return [Remember(self.directory.ledger.sent(job.memo, now.mono)), request]
 
     # Up: the node's results.
 
@@ -142,6 +156,8 @@ class NodeInvokes:
         too_large = self._limits.weigh(job.invoke.command, result.members, now.mono)
         if too_large is not None:
             return [*self._outsized(request, job, too_large, now), *self._ask_next(now)]
+        judged = self.screen.judge(result, self.directory.policy)
+        result = judged.result
         out: list[Command] = self._remember(job.memo, result, now) if job.memo is not None else []
         answering: Request | None = request
         for number, (caller, deadline) in enumerate(job.callers.items()):
@@ -149,7 +165,7 @@ class NodeInvokes:
             params = result.upstream(self.record.gateway_node_id, caller)
             out.append(self._results.send(f"{key}.{number}", answering, waiting, params, allow))
             answering = None
-        return [*out, _noted(job, result, now), *self._ask_next(now)]
+        return [*out, *judged.notes, _noted(job, result, now), *self._ask_next(now)]
 
     def _outsized(self, request: Request, job: Job, error: ErrorShape, now: Instant) -> list[Command]:
         """It was done, and its result is more than may be passed on: that is the outcome."""
@@ -163,7 +179,10 @@ class NodeInvokes:
         """Nobody waits any more; but whoever asks again with the same key may have it."""
         memo = self._open.settle_late(result.id)
         noted = Note("late-result", {"remembered": memo is not None})
-        return [*(self._remember(memo, result, now) if memo is not None else []), noted]
+        if memo is None:
+            return [noted]
+        judged = self.screen.judge(result, self.directory.policy)
+        return [*self._remember(memo, judged.result, now), *judged.notes, noted]
 
     def _remember(self, memo: Memo, result: node_calls.InvokeResult, now: Instant) -> list[Command]:
         ledger = self.directory.ledger
@@ -217,6 +236,7 @@ class NodeInvokes:
         if job is None:
             return []
         error = ErrorShape("PAYLOAD_TOO_LARGE", "larger than the device takes")
+        self.screen.judge(_not_begun(job.invoke.id), self.directory.policy)
         forgotten = [Remember(self.directory.ledger.forget(job.memo))] if job.memo is not None else []
         return [*forgotten, *(Report(caller, error) for caller in job.callers), *self._ask_next(now)]
 
@@ -243,6 +263,24 @@ class NodeInvokes:
         return min((at for at in due if at is not None), default=None)
 
 
+def is_granted(directory: Directory, subject: Subject, offered: frozenset[str], command: str) -> bool:
+    """Tells whether a node offers a command and the ACL allows it."""
+    decision = decide(directory.policy, subject, Call(Direction.TO_NODE, command))
+    return command in offered and isinstance(decision, Allow)
+
+
+def not_granted(command: str) -> ErrorShape:
+    """Returns what the gateway is told of a command that `is_granted` denies."""
+    return ErrorShape("FORBIDDEN", f"{command} is not granted to this node")
+
+
+def memo_for(node_id: str, invoke: Invoke) -> Memo | None:
+    """Returns what an invoke is known by; None: it has no idempotency key."""
+    if invoke.idempotency_key is None:
+        return None
+    return memo_of(node_owner(node_id), invoke.idempotency_key, invoke.command, invoke.params_json)
+
+
 def look_up(invoke: Invoke, memo: Memo, directory: Directory, now: Instant) -> list[Command]:
     """Returns what a dispatch gets whose key is remembered; empty when it is not."""
     match directory.ledger.look(memo, now.mono):
@@ -263,6 +301,10 @@ def _reported(ended: Iterable[Ended], error: ErrorShape) -> list[Command]:
     for one in ended:
         out += [Note("invoke-ended", {"command": one.command, "code": error.code}), Report(one.id, error)]
     return out
+
+
+def _not_begun(invoke_id: str) -> node_calls.InvokeResult:
+    return node_calls.InvokeResult(invoke_id, False, {"error": {"code": "INVALID_REQUEST"}})
 
 
 def _ignored(request: Request) -> list[Command]:

@@ -6,7 +6,7 @@ in `node_invokes`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from acl.engine import decide
@@ -21,6 +21,7 @@ from bridge.lan.events import (
     Command,
     Forward,
     FromGateway,
+    Gap,
     Instant,
     Link,
     LinkLost,
@@ -33,7 +34,10 @@ from bridge.lan.events import (
 )
 from bridge.lan.lan_invokes import LanInvokes
 from bridge.lan.node_invokes import NodeInvokes
-from bridge.lan.session_names import named_session
+from bridge.lan.screen_guard import ScreenGuard
+from bridge.lan.screen_params import ScreenCaps
+from bridge.lan.session_names import named_session, session_keys
+from bridge.lan.streams import RUN_EVENTS
 from bridge.lan.subscriptions import Subscriptions
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from bridge.lan.wakefulness import app_asleep
@@ -52,12 +56,14 @@ class NodeTraffic:
         record: the stored node.
         offered: the commands offered to the gateway on this connection.
         directory: what may be looked up.
+        aliases: offered commands that the device does not know -> those that stand for them.
     """
 
     subject: Subject
     record: NodeRecord
     offered: frozenset[str]
     directory: Directory
+    aliases: Mapping[str, str] = field(default_factory=dict)
     _forwarding: Forwarding = field(default_factory=Forwarding)
     _invokes: NodeInvokes = field(init=False)
     _lan_invokes: LanInvokes = field(init=False)
@@ -66,7 +72,10 @@ class NodeTraffic:
     _acknowledging: str | None = None
 
     def __post_init__(self) -> None:
-        self._invokes = NodeInvokes(self.subject, self.record, self.offered, self.directory)
+        limits = self.directory.allowance(self.subject.node_id).limits
+        caps = ScreenCaps(limits.eval_max_bytes, limits.snapshot_max_bytes)
+        screen = ScreenGuard(self.subject, self.directory.screen(self.subject.node_id), self.aliases, caps)
+        self._invokes = NodeInvokes(self.subject, self.record, self.offered, self.directory, screen)
         self._lan_invokes = LanInvokes(self.subject.node_id, self.directory, self._forwarding)
 
     @property
@@ -130,8 +139,8 @@ class NodeTraffic:
     def _pass_event(self, request: Request, event: node_events.Pass, now: Instant) -> Result:
         if event.background:
             self._invokes.wakefulness = app_asleep(now.mono)
-        if event.subscription is not None and not event.subscription[1]:
-            self._subscriptions.note(*event.subscription)  # ended, whether the gateway hears of it now or not
+        if event.subscription is not None:
+            self._subscriptions.ask(*event.subscription)
 
         def shape(response: Response) -> Response:
             if event.subscription is not None and response.ok:
@@ -143,12 +152,15 @@ class NodeTraffic:
         )
 
     def _subscribe_again(self) -> list[Command]:
-        decision = decide(self.directory.policy, self.subject, Call(Direction.NODE_EVENT, "chat.subscribe"))
-        if not isinstance(decision, Allow):
-            return []
         key = f"s{self._forwarding.next_key()}"
-        params = self._subscriptions.next_to_say(key)
-        return [] if params is None else [Forward(Link.NODE, key, "node.event", params, decision, owed=True)]
+        while (params := self._subscriptions.next_to_say(key)) is not None:
+            session = named_session(object_of(params["payload"]), self.directory.gateway_hello)
+            call = Call(Direction.NODE_EVENT, "chat.subscribe", session=session)
+            decision = decide(self.directory.policy, self.subject, call)
+            if isinstance(decision, Allow):
+                return [Forward(Link.NODE, key, "node.event", params, decision, owed=True)]
+            self._subscriptions.said()
+        return []
 
     def _pull(self, request: Request, allow: Allow, _now: Instant) -> Result:
         self._invokes.woken()
@@ -158,15 +170,19 @@ class NodeTraffic:
         actions = object_of(response.payload).get("actions")
         if not response.ok or not isinstance(actions, list):
             return response
-        kept: list[Json] = [node_calls.own_action(action) for action in actions if self._may_do(action)]
-        refused_ids = [text_of(action, "id") for action in actions if not self._may_do(action)]
+        granted = [action for action in actions if self._may_do(action)]
+        known: list[Json] = [node_calls.own_action(action) for action in granted]
+        admitted = self._invokes.screen.actions(known, self.directory.policy)
+        kept: list[Json] = [action for action in admitted if action is not None]
+        kept_ids = {text_of(action, "id") for action in kept}
+        refused_ids = [one for action in actions if (one := text_of(action, "id")) not in kept_ids]
         room = node_calls.MAX_PENDING_IDS - len(self._refused_actions)
         fresh = [name for name in refused_ids if name and name not in self._refused_actions]
         self._refused_actions += fresh[:room]
         return Response(response.id, True, {"nodeId": self.subject.node_id, "actions": kept})
 
     def _may_do(self, action: Json) -> bool:
-        return self._invokes.why_not(text_of(action, "command") or "") is None
+        return self._invokes.may_do(text_of(action, "command") or "")
 
     def _pending(self, request: Request, allow: Allow, _now: Instant) -> Result:
         try:
@@ -229,7 +245,11 @@ class NodeTraffic:
             case FromGateway(event=from_gateway):
                 return self._on_gateway_event(from_gateway, now)
             case LinkLost():
+                self._subscriptions.gap()
                 return self._invokes.link_lost()
+            case Gap():
+                self._subscriptions.gap()
+                return []
             case _:
                 return []
 
@@ -250,8 +270,12 @@ class NodeTraffic:
             return self._invokes.invoked(event.payload, now)
         session = named_session(object_of(event.payload), self.directory.gateway_hello)
         call = Call(Direction.EVENT_TO_NODE, event.event, session=session)
-        decision = decide(self.directory.policy, self.subject, call)
-        if not isinstance(decision, Allow):
+        if not isinstance(decide(self.directory.policy, self.subject, call), Allow):
+            self._subscriptions.missed(event)
+            return []
+        if event.event in RUN_EVENTS and not self._subscriptions.passes(
+            event, session_keys(self.directory.gateway_hello)
+        ):
             return []
         match event.event:
             case "node.invoke.cancel":
@@ -271,6 +295,7 @@ class NodeTraffic:
             case Event(event="node.invoke.request", payload=payload):
                 return self._invokes.too_large(payload, now)
             case _:
+                self._subscriptions.gap()
                 return [Note("event-too-large", {"bytes": event.size})]
 
     def on_timer(self, now: Instant) -> list[Command]:
@@ -278,15 +303,8 @@ class NodeTraffic:
         return self._invokes.overdue(now)
 
     def on_lost(self, _now: Instant) -> list[Command]:
-        """Ends every invoke and every subscription: the phone has gone, and its link may stay for its next socket."""
-        decision = decide(self.directory.policy, self.subject, Call(Direction.NODE_EVENT, "chat.unsubscribe"))
-        if not isinstance(decision, Allow):
-            return self._invokes.gone()
-        return [*self._invokes.gone(), *(self._unsubscribe(one, decision) for one in self._subscriptions.sessions)]
-
-    def _unsubscribe(self, session: str, allow: Allow) -> Forward:
-        params: JsonObject = {"event": "chat.unsubscribe", "payload": {"sessionKey": session}}
-        return Forward(Link.NODE, f"u{self._forwarding.next_key()}", "node.event", params, allow, owed=True)
+        """Ends every invoke: the phone has gone."""
+        return self._invokes.gone()
 
     def next_deadline(self) -> float | None:
         """When the next invoke's time is up."""

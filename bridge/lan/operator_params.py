@@ -6,11 +6,11 @@ is dropped; what is listed and has another type is refused, so that nothing inva
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from bridge.lan.member_kinds import Kind, count, either, flag, list_of, map_of, null, number, one_of, record, text
 from bridge.lan.node_calls import ParamsError
-from gateway_client.frames import Json, JsonObject
+from gateway_client.frames import MAX_SAFE_INTEGER, Json, JsonObject, object_of
 
+MAX_KEYS = 256  # words of one list: of each session that `sessions.preview` names it is decided by itself
 _EXPECTATIONS = "expectedLeafEntryId expectedSessionRoutingContract expectedPermissionMode expectedToolOverrides"
 
 PARAMS: dict[str, frozenset[str]] = {
@@ -55,18 +55,48 @@ REQUIRED: dict[str, frozenset[str]] = {
 }
 """Members without which the gateway would refuse the call."""
 
-_BOOLEANS = frozenset(
-    """preserveSideRuns suppressCommandInterpretation includeProviderCapabilities preparedOnly includeArgs
+_FLAGS = """preserveSideRuns suppressCommandInterpretation includeProviderCapabilities preparedOnly includeArgs
     requireLastInteraction includeGlobal includeUnknown configuredAgentsOnly includeDerivedTitles includeLastMessage
-    allowMissing""".split()  # noqa: SIM905 - one word a line would hide the list
-)
-_COUNTS = frozenset({"limit", "offset", "pendingBefore", "maxChars", "timeoutMs", "activeMinutes"})
-_WORDS = frozenset({"keys", "inputRunIds"})
-_OBJECTS = frozenset({"intent"})
-_LISTS = frozenset({"attachments"})
-# Unions in the schema: any of these may be a word, a flag or null.
-_CHOICES = frozenset({"fastMode", "archived", *_EXPECTATIONS.split()})
-_TEXTS_MAY_BE_EMPTY = frozenset({"message", "search"})
+    allowMissing"""
+_TOOLS = {
+    "mcpServers": map_of(flag),
+    "mcpToolsDeny": map_of(list_of(text(), MAX_KEYS)),
+    "skills": map_of(flag),
+    "webSearch": flag,
+}
+_ATTACHMENT = {
+    **dict.fromkeys(("type", "mimeType", "fileName", "content"), text(empty=True)),
+    **dict.fromkeys(("sizeBytes", "durationMs", "width", "height"), number),
+}
+_GOAL = {"kind": one_of("session-goal-start"), "version": count(1, 1), "issuedAtMs": count(0, MAX_SAFE_INTEGER)}
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(_FLAGS.split(), flag),
+    **dict.fromkeys(("message", "search", "thinking", "cursor"), text(empty=True)),
+    **dict.fromkeys(("sessionKey", "key", "label"), text(512)),
+    **dict.fromkeys(("offset", "timeoutMs"), count()),
+    **dict.fromkeys(("limit", "pendingBefore", "activeMinutes", "maxChars"), count(1)),
+    "keys": list_of(text(), MAX_KEYS, 1),
+    "inputRunIds": list_of(text(256), 50, 1, distinct=True),
+    "attachments": list_of(map_of(lambda _: True), 64),
+    "intent": record(_GOAL, *_GOAL),
+    "view": one_of("default", "configured", "provider-config", "all"),
+    "scope": one_of("text", "native", "both"),
+    "sortBy": one_of("updatedAt", "lastInteractionAt"),
+    "archived": either(flag, one_of("all")),
+    "fastMode": either(flag, one_of("auto")),
+    "expectedLeafEntryId": either(text(), null),
+    "expectedPermissionMode": either(one_of("read-only", "guarded", "workspace", "full"), null),
+    "expectedToolOverrides": either(record(_TOOLS), null),
+}
+"""What each member has to be, by its name; what is not listed is a text."""
+_OWN_KINDS: dict[tuple[str, str], Kind] = {
+    ("chat.history", "limit"): count(1, 1_000),
+    ("chat.startup", "limit"): count(1, 1_000),
+    ("chat.history", "maxChars"): count(1, 500_000),
+    ("chat.startup", "maxChars"): count(1, 500_000),
+    ("sessions.preview", "maxChars"): count(20),
+}
+_TEXT = text()
 
 
 def read_params(method: str, given: JsonObject) -> JsonObject:
@@ -80,22 +110,25 @@ def read_params(method: str, given: JsonObject) -> JsonObject:
     if missing:
         raise ParamsError(f"invalid {method} params: {', '.join(sorted(missing))} is missing")
     for name, value in params.items():
-        if not _kind_of(name)(value):
+        kind = _OWN_KINDS.get((method, name)) or _KINDS.get(name, _TEXT)
+        if not kind(value):
             raise ParamsError(f"invalid {method} params: at {name}")
+    if "attachments" in params:
+        params["attachments"] = [_attachment(one) for one in _list(params["attachments"])]
     return params
 
 
-def _kind_of(name: str) -> Callable[[Json], bool]:
-    if name in _BOOLEANS:
-        return lambda value: isinstance(value, bool)
-    if name in _COUNTS:
-        return lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10_000_000
-    if name in _WORDS:
-        return lambda value: isinstance(value, list) and all(isinstance(one, str) and one for one in value)
-    if name in _OBJECTS:
-        return lambda value: isinstance(value, dict)
-    if name in _LISTS:
-        return lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value)
-    if name in _CHOICES:
-        return lambda value: value is None or isinstance(value, str | bool | int | dict)
-    return lambda value: isinstance(value, str) and (value != "" or name in _TEXTS_MAY_BE_EMPTY)
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _attachment(value: Json) -> JsonObject:
+    """One attachment, rebuilt from the members that the gateway reads.
+
+    Raises:
+        ParamsError: one of them has another type.
+    """
+    kept: JsonObject = {name: one for name, one in object_of(value).items() if name in _ATTACHMENT}
+    if not record(_ATTACHMENT)(kept):
+        raise ParamsError("invalid chat.send params: at attachments")
+    return kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from acl.engine import decide
-from acl.model import Allow, Call, Direction, Policy, Subject
+from acl.model import MAIN_SESSION, Allow, Call, Direction, Policy, Subject
 from acl.refusals import counts
 from bridge.lan import answers, node_calls, session_lists
 from bridge.lan.directory import Directory
@@ -25,12 +25,11 @@ from bridge.lan.events import (
     Unanswered,
 )
 from bridge.lan.operator_params import read_params
-from bridge.lan.session_names import named_session
-from bridge.lan.streams import RunFilter
+from bridge.lan.session_names import named_session, of_agent, session_keys
+from bridge.lan.streams import RUN_EVENTS, RunFilter
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
 from gateway_client.frames import Event, JsonObject, Request, Response, object_of, text_of
 
-_RUN_EVENTS = frozenset({"chat", "agent"})
 # Answered here: one connection serves all phones, so that one phone's word would act on the others, and would outlive
 # it. The events of these subscriptions are in no table; runs are followed by the session that a phone asks about.
 _SUBSCRIBING = {
@@ -54,6 +53,7 @@ class OperatorTraffic:
     background: bool = False
     _forwarding: Forwarding = field(default_factory=Forwarding)
     _runs: RunFilter = field(default_factory=RunFilter)
+    _last_seq: int | None = None
 
     def on_request(self, request: Request, now: Instant) -> Result:
         """Decides a request and forwards it with the members that its method has."""
@@ -67,18 +67,40 @@ class OperatorTraffic:
             params = read_params(request.method, named)
         except node_calls.ParamsError as exc:
             return refused(request, answers.invalid(str(exc)))
-        session = text_of(params, "sessionKey", "key")
-        if session is not None and _SUBSCRIBING.get(request.method, True):
-            self._runs.follow(session)
         if request.method in _SUBSCRIBING:
-            return [Send(answers.ok(request.id, _subscribed(_SUBSCRIBING[request.method], session)))]
+            return self._subscribe(request, params)
+        result = self._go_on(request, params, decision, policy, now)
+        if isinstance(result, list):
+            self._follow(params)
+        return result
+
+    def _go_on(self, request: Request, params: JsonObject, allow: Allow, policy: Policy, now: Instant) -> Result:
         if request.method in session_lists.CUT:
-            return self._send_cut(request, params, decision, policy, now)
+            return self._send_cut(request, params, allow, policy, now)
         wait_s = node_calls.wait_for(params, default_s=30.0)
-        return self._forwarding.send(request, Link.OPERATOR, params, decision, wait_s=wait_s)
+        return self._forwarding.send(request, Link.OPERATOR, params, allow, wait_s=wait_s)
+
+    def _follow(self, params: JsonObject) -> None:
+        session = text_of(params, "sessionKey", "key")
+        if session is not None:
+            self._runs.follow(of_agent(session, text_of(params, "agentId")))
+
+    def _subscribe(self, request: Request, params: JsonObject) -> Result:
+        on = _SUBSCRIBING[request.method]
+        payload: JsonObject = {"subscribed": on}
+        if "key" in params:
+            payload["key"] = params["key"]
+            if on:
+                self._follow(params)
+            else:
+                self._runs.unfollow(of_agent(str(params["key"]), text_of(params, "agentId")))
+        return [Send(answers.ok(request.id, payload))]
 
     def _call(self, name: str, fields: JsonObject, direction: Direction = Direction.FROM_OPERATOR) -> Call:
-        return Call(direction, name, session=named_session(fields, self.directory.gateway_hello))
+        if name == "chat.startup":  # without a key it is the main session's: of the agent that is named
+            fields = {"sessionKey": MAIN_SESSION, **fields}
+        session = named_session(fields, self.directory.gateway_hello)
+        return Call(direction, name, session=session, text=text_of(fields, "message") if name == "chat.send" else None)
 
     def _send_cut(self, request: Request, params: JsonObject, allow: Allow, policy: Policy, now: Instant) -> Result:
         method = request.method
@@ -102,6 +124,7 @@ class OperatorTraffic:
                 return self._forwarding.unanswered(event)
             case LinkLost() | Gap():
                 self._runs.gap()
+                self._last_seq = None
                 return []
             case FromGateway(event=from_gateway):
                 return self._on_gateway_event(from_gateway)
@@ -109,11 +132,22 @@ class OperatorTraffic:
                 return []
 
     def _on_gateway_event(self, event: Event) -> list[Command]:
+        self._count(event)
         call = self._call(event.event, object_of(event.payload), Direction.EVENT_TO_OPERATOR)
-        decision = decide(self.directory.policy, self.subject, call)
-        if not isinstance(decision, Allow) or (event.event in _RUN_EVENTS and not self._runs.passes(event)):
+        if not isinstance(decide(self.directory.policy, self.subject, call), Allow):
+            self._runs.missed(event)
+            return []
+        if event.event in RUN_EVENTS and not self._runs.passes(event, session_keys(self.directory.gateway_hello)):
             return []
         return [Send(rebuilt(event))]
+
+    def _count(self, event: Event) -> None:
+        """The gateway drops events when its buffers are full, and counts on: whatever they were, there is a gap."""
+        if event.seq is None:
+            return
+        if self._last_seq is not None and event.seq != self._last_seq + 1:
+            self._runs.gap()
+        self._last_seq = event.seq
 
     def on_oversized(self, event: Oversized, _now: Instant) -> list[Command]:
         """Answers what the peer cannot take."""
@@ -133,7 +167,3 @@ class OperatorTraffic:
     def next_deadline(self) -> float | None:
         """Never."""
         return None
-
-
-def _subscribed(on: bool, session: str | None) -> JsonObject:
-    return {"subscribed": on} if session is None else {"subscribed": on, "key": session}

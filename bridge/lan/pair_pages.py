@@ -94,7 +94,9 @@ class PairPages:
             except BodyError as exc:
                 return _json(EnrolmentRefused(400, "BAD_REQUEST", str(exc)).document(), 400)
             except EnrolmentRefused as refused:
-                self._log.info("pair-refused", address=guest.address, page=path[:64], code=refused.code)
+                asked = found.groupdict().get("id", "")  # may be anything that a stranger wrote
+                page = path.replace(asked, "ID") if asked else path
+                self._log.info("pair-refused", address=guest.address, page=page, code=refused.code)
                 return _json(refused.document(), refused.status)
         return _json(not_found().document(), 404)
 

@@ -153,6 +153,8 @@ class Relay:
         finally:
             self.post(Lost())
             self._outflow.forget(self)
+            if self.admitted is not None:
+                self._log.info("left")
             self._rooms.leave(self)
             self._stop_timer()
             self._closing = True
@@ -200,7 +202,7 @@ class Relay:
                 self._upgraded.promote()
                 self._upgraded.inflow.belongs_to(command.record.node_id)
                 self.admitted = command.record
-                self._log = self._log.bind(node=command.record.node_id[:8], role=command.role.value)
+                self._log = self._log.bind(node=command.record.node_id, role=command.role.value)
                 self._rooms.join(self, command)
             case Forward():
                 self._rooms.forward(self, command)

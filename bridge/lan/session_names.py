@@ -7,11 +7,13 @@ agent's session. Both are told apart here, so that a key means one session and n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from acl.model import MAIN_SESSION
 from gateway_client.frames import Json, JsonObject, object_of, text_of
 
 _MAIN_AGENT = "main"
+_ALONE = frozenset({"global", "unknown"})  # sessions of no agent
 
 
 def named_session(fields: JsonObject, gateway_hello: Mapping[str, Json]) -> str | None:
@@ -40,3 +42,45 @@ def plain_session(key: str, agent: str | None, gateway_hello: Mapping[str, Json]
         return key if key.startswith(f"agent:{agent}:") else f"agent:{agent}:{key}"
     mains = {text_of(defaults, "mainSessionKey"), text_of(defaults, "mainKey"), f"agent:{own_agent}:{MAIN_SESSION}"}
     return MAIN_SESSION if key in mains else key
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """How a gateway spells its sessions.
+
+    Attributes:
+        agent: whose sessions a key without an agent names.
+        main_key: another word for the main session.
+        main_session: the main session's own spelling.
+    """
+
+    agent: str = _MAIN_AGENT
+    main_key: str = MAIN_SESSION
+    main_session: str = f"agent:{_MAIN_AGENT}:{MAIN_SESSION}"
+
+    def canonical(self, key: str | None) -> str:
+        """Returns the gateway's spelling of a key; None and empty mean the main session."""
+        words = (key or "").strip()
+        if words.startswith("agent:"):
+            short = words in (f"agent:{self.agent}:{MAIN_SESSION}", f"agent:{self.agent}:{self.main_key}")
+            return self.main_session if short or words == f"agent:{_MAIN_AGENT}:{MAIN_SESSION}" else words
+        if not words or words.lower() in (MAIN_SESSION, self.main_key):
+            return self.main_session
+        return words.lower() if words.lower() in _ALONE else f"agent:{self.agent}:{words.lower()}"
+
+
+FRESH = SessionKeys()
+"""A gateway of which nobody has changed anything."""
+
+
+def session_keys(gateway_hello: Mapping[str, Json]) -> SessionKeys:
+    """Reads how the gateway of a hello-ok spells its sessions; what it does not say is as at a fresh gateway."""
+    defaults = object_of(object_of(gateway_hello.get("snapshot")).get("sessionDefaults"))
+    agent = text_of(defaults, "defaultAgentId") or _MAIN_AGENT
+    main_key = text_of(defaults, "mainKey") or MAIN_SESSION
+    return SessionKeys(agent, main_key, text_of(defaults, "mainSessionKey") or f"agent:{agent}:{main_key}")
+
+
+def of_agent(key: str, agent: str | None) -> str:
+    """Returns the key that a call or an event names together with its `agentId`, which tells whose it is."""
+    return key if agent is None or key.startswith("agent:") else f"agent:{agent}:{key or MAIN_SESSION}"

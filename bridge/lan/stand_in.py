@@ -9,7 +9,6 @@ from bridge import clock
 from bridge.lan.absence import Absence
 from bridge.lan.directory import Directory
 from bridge.lan.events import FromGateway, Note, Report, SessionEvent
-from bridge.lan.node_invokes import NodeInvokes
 from bridge.lan.recall import Replay
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface
@@ -34,7 +33,7 @@ class StandIn:
         log: Log,
     ) -> None:
         subject = Subject(record.node_id, record.granted)
-        self._absence = Absence(NodeInvokes(subject, record, frozenset(offer.commands), directory))
+        self._absence = Absence(subject, frozenset(offer.commands), directory)
         self._report = report
         self._log = log.bind(node=record.node_id[:8], away=True)
 

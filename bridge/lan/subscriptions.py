@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bridge.lan.streams import MAX_SESSIONS
-from gateway_client.frames import Json, JsonObject, text_of
+from bridge.lan.session_names import SessionKeys
+from bridge.lan.streams import MAX_SESSIONS, RunFilter
+from gateway_client.frames import Event, Json, JsonObject, text_of
 
 MAX_KEY_CHARS = 512  # of a session's key: 64 keys are 32 KiB at most
 
@@ -18,11 +19,27 @@ class Subscriptions:
     _left: list[str] = field(default_factory=list)
     saying: str | None = None
     """The key of the one that is being said again."""
+    _runs: RunFilter = field(default_factory=RunFilter)
 
-    @property
-    def sessions(self) -> list[str]:
-        """The sessions that are followed."""
-        return list(self._sessions)
+    def ask(self, session: str, on: bool) -> None:
+        """The node asks for a subscription, or for its end: what it may see follows at once."""
+        if on:
+            self._runs.follow(session)
+        else:
+            self._runs.unfollow(session)
+            self.note(session, on)  # ended, whether the gateway hears of it now or not
+
+    def passes(self, event: Event, keys: SessionKeys) -> bool:
+        """Tells whether the node may see an event of a run: the link may carry what an earlier socket asked for."""
+        return self._runs.passes(event, keys)
+
+    def missed(self, event: Event) -> None:
+        """An event was kept from the node: a run that it belongs to has a gap now."""
+        self._runs.missed(event)
+
+    def gap(self) -> None:
+        """Events of the link were lost."""
+        self._runs.gap()
 
     def note(self, session: str, on: bool) -> None:
         """The gateway has taken a subscription, or has been told its end."""

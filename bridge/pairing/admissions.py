@@ -60,8 +60,14 @@ class Admissions:
                 record = tokens.issue(record, role, token)
             return record
 
+        async def write() -> NodeRecord:
+            """New tokens leave a trace before they are good for anything."""
+            if minted:
+                await self._registrar.trail.record("token-issued", node=command.node_id, roles=sorted(minted))
+            return await self._store.update(command.node_id, change)
+
         # What has gone meanwhile is judged anew when the client comes again.
-        await self._let_in(peer, self._store.update(command.node_id, change), minted, gone=AdmissionFailed())
+        await self._let_in(peer, write(), minted, gone=AdmissionFailed())
 
     async def redeem(self, peer: Waiting, command: Redeem) -> None:
         """Consumes a setup code for a key, then pairs it and lets the socket in; one code at a time."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from bridge.pairing.store import StoreError
+from bridge.pairing.store_error import StoreError
 
 BUSY_S = 5.0  # seconds to wait for another writer
 FILE_NAME = "bridge.sqlite3"

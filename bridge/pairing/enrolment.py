@@ -218,7 +218,8 @@ class Enrolment:
         window = self._reception.window_opened
         opened = self._ceremonies.reveal(ceremony_id, body.nonce, clock.now().mono)
         if isinstance(opened, Fault):
-            self._log.info("enrolment-reveal-refused", request=ceremony_id, why=opened.value)
+            known = ceremony_id if opened is not Fault.UNKNOWN else None  # else a stranger's own words
+            self._log.info("enrolment-reveal-refused", request=known, why=opened.value)
             raise answers.reveal_refused(opened)
         ceremony, transcript = opened
         # The key may have been paired or revoked since the ceremony began.

@@ -190,8 +190,14 @@ class Issuing:
         authority = self._certificates.authority
         leaf = await asyncio.to_thread(issue_leaf, permit, authority.key, authority.certificate, now=datetime.now(UTC))
         note = CertificateNote(serial=f"{leaf.serial_number:x}", not_after=leaf.not_valid_after_utc)
+        try:
+            trail, until = self._reception.trail, str(note.not_after)
+            await trail.record("certificate-given", node=record.node_id, serial=note.serial, until=until)
+        except StoreError as exc:
+            self._log.error("store-failed", error=str(exc))
+            raise answers.unavailable() from exc
         stored = await self._noted(record.node_id, {"certificate": note, **notes})
-        self._log.info("certificate-issued", node=record.node_id[:8], serial=note.serial, until=str(note.not_after))
+        self._log.info("certificate-issued", node=record.node_id, serial=note.serial, until=until)
         return stored, leaf.public_bytes(Encoding.PEM).decode("ascii")
 
     async def _noted(self, node_id: str, notes: dict[str, object]) -> NodeRecord:

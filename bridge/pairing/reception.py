@@ -81,6 +81,7 @@ class Reception:
 
     def __init__(self, registrar: Registrar, log: Log, *, always_open: bool = True) -> None:
         self.store = registrar.store
+        self.trail = registrar.trail
         self.desk = Desk(new_request_id)
         self.window_opened: datetime | None = None
         self._registrar = registrar
@@ -116,6 +117,7 @@ class Reception:
         now = clock.now()
         self.desk.invite(now.mono)
         self.window_opened = now.wall
+        self._log.info("pairing-opened")
         self._tell(WindowOpened())
         return now.wall + WINDOW
 
@@ -162,6 +164,7 @@ class Reception:
                 self._log.info(
                     "pairing-requested",
                     request=filed.request.id,
+                    node=draft.node_id,
                     why=draft.why.value,
                     address=address,
                     name=draft.labels.display_name,
@@ -186,8 +189,12 @@ class Reception:
         dropped = self.desk.drop_key(record.node_id)
         if dropped is not None:
             self._settle(dropped, Outcome.ELSEWHERE)
-        self._log.info("paired-by-code", node=record.node_id[:8], name=record.labels.display_name)
+        self._log.info("paired-by-code", node=record.node_id, name=record.labels.display_name)
         self._tell(PairedByCode(record))
+
+    def note_code_revoked(self, code_id: str) -> None:
+        """A person has taken a one-time code back."""
+        self._log.info("code-revoked", code_id=code_id)
 
     def expire(self) -> None:
         """Drops the requests whose clients have gone."""
@@ -212,7 +219,13 @@ class Reception:
     # Deciding.
 
     async def approve(
-        self, request: PairingRequest, permissions: Permissions | None, name: str | None, code: str | None = None
+        self,
+        request: PairingRequest,
+        permissions: Permissions | None,
+        name: str | None,
+        code: str | None = None,
+        *,
+        by: str = "cli",
     ) -> NodeRecord:
         """Pairs the key of a request: on disk first, then the socket that waits.
 
@@ -223,6 +236,7 @@ class Reception:
             permissions: what is granted; None: what it asks for.
             name: another display name; None: the device's own.
             code: the six digits that a native node shows; None for a device that shows none.
+            by: who approves: `cli` or `prompt`.
 
         Raises:
             AlreadyDecided: someone else decided it first, or it has expired.
@@ -236,11 +250,11 @@ class Reception:
         self._require_pending(request)
         self._require_code(request, code)
         # A task of its own: a caller that goes away must not leave a key paired and its request on the desk.
-        pairing = asyncio.get_running_loop().create_task(self._pair(request, granted, name), name="approve")
+        pairing = asyncio.get_running_loop().create_task(self._pair(request, granted, name, by), name="approve")
         self._deciding[request.id] = pairing
         return await asyncio.shield(pairing)
 
-    async def _pair(self, request: PairingRequest, granted: Permissions, name: str | None) -> NodeRecord:
+    async def _pair(self, request: PairingRequest, granted: Permissions, name: str | None, by: str) -> NodeRecord:
         draft = request.draft
         try:
             record = await self._registrar.pair(
@@ -248,12 +262,13 @@ class Reception:
                 granted,
                 name,
                 request_id=request.id,
+                by=by,
                 token_due=draft.native is None and draft.why is not Why.WIDER,
             )
         finally:
             del self._deciding[request.id]
         self.desk.take(request.id)
-        self._log.info("paired", node=record.node_id[:8], request=request.id, permissions=sorted(granted))
+        self._log.info("paired", node=record.node_id, request=request.id, permissions=sorted(granted))
         self._settle(request, Outcome.APPROVED)
         return record
 
@@ -288,7 +303,7 @@ class Reception:
         """
         self._require_pending(request)
         self.desk.deny(request.id, clock.now().mono)
-        self._log.info("pairing-denied", request=request.id)
+        self._log.info("pairing-denied", request=request.id, node=request.draft.node_id)
         self._settle(request, Outcome.DENIED)
 
     async def revoke(self, node_id: str) -> NodeRecord:

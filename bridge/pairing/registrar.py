@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from acl.permissions import Permissions
+from bridge.audit.errors import AuditError
+from bridge.audit.recorder import Recorder
 from bridge.log import Log
 from bridge.pairing import tokens
 from bridge.pairing.desk import Draft
@@ -28,10 +31,14 @@ class Registrar:
         store: the paired nodes.
         tombstones: the revoked ones, beside the store.
         keys: the keys that stand for nodes at the gateway.
+        trail: where a pairing is written before it comes into force.
     """
 
-    def __init__(self, store: NodeStore, tombstones: TombstoneStore, keys: KeyFolder, log: Log) -> None:
+    def __init__(
+        self, store: NodeStore, tombstones: TombstoneStore, keys: KeyFolder, log: Log, trail: Recorder
+    ) -> None:
         self.store = store
+        self.trail = trail
         self._tombstones = tombstones
         self._keys = keys
         self._log = log
@@ -54,6 +61,7 @@ class Registrar:
         name: str | None,
         *,
         request_id: str = "",
+        by: str = "code",
         token_due: bool = False,
         minted: Iterable[tuple[Role, tokens.MintedToken]] = (),
     ) -> NodeRecord:
@@ -64,11 +72,13 @@ class Registrar:
             permissions: what is granted.
             name: another display name; None: the device's own.
             request_id: under which a native node fetches its certificate.
+            by: who lets it in: `cli`, `prompt` or `code`.
             token_due: whether the next connect of the key is given a node token.
             minted: tokens that the record shall know.
 
         Raises:
-            StoreError: the disk refused, or the key was revoked meanwhile; nothing has changed.
+            StoreError: the disk refused, or the key was revoked meanwhile; nothing has changed. Also an `AuditError`:
+                what leaves no trace does not come into force.
             IdentityError: no key could be made for the gateway's side; likewise.
         """
         seen = self.store.get(draft.node_id)
@@ -85,10 +95,30 @@ class Registrar:
                 record = tokens.issue(record, role, token)
             return record.model_copy(update={"token_due": token_due or record.token_due})
 
-        record = await self.store.update(draft.node_id, change)
+        await self._record(draft, permissions, name, request_id=request_id, by=by)
+        try:
+            record = await self.store.update(draft.node_id, change)
+        except StoreError as exc:
+            with suppress(AuditError):  # the trail then says more than happened, never less
+                await self.trail.record("approval-undone", node=draft.node_id, request=request_id, why=str(exc))
+            raise
         if (seen is not None and seen.revoked_at is not None) or self._forgotten.pop(draft.node_id, None) is not None:
             await self._lift_tombstone(draft.node_id)
         return record
+
+    async def _record(
+        self, draft: Draft, permissions: Permissions, name: str | None, *, request_id: str, by: str
+    ) -> None:
+        await self.trail.record(
+            "approved",
+            node=draft.node_id,
+            name=name or draft.labels.display_name,
+            request=request_id or None,
+            by=by,
+            permissions=sorted(permissions),
+            commands=draft.declared.commands,
+            why=draft.why.value,
+        )
 
     async def _lift_tombstone(self, node_id: str) -> None:
         try:
@@ -131,7 +161,7 @@ class Registrar:
             self._unburied = True
             self._log.error("store-failed", error=str(exc))
         record = await self.store.update(node_id, change, takes_away=True)
-        self._log.info("revoked", node=node_id[:8])
+        self._log.info("revoked", node=node_id)
         return record
 
     async def catch_up(self) -> None:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from pydantic import ValidationError
 
 from bridge.pairing.records import STORE_VERSION, NodeRecord, StoreFile
+from bridge.pairing.store_error import StoreError as StoreError
 from certs.private_files import PrivateFileError, read_private, write_private
 
 FILE_NAME = "paired-nodes.json"
@@ -22,10 +23,6 @@ MAX_NODES = 4096  # records, tombstones included: at 4 KiB each the file stays b
 MAX_FILE_BYTES = 16 * 1024 * 1024  # bytes
 
 Listener = Callable[[NodeRecord], None]
-
-
-class StoreError(Exception):
-    """The store cannot be read or written; the message says what to do."""
 
 
 def open_store(folder: Path, *, was_used: bool) -> NodeStore:

@@ -65,12 +65,15 @@ def note_dropped(log: Log, dropped: Dropped) -> None:
     log.info("frame-dropped", what=what, fault=dropped.fault.value, bytes=dropped.size)
 
 
-async def keep_up(once: Callable[[float], Awaitable[float]]) -> None:
+async def keep_up(
+    once: Callable[[float], Awaitable[float]], rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
     """Makes a connection again and again until it is cancelled.
 
     Args:
         once: makes one connection and stays until it ends; gets the seconds that the back-off plans to wait after it,
             and returns those that shall be waited.
+        rest: waits, at most that long.
     """
     loop = asyncio.get_running_loop()
     waits = backoff(random.random)
@@ -79,7 +82,7 @@ async def keep_up(once: Callable[[float], Awaitable[float]]) -> None:
         pause = await once(next(waits))
         if loop.time() - started > STABLE_S:
             waits = backoff(random.random)
-        await asyncio.sleep(pause)
+        await rest(pause)
 
 
 def explain(exc: GatewayError, url: str, origin: str) -> str:
@@ -97,6 +100,9 @@ def explain(exc: GatewayError, url: str, origin: str) -> str:
     if isinstance(exc, ConnectRefusedError) and exc.detail_code.startswith("AUTH_"):
         what = origin or "the bridge's token"
         return f"the gateway refused {what} ({exc.detail_code}). Correct it, or set gateway.token_source in bridge.toml"
+    if isinstance(exc, ConnectRefusedError) and exc.detail_code == "PROTOCOL_MISMATCH":
+        what = f"the gateway and the bridge speak different protocols ({exc.error.message})"
+        return f"{what}. Update the older of the two: npm install -g openclaw@latest, pipx upgrade clawdis-bridge"
     if isinstance(exc, ConnectRefusedError):
         return f"the gateway refused the bridge ({exc.detail_code}: {exc.error.message})"
     if isinstance(exc, GatewayGoneError):

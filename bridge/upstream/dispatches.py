@@ -68,6 +68,10 @@ class Dispatches:
         """Whether this dispatch waits for its outcome, or the node works under its id."""
         return dispatch_id in self._by_caller or dispatch_id in self._running
 
+    def expects(self, job_id: str) -> bool:
+        """Whether the node may still answer this: it works on it, or is late with it."""
+        return job_id in self._running or job_id in self._late
+
     def job_of(self, dispatch_id: str) -> Job | None:
         """Returns the job that a dispatch waits for."""
         return self._by_caller.get(dispatch_id)

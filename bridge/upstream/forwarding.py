@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.lan.events import Answered, Fault, Forward, Link, Unanswered
+from bridge.log import Log
 from bridge.tasks import Tasks
 from bridge.upstream import dispatches
+from bridge.upstream.blame import Blame
 from bridge.upstream.channel import Channel, LinkDownError
 from bridge.upstream.fair_queue import FairQueue, Ticket
 from bridge.upstream.node_link import Attached
 from gateway_client.errors import (
     GatewayError,
+    GatewayGoneError,
     RequestTimeoutError,
     RequestTooLargeError,
     TooManyRequestsError,
@@ -35,7 +38,9 @@ MAX_CALLS_OF_NODE = 64  # a socket has at most 32 (lan.traffic), and a phone has
 # one acknowledgement and one subscription at a time. Copies of a result that many share wait for these places.
 MAX_OWED = dispatches.PLACES + 2
 PLACE_S = 30.0  # seconds for which an unanswered call keeps its place: what takes longer is meant to
+_POLICY, _SLOW = 1008, "slow consumer"  # how the gateway ends a connection in which more than 50 MiB wait
 TURN_S = 30.0  # seconds that a call without a time limit of its own waits for a place
+_LARGE = frozenset({"node.invoke"})  # calls whose answers may be as large as what the gateway keeps for a connection
 _WAITS = frozenset({"agent.wait"})  # calls that are nothing but waiting: they take no place from those that are work
 
 
@@ -80,6 +85,7 @@ class Forwarding:
         self,
         channel_for: Callable[[Peer, Link], Awaitable[Channel]],
         tasks: Tasks,
+        log: Log,
         *,
         places: int = PLACES,
         settled: Callable[[str, str], None] = lambda method, outcome: None,
@@ -88,6 +94,8 @@ class Forwarding:
         self._channel_for = channel_for
         self._tasks = tasks
         self._settled = settled
+        self._log = log
+        self._blame = Blame()
         self._turns: dict[Ticket, asyncio.Event] = {}
         self._under_way: dict[Peer, dict[asyncio.Task[None], bool]] = {}
         """For each socket, and whether it is owed."""
@@ -105,7 +113,7 @@ class Forwarding:
         if command.owed:
             has_room = sum(self._under_way.get(peer, {}).values()) < MAX_OWED
         else:
-            ticket = self.queue.enter(peer.node_id or "")
+            ticket = None if self._rests(peer, command.method) else self.queue.enter(peer.node_id or "")
             has_room = ticket is not None
         if not has_room:
             self._settled(command.method, Fault.BUSY.value)
@@ -118,6 +126,9 @@ class Forwarding:
         task = self._tasks.spawn("forward", work)
         self._under_way.setdefault(peer, {})[task] = command.owed
         task.add_done_callback(lambda done: self._ended(peer, done, ticket))
+
+    def _rests(self, peer: Peer, method: str) -> bool:
+        return method in _LARGE and self._blame.rests(peer.node_id or "", asyncio.get_running_loop().time())
 
     def _ended(self, peer: Peer, done: asyncio.Task[None], ticket: Ticket | None) -> None:
         if ticket is not None:
@@ -137,6 +148,7 @@ class Forwarding:
             answer = await self._request(peer, call, ticket, put_down)
         except (LinkDownError, GatewayError) as exc:
             fault = _fault(exc)
+            self._consider(peer, call, exc)
             self._settled(call.method, fault.value)
             peer.post(Unanswered(call.key, fault))
         else:
@@ -144,6 +156,14 @@ class Forwarding:
             peer.post(Answered(call.key, answer))
         finally:
             put_down()
+
+    def _consider(self, peer: Peer, call: _Call, exc: LinkDownError | GatewayError) -> None:
+        """Too much waited for the bridge on the connection that all phones share: not again for the same one."""
+        if not isinstance(exc, GatewayGoneError) or exc.code != _POLICY or not exc.reason.startswith(_SLOW):
+            return
+        if call.link is Link.OPERATOR and call.method in _LARGE:
+            seconds = self._blame.hit(peer.node_id or "", asyncio.get_running_loop().time())
+            self._log.warning("large-answers-stopped", node=(peer.node_id or "")[:8], seconds=int(seconds))
 
     async def _request(self, peer: Peer, call: _Call, ticket: Ticket | None, put_down: Callable[[], None]) -> Response:
         def interim(response: Response) -> None:

@@ -7,7 +7,7 @@ import random
 from contextlib import AsyncExitStack
 from typing import Protocol
 
-from bridge.lan.events import FromGateway, LinkLost, LinkReady, Report, SessionEvent
+from bridge.lan.events import FromGateway, Gap, LinkLost, LinkReady, Report, SessionEvent
 from bridge.lan.recall import Replay
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
@@ -95,7 +95,7 @@ class NodeLink(Channel):
         self._approval = approval
         self._connects = connects
         self._tasks = tasks
-        self._log = log.bind(link="node", node=record.node_id[:8])
+        self._log = log.bind(link="node", node=record.node_id)
         self._peer: Attached | None = None
         self._latest: dict[str, Event] = {}
         self._told = ""
@@ -149,7 +149,7 @@ class NodeLink(Channel):
     async def run(self) -> None:
         """Keeps the link up until it is cancelled; from then on nobody is told anything."""
         try:
-            await keep_up(self._once)
+            await keep_up(self._once, self._secret.rest)
         finally:
             self._peer = None
 
@@ -290,6 +290,8 @@ class NodeLink(Channel):
 
     def _dropped(self, dropped: Dropped) -> None:
         note_dropped(self._log, dropped)
+        if dropped.head.kind != "res" and self._peer is not None:
+            self._peer.post(Gap())
 
     def _on_event(self, event: Event) -> None:
         if event.event in _REPLAYED:

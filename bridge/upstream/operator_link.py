@@ -72,7 +72,7 @@ class OperatorLink(Channel):
 
     async def run(self) -> None:
         """Keeps the link up until it is cancelled."""
-        await keep_up(self._once)
+        await keep_up(self._once, self._secret.rest)
 
     async def _once(self, planned: float) -> float:
         gone: GatewayError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,11 @@ KEYRING_SERVICE = "clawdis-bridge"
 KEYRING_NAME = "gateway-token"
 _KEYRING = f"the keyring ({KEYRING_SERVICE} / {KEYRING_NAME})"
 READ_S = 20.0  # seconds for a person to answer the keychain
+LOOK_S = 1.0  # seconds between looks whether a file has changed, while a refused secret is not tried again
 MAX_SECRET_BYTES = 4096
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
+
+Stamp = tuple[tuple[int, ...], ...]
 
 
 class SecretError(Exception):
@@ -82,11 +85,9 @@ class SecretReader:
         return _token(value, self._variable)
 
     def _from_file(self) -> Credentials | None:
-        if self.settings.token_file is None:
+        path = self._token_path()
+        if path is None:
             return None
-        path = Path(self.settings.token_file)
-        if self.settings.token_file.startswith("~/"):
-            path = self.home / self.settings.token_file[2:]
         try:
             text = _read_token(path)
         except OSError as exc:
@@ -104,7 +105,7 @@ class SecretReader:
         return _token(value, _KEYRING)
 
     def _from_openclaw(self) -> Credentials:
-        path = Path(self.environ.get("OPENCLAW_CONFIG_PATH") or self._state_folder() / "openclaw.json")
+        path = self._openclaw_path()
         auth = object_of(object_of(_load(path).get("gateway")).get("auth"))
         mode = auth.get("mode", "token" if "token" in auth else "none")
         if mode == "none":
@@ -122,9 +123,30 @@ class SecretReader:
             )
         return Credentials(kind, value, f"the {kind} from {path}")
 
+    def stamp(self) -> Stamp:
+        """Returns what changes whenever a file changes from which the secret may be read; never the secret itself."""
+        return tuple(_stamp(path) for path in (self._token_path(), self._openclaw_path()) if path is not None)
+
+    def _token_path(self) -> Path | None:
+        name = self.settings.token_file
+        if name is None:
+            return None
+        return self.home / name[2:] if name.startswith("~/") else Path(name)
+
+    def _openclaw_path(self) -> Path:
+        return Path(self.environ.get("OPENCLAW_CONFIG_PATH") or self._state_folder() / "openclaw.json")
+
     def _state_folder(self) -> Path:
         folder = self.environ.get("OPENCLAW_STATE_DIR")
         return Path(folder) if folder else self.home / ".openclaw"
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode
 
 
 def _token(value: str | None, place: str) -> Credentials | None:
@@ -148,26 +170,49 @@ class SecretSource:
     """Reads the credentials off the loop: one read at a time serves everyone who waits for it.
 
     A keychain may ask a person and wait; that must not take the threads that the bridge's own files need.
+
+    Args:
+        reader: finds them.
+        objection: tells why they must not be given to whoever is at the gateway's port now; None: nothing against it.
     """
 
-    def __init__(self, reader: SecretReader) -> None:
+    def __init__(self, reader: SecretReader, objection: Callable[[], str | None] = lambda: None) -> None:
         self._reader = reader
+        self._objection = objection
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="secret")
         self._reading: asyncio.Future[Credentials] | None = None
+        self._seen: Stamp = ()
 
     async def read(self) -> Credentials:
         """Returns the credentials, as they are now.
 
         Raises:
-            SecretError: there are none, or the keychain does not answer within `READ_S` seconds.
+            SecretError: there are none, the keychain does not answer within `READ_S` seconds, or the gateway's port is
+                in the wrong hands.
         """
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.get_running_loop().run_in_executor(self._threads, self._reader.read)
+            self._reading = asyncio.get_running_loop().run_in_executor(self._threads, self._read)
         try:
             async with asyncio.timeout(READ_S):
                 return await asyncio.shield(self._reading)
         except TimeoutError as exc:
             raise SecretError("the keychain does not answer: is it asking for a password on the Mac's screen?") from exc
+
+    def _read(self) -> Credentials:
+        objection = self._objection()
+        if objection is not None:
+            raise SecretError(objection)
+        self._seen = self._reader.stamp()  # before: what changes during the reading is a change
+        return self._reader.read()
+
+    async def rest(self, seconds: float) -> None:
+        """Waits, but no longer than until a file changes from which the secret is read."""
+        loop, seen = asyncio.get_running_loop(), self._seen
+        until = loop.time() + seconds
+        while (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(left, LOOK_S))
+            if seconds > LOOK_S and await asyncio.to_thread(self._reader.stamp) != seen:
+                return
 
     def close(self) -> None:
         """Lets go of the thread."""

@@ -84,7 +84,7 @@ class SurfaceApproval:
             raise SurfaceError("the gateway has another request of this node waiting")
         extra = surplus(verdict.effective, offer)
         if extra:
-            self._log.error("surface-surplus", node=gateway_id[:8], commands=sorted(extra))
+            self._log.error("surface-surplus", gateway_node=gateway_id[:12], commands=sorted(extra))
             await self.remove(gateway_id)
             raise SurfaceError("the gateway had approved more than was offered; the node was removed there")
         withheld = tuple(name for name in offer.commands if name not in verdict.effective)

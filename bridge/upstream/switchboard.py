@@ -61,7 +61,7 @@ class Switchboard:
         self._opened = asyncio.Event()
         self._lingering = Lingering(linger_s, self.close)
         self._connects = asyncio.Semaphore(CONNECTS)
-        self.forwarding = Forwarding(self._channel_for, tasks, places=places, settled=settled)
+        self.forwarding = Forwarding(self._channel_for, tasks, log, places=places, settled=settled)
 
     def link(self, node_id: str) -> NodeLink | None:
         """Returns the link of a connected node."""
@@ -121,7 +121,7 @@ class Switchboard:
             if self._opening.get(record.node_id) is not peer:
                 return None
             if error != told:
-                self._log.error("upstream-key-unusable", node=record.node_id[:8], error=error)
+                self._log.error("upstream-key-unusable", node=record.node_id, error=error)
             told = error
             del self._opening[record.node_id]
             self._keyless[record.node_id] = (peer, error)
@@ -171,13 +171,14 @@ class Switchboard:
         """Whether the gateway counts a node as connected whose phone is away."""
         return node_id in self._lingering
 
-    def outdate(self, node_id: str) -> None:
-        """A node's terms have changed: its link ends with the phone's socket, at once when that is gone."""
-        link = self.link(node_id)
-        if link is not None:
+    def changed(self, record: NodeRecord) -> None:
+        """A record has changed. With other terms, the node's link ends with its socket, at once when that is gone."""
+        link = self.link(record.node_id)
+        if link is not None and link.record.terms != record.terms:
             link.outdated = True
-        if self.lingers(node_id):
-            self.close(node_id)
+            if self.lingers(record.node_id):
+                self.close(record.node_id)
+        self.rename(record)
 
     def close(self, node_id: str, last: set[asyncio.Task[None]] | None = None) -> None:
         """Ends the link of a node, after what is still being said over it.

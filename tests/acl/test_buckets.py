@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acl.buckets import KeyedBuckets, TokenBucket
+from acl.buckets import TokenBucket
 
 T = 1_000.0
 
@@ -53,6 +53,8 @@ def test_a_clock_that_stands_or_goes_back_brings_nothing() -> None:
     assert taken(bucket, 1) == 1
     assert taken(bucket, 100, T - 1_000_000) == 0
     assert bucket.wait(T) == 1.0
+    full = TokenBucket(1, 1)
+    assert full.wait(T) == full.wait(T - 1_000_000) == 0.0, "and takes nothing"
 
 
 def test_more_than_the_bucket_holds_is_never_there() -> None:
@@ -103,26 +105,3 @@ def test_over_any_span_it_gives_at_most_the_burst_and_the_rate(rate: float, burs
         for first in range(len(moments)):
             given = len(moments) - first
             assert given <= burst + rate * (moments[-1] - moments[first]) + 1e-6
-
-
-def test_keys_have_a_bucket_each() -> None:
-    buckets = KeyedBuckets(1, 2, 10)
-    assert [buckets.take("a", T) for _ in range(3)] == [0.0, 0.0, 1.0]
-    assert buckets.take("b", T) == 0.0
-
-
-def test_a_flood_of_keys_forgives_nobody_and_stays_below_the_cap() -> None:
-    """Red when the oldest bucket is forgotten whatever it holds."""
-    buckets = KeyedBuckets(0.001, 2, 100)
-    assert [buckets.take("out", T) for _ in range(3)][:2] == [0.0, 0.0]
-    for number in range(10_000):
-        buckets.take(f"{number}", T + number / 10_000)
-        assert len(buckets) <= 100
-    assert buckets.take("out", T + 1) > 0
-
-
-def test_when_everybody_is_kept_out_a_newcomer_waits_until_a_bucket_is_full_again() -> None:
-    buckets = KeyedBuckets(1, 1, 10)
-    assert [buckets.take(f"{number}", T) for number in range(10)] == [0.0] * 10
-    assert buckets.take("new", T) == 1.0
-    assert buckets.take("new", T + 1) == 0.0

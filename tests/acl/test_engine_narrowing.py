@@ -5,8 +5,8 @@ import unicodedata
 
 import pytest
 
-from acl.engine import canonical_session, decide, reads_as_command
-from acl.model import Allow, Call, Deny, Direction, Policy, Reason, Subject
+from acl.engine import decide, reads_as_command
+from acl.model import Allow, Call, Deny, Direction, Policy, Reason, Subject, canonical_session
 from acl.permissions import Permission
 from tests.acl.reference import is_order
 

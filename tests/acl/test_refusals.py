@@ -1,9 +1,12 @@
 """The meter of refusals: a row, a window, and a time that only goes forward."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acl.refusals import IN_A_ROW, WINDOW_S, RefusalMeter
+from acl.model import Deny, Reason
+from acl.refusals import IN_A_ROW, WINDOW_S, RefusalMeter, counts
+from acl.rules import APPS_TRY
 
 
 def refuse(meter: RefusalMeter, times: int, now: float = 0.0) -> list[bool]:
@@ -79,3 +82,21 @@ def test_it_agrees_with_counting_by_hand(moments: list[tuple[float, bool]], per_
         times.append(now)
         recent = [at for at in times if now - WINDOW_S < at]
         assert meter.refuse(now) == (row >= 11 or len(recent) >= per_window)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+@pytest.mark.parametrize("name", ["chat.send", "config.set"])
+def test_what_counts_is_what_no_app_does_on_its_own(reason: Reason, name: str) -> None:
+    """Red when a reason of the owner's counts, or a new one does unasked."""
+    tried = name in APPS_TRY
+    expected = reason in {Reason.UNLISTED, Reason.NOT_PERMITTED} or (reason is Reason.MISSING_SCOPE and not tried)
+    assert counts(Deny("some-rule", reason), name) is expected
+
+
+def test_a_meter_tells_its_row_and_its_minute() -> None:
+    meter = RefusalMeter()
+    meter.refuse(0.0)
+    meter.refuse(30.0)
+    assert (meter.row, meter.recent(59.0), meter.recent(61.0), meter.recent(91.0)) == (2, 2, 1, 0)
+    meter.accept()
+    assert meter.row == 0

@@ -44,6 +44,7 @@ from bridge.policy_file import load_policy
 from bridge.upstream.idempotency_file import CallMemory
 from certs.context import app_server_context, node_server_context
 from gateway_client.identity import DeviceIdentity
+from tests.bridge.audit.remembered import Remembered
 from tests.bridge.lan.doors import door_of
 from tests.bridge.lan.phones import PHONE, Phone
 from tests.bridge.lan.rooms import Caller
@@ -64,7 +65,8 @@ class House:
         self.store = NodeStore(home)
         self.codes = CodeStore(home / "bridge.sqlite3")
         self.tombstones = TombstoneStore(home / "bridge.sqlite3")
-        self.registrar = Registrar(self.store, self.tombstones, stage.keys, stage.log)
+        self.trail = Remembered()
+        self.registrar = Registrar(self.store, self.tombstones, stage.keys, stage.log, self.trail)
         self.reception = Reception(self.registrar, stage.log, always_open=always_open)
         self.admissions = Admissions(self.registrar, self.reception, self.codes, stage.log)
         self.in_force = load_policy(home, "voice+screen", datetime.now(UTC))
@@ -79,11 +81,10 @@ class House:
             tasks=stage.tasks,
             log=stage.log,
         )
-        self.flow = stage.flow
-        self.flow.metrics.watch(lambda: levels(self.hub, self.flow))
+        stage.flow.metrics.watch(lambda: levels(self.hub, stage.flow))
         self.identity = stage.keys.load_or_create(HOST_NAME, now=datetime.now(UTC))
         authority = stage.keys.client_authority(now=datetime.now(UTC))
-        self.certificates = Certificates(stage.keys, self.identity, authority, HOST_NAME, stage.log)
+        self.certificates = Certificates(stage.keys, self.identity, authority, HOST_NAME, stage.log, self.trail)
         self.discovery = DiscoveryStatus(DiscoveryState.ON)
         self.door = door or door_of(64, 64)
         self.config = Config()
@@ -94,7 +95,11 @@ class House:
         self.nodes = self._listener("nodes", context, NodePort(self._judge, self.pages.answer))
         self.certificates.on_change(lambda new: self.nodes.use(node_server_context(new, authority.certificate)))
         self.policy = PolicyDesk(home, "voice+screen", self.in_force, self.hub, stage.log)
-        self.operations = BridgeOperations(
+        self.operations = self._operations()
+
+    def _operations(self) -> BridgeOperations:
+        stage = self.stage
+        return BridgeOperations(
             self.hub,
             self.config,
             self.certificates,
@@ -103,7 +108,7 @@ class House:
             codes=self._code_desk(),
             policy=self.policy,
             certs=CertificateDesk(self.certificates, stage.keys, self.store, host=HOST_NAME, end_all=self.hub.end_all),
-            metrics=self.flow.metrics,
+            metrics=stage.flow.metrics,
             started=self.started,
         )
 
@@ -147,8 +152,8 @@ class House:
             self._serve,
             node_port=node_port,
             frame_max_bytes=26_214_400,
-            pool=self.flow.pool,
-            handshake=self.flow.metrics.handshake,
+            pool=self.stage.flow.pool,
+            handshake=self.stage.flow.metrics.handshake,
             tasks=self.stage.tasks,
             log=self.stage.log,
         )
@@ -158,7 +163,7 @@ class House:
         challenge = Challenge(secrets.token_urlsafe(24), now.wall_ms)
         terms = Terms(26_214_400, 52_428_800, self.started)
         session = Session(self.hub, terms, secrets.token_hex(6), challenge, now, upgraded.certified)
-        flow = self.flow
+        flow = self.stage.flow
         await Relay(
             upgraded, session, self.hub, self.stage.tasks, self.stage.log, flow.outflow, flow.metrics.note
         ).run()

@@ -14,6 +14,7 @@ from bridge.log import make_log
 from certs.errors import IdentityError
 from certs.pins import spki_hash
 from certs.store import BridgeIdentity, KeyFolder
+from tests.bridge.audit.remembered import Remembered
 
 HOST = "clawdis-bridge-0a1b2c3d.local"
 
@@ -31,7 +32,9 @@ def certificates(keys: KeyFolder) -> Certificates:
 def loaded(keys: KeyFolder) -> Certificates:
     now = datetime.now(UTC)
     identity = keys.load_or_create(HOST, now=now)
-    return Certificates(keys, identity, keys.client_authority(now=now), HOST, make_log("debug", "json", io.StringIO()))
+    return Certificates(
+        keys, identity, keys.client_authority(now=now), HOST, make_log("debug", "json", io.StringIO()), Remembered()
+    )
 
 
 def told(certificates: Certificates) -> list[BridgeIdentity]:

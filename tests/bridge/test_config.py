@@ -17,6 +17,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "listen": {"hosts": ("auto",), "node_port": 18790, "app_port": 18794, "allow_public": False},
     "gateway": {
         "url": "ws://127.0.0.1:18789",
+        "user": None,
         "token_source": "auto",
         "token_file": None,
         "token_env": "OPENCLAW_GATEWAY_TOKEN",
@@ -93,6 +94,7 @@ token_source = "file"
 token_file = "~/token"
 token_env = "TOKEN"
 linger_s = 0
+user = "root"
 [auth]
 require_mtls = true
 [pairing]
@@ -205,9 +207,7 @@ def test_a_wrong_key_is_named_with_what_to_do(text: str, key: str, advice: str) 
         "[gateway]\ntoken_file = 'token'",
         "[gateway]\ntoken_env = 'MY-TOKEN'",
         "[gateway]\ntoken_env = ''",
-        "[gateway]\nlinger_s = -1",
-        "[gateway]\nlinger_s = 86401",
-        "[gateway]\nlinger_s = 1.5",
+        *(f"[gateway]\nlinger_s = {value}" for value in ("-1", "86401", "1.5")),
         "[pairing]\ndefault_profile = ''",
         "[pairing]\ndefault_profile = 'Voice Screen'",
         "[pairing]\nalways_open = 'yes'",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from acl.engine import decide
-from acl.model import Allow, Call, Direction, Policy, Subject
+from acl.model import Allow, Call, Direction, OwnerRule, Policy, Subject
 from acl.permissions import COMMANDS, PROFILES, Permission, Permissions
-from bridge.explanations import explain_call
+from bridge.explanations import About, explain_call
 
 NODE = "aa" * 32
 READ_WRITE = frozenset({"operator.read", "operator.write"})
@@ -87,3 +87,50 @@ def test_node_invoke_alone_asks_about_the_nodes_own_invokes() -> None:
     assert explain_call(Policy(), subject(PROFILES["voice+screen"]), "node.invoke", None).decision == "deny"
     told = explain_call(Policy(), subject(PROFILES["full"]), "node.invoke", None)
     assert told.reason in {"the node may call it", "it may not invoke that there"}
+
+
+# The owner's policy.
+
+
+OTHER = "cd" * 32
+
+
+def ruled(name: str, *, allow: bool, way: Direction = Direction.TO_NODE) -> Policy:
+    return Policy(rules=(OwnerRule("mine", way, name, subject(frozenset()).node_id, allow),))
+
+
+def test_a_rule_of_the_owners_is_named_and_what_would_change_it() -> None:
+    lent = explain_call(ruled("camera.snap", allow=True), subject(frozenset()), "node.invoke", "camera.snap")
+    assert (lent.decision, lent.rule, lent.fix) == ("allow", "mine", None)
+    assert lent.reason == "the agent may have the node do this: a rule of policy.toml says so"
+    denied = explain_call(ruled("screen.eval", allow=False), subject(PROFILES["full"]), "screen.eval", None)
+    assert (denied.decision, denied.rule) == ("deny", "mine")
+    assert denied.fix == "Take the rule mine out of policy.toml, then: clawdis-bridge policy reload"
+
+
+def test_targets_are_followed() -> None:
+    master, other = subject(PROFILES["full"]), About(target=OTHER)
+    told = explain_call(Policy(), master, "node.invoke", "screen.show", other)
+    assert (told.decision, told.rule) == ("deny", "node-invoke")
+    assert told.fix == "Change nodes.targets or nodes.commands in policy.toml, then: clawdis-bridge policy reload"
+    opened = Policy(invoke_targets=frozenset({OTHER}))
+    assert explain_call(opened, master, "node.invoke", "screen.show", other).decision == "allow"
+    assert explain_call(opened, master, "screen.show", None, other).rule == "node-invoke"
+    assert explain_call(opened, master, "node.invoke", "camera.snap", other).decision == "deny"
+
+
+@pytest.mark.parametrize("method, command", [("agent", None), ("node.event", "agent.request")])
+def test_sessions_and_orders_are_followed(method: str, command: str | None) -> None:
+    voice = subject(PROFILES["voice"])
+    assert explain_call(Policy(), voice, method, command).decision == "allow"
+    elsewhere = explain_call(Policy(), voice, method, command, About(session="kitchen"))
+    assert elsewhere.fix == "Change agent.sessions in policy.toml, then: clawdis-bridge policy reload"
+    order = explain_call(Policy(), voice, method, command, About(text="/new"))
+    assert order.fix == "Change agent.commands in policy.toml, then: clawdis-bridge policy reload"
+
+
+def test_the_session_of_an_operators_call_is_followed() -> None:
+    chatting = subject(PROFILES["phone"], READ_WRITE)
+    assert explain_call(Policy(), chatting, "chat.send", None, About(session="main")).decision == "allow"
+    told = explain_call(Policy(), chatting, "chat.send", None, About(session="kitchen"))
+    assert (told.decision, told.rule, told.reason) == ("deny", "operator-write", "it may not address that session")

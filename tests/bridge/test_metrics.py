@@ -18,7 +18,10 @@ def read(metrics: Metrics) -> dict[str, float]:
 
 
 def test_levels_are_asked_at_every_reading() -> None:
-    metrics, levels = Metrics(), [Levels(), Levels(2, "connected", {"ready": 2}, 9, 3, 6, 70_000, 1, 4096)]
+    metrics, levels = (
+        Metrics(),
+        [Levels(), Levels(2, "connected", {"ready": 2}, 9, 3, 6, 70_000, 1, 4096, {"method": 5}, {"calls": 7})],
+    )
     metrics.watch(lambda: levels[0])
     assert read(metrics)["gateway down"] == 1
     levels.pop(0)
@@ -32,6 +35,8 @@ def test_levels_are_asked_at_every_reading() -> None:
     ]
     assert [now[name] for name in ("bytes_in_flight", "sockets_held", "bytes_buffered")] == [70_000, 1, 4096]
 
+    assert (now["refused_total method"], now["limited_total calls"]) == (5, 7)
+
 
 def test_what_sessions_note_is_counted() -> None:
     metrics = Metrics()
@@ -39,13 +44,10 @@ def test_what_sessions_note_is_counted() -> None:
     metrics.note("invoke", {"command": "screen.show", "ok": False})
     metrics.note("invoke-refused", {"command": "system.run", "code": "FORBIDDEN"})
     metrics.note("invokes-lost", {"count": 3})
-    metrics.note("refused", {"what": "frame: depth"})
-    metrics.note("refused", {"what": "config.set"})
-    metrics.note("refused", {"what": "node.invoke"})
+    metrics.note("late-result", {})
     metrics.note("connect-refused", {"code": "NOT_PAIRED"})
     metrics.note("something-else", {"what": "x"})
     metrics.call("chat.send", "ok")
-    metrics.limited("calls")
     metrics.handshake("turned-away")
     now = read(metrics)
     assert now["invokes_total screen ok"] == now["invokes_total screen failed"] == 1
@@ -53,10 +55,9 @@ def test_what_sessions_note_is_counted() -> None:
     assert now["invokes_total other lost"] == 3
     assert now["invoke_seconds_bucket screen 0.25"] == 0
     assert now["invoke_seconds_bucket screen 0.5"] == now["invoke_seconds_count screen"] == 1
-    assert [now[f"refusals_total {what}"] for what in ("frame", "unknown-method", "method")] == [1, 1, 1]
+    assert now["dropped_total late-result"] == 1
     assert now["connects_refused_total NOT_PAIRED"] == 1
     assert now["calls_total chat.send ok"] == 1
-    assert now["limited_total calls"] == 1
     assert (now["handshakes_total turned-away"], now["handshakes_total made"]) == (1, 0)
 
 
@@ -69,8 +70,7 @@ def test_a_peer_makes_no_series() -> None:
         metrics.note("invoke", {"command": word, "ok": True, "ms": 1})
         metrics.note("invoke", {"command": f"screen.{word}", "ok": word})
         metrics.note("invoke-refused", {"command": word, "code": word})
-        metrics.note("refused", {"what": word})
-        metrics.note("refused", {"what": number})
+        metrics.note(word, {"what": word})
         metrics.note("connect-refused", {"code": word})
         metrics.note("invokes-lost", {"count": word})
         metrics.call(word, "ok")

@@ -52,6 +52,7 @@ async def test_status(bridge: House, operations: BridgeOperations) -> None:
         "spki": bridge.identity.spki,
         "discovery": {"state": "on"},
         "console": {},
+        "audit": {"written": 0},
         "limitsInUse": {"refused": {}, "limited": {}, "turnedAway": {}, "strangers": 0, "penalties": []},
     }
     assert isinstance(gateway, dict)

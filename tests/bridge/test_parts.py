@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge import clock
-from bridge.config import AuthTable, Config, ConfigError, PairingTable
+from bridge.config import AuthTable, Config, ConfigError, GatewayTable, LimitsTable, PairingTable
 from bridge.lan.door import Visit
 from bridge.lan.known_addresses import KnownAddresses
 from bridge.log import make_log
@@ -18,6 +18,7 @@ from bridge.pairing.store import FILE_NAME, NodeStore, StoreError
 from bridge.parts import Parts, build
 from bridge.tasks import Tasks
 from certs.errors import IdentityError
+from tests.bridge.audit.remembered import Remembered
 from tests.bridge.lan.doors import knows
 from tests.bridge.pairing.samples import record
 from tests.support.files import follow
@@ -34,7 +35,7 @@ def home(tmp_path: Path) -> Path:
 async def built(home: Path, config: Config | None = None) -> Parts:
     log = make_log("debug", "json", io.StringIO())
     async with Tasks(log) as tasks:
-        return await build(home, config or Config(), tasks, log)
+        return await build(home, config or Config(), tasks, log, Remembered())
 
 
 async def used(home: Path, security: Security = Security.DEVICE_KEY) -> Parts:
@@ -143,7 +144,7 @@ async def test_an_address_of_a_paired_phone_is_known_after_a_restart(home: Path)
     """Red without `recall` or `on_known`: strangers that hold all their places keep the phone out."""
     log = make_log("debug", "json", io.StringIO())
     async with Tasks(log) as tasks:
-        before = await build(home, Config(), tasks, log)
+        before = await build(home, Config(), tasks, log, Remembered())
         visit = before.door.enter("192.168.1.7", clock.now().mono)
         assert isinstance(visit, Visit)
         visit.admit(clock.now().mono)
@@ -161,4 +162,16 @@ async def test_a_default_profile_that_is_none_names_its_key(home: Path) -> None:
         with pytest.raises(
             ConfigError, match=r"pairing\.default_profile: 'phon' is no profile\. Did you mean 'phone'\?"
         ):
-            await build(home, config, tasks, log)
+            await build(home, config, tasks, log, Remembered())
+
+
+async def test_a_gateway_of_a_user_that_does_not_exist_is_told_by_its_key(home: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gateway\.user: 'nobody-of-that-name' is no user"):
+        await built(home, Config(gateway=GatewayTable(user="nobody-of-that-name")))
+    await built(home, Config(gateway=GatewayTable(user="root")))
+
+
+async def test_the_limits_of_the_configuration_are_in_force(home: Path) -> None:
+    parts = await built(home, Config(limits=LimitsTable(in_flight=7, in_flight_bytes=30_000_000)))
+    assert parts.hub.switchboard.forwarding.queue.places == 7
+    assert parts.flow.pool.budget.limit == 30_000_000

@@ -50,7 +50,7 @@ def test_a_file_that_only_its_owner_writes_is_read(home: Path, mode: int) -> Non
 def test_a_file_that_others_could_have_written_is_refused(home: Path, mode: int) -> None:
     """Red when the file is read like an ordinary one."""
     path = write(home, KIOSK, mode)
-    assert f"{path}: other users can open it" in refused(home)
+    assert f"{path}: other users can write it" in refused(home)
 
 
 def test_a_link_a_folder_and_a_pipe_are_refused(home: Path) -> None:

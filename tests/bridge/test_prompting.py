@@ -20,6 +20,7 @@ from bridge.pairing.transcript import short_code
 from bridge.prompting import Prompting
 from bridge.tasks import Tasks
 from certs.store import KeyFolder
+from tests.bridge.audit.remembered import Remembered
 from tests.bridge.pairing.desks import Front, Socket
 from tests.bridge.pairing.native import NativePhone
 from tests.bridge.pairing.samples import identity
@@ -62,7 +63,7 @@ async def asked(front: Front) -> AsyncIterator[Person]:
     """Run the prompts beside the block."""
     keys, now = KeyFolder(front.home / "keys"), datetime.now(UTC)
     made = keys.load_or_create(HOST, now=now)
-    certificates = Certificates(keys, made, keys.client_authority(now=now), HOST, silent_log())
+    certificates = Certificates(keys, made, keys.client_authority(now=now), HOST, silent_log(), Remembered())
     person = Person()
     async with Tasks(silent_log()) as tasks:
         rules = PromptRules(pause_s=0.0)

@@ -279,7 +279,7 @@ class TestOwn:
     def test_one_that_others_write_is_refused(self, folder: Path, mode: int) -> None:
         (folder / "file").write_bytes(b"x")
         (folder / "file").chmod(mode)
-        with pytest.raises(PrivateFileError, match="other users can open it"):
+        with pytest.raises(PrivateFileError, match="other users can write it"):
             read_own(folder / "file", 1)
 
     def test_a_link_and_a_long_file_are_refused(self, folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.control.requests import RevokeBody
+from tests.bridge.lan.pictures import png, snapshot
 from tests.real.conftest import Estate, enter
 from tests.support.iphone import PhoneError, PhoneSocket, Refused
 from tests.support.model_server import Pieces
@@ -161,15 +162,15 @@ def _words(chat: PhoneSocket, run: str) -> list[dict[str, Any]]:
 async def test_10_invokes_pass_unchanged_both_ways(estate: Estate) -> None:
     phone = estate.phone("Working phone")
     async with await estate.invite(phone) as node, estate.operator() as agent:
-        node_id = await estate.gateway_id(phone, "screen.navigate", "screen.snapshot")
+        node_id = await estate.gateway_id(phone, "screen.navigate", "screen.snapshot", "device.info")
         odd = '{"text":"\\u00e4 \\ud83d\\ude00 \\u2028 / \\\\ \\"quoted\\"","n":1.50,"deep":[[{}]]}'
-        node.handlers["screen.eval"] = lambda _: odd
-        answer = await agent.request("node.invoke", _invoke(node_id, "screen.eval", {"javaScript": "1"}))
+        node.handlers["device.info"] = lambda _: odd
+        answer = await agent.request("node.invoke", _invoke(node_id, "device.info", {"odd": True}))
         assert answer["payloadJSON"] == odd
-        big = "x" * (10 * 1024 * 1024)
-        node.handlers["screen.snapshot"] = lambda _: {"format": "png", "base64": big}
+        big = snapshot(png(390, 844, padding=7 * 1024 * 1024), "png", 390, 844)
+        node.handlers["screen.snapshot"] = lambda _: big
         answer = await agent.request("node.invoke", _invoke(node_id, "screen.snapshot", {}), timeout_s=30)
-        assert answer["payload"]["base64"] == big
+        assert answer["payload"] == big
         node.handlers["device.status"] = lambda _: PhoneError("UNAVAILABLE", "CAMERA_DISABLED: no")
         refused = await _error(agent, _invoke(node_id, "device.status", {}))
         assert refused["details"]["nodeError"] == {"code": "UNAVAILABLE", "message": "CAMERA_DISABLED: no"}

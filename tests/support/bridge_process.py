@@ -49,7 +49,7 @@ enabled = {discovery}
 [pairing]
 {pairing}
 [logging]
-level = "debug"
+level = "{log_level}"
 format = "json"
 """
 
@@ -67,6 +67,7 @@ class BridgeProcess:
         limits: keys of the table `limits`.
         pairing: keys of the table `pairing`, with values as TOML.
         ports: `listen.node_port` and `listen.app_port`; 0: a free one.
+        log_level: `logging.level`.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class BridgeProcess:
         limits: Mapping[str, int] = WIDE_LIMITS,
         pairing: Mapping[str, str] | None = None,
         ports: tuple[int, int] = (0, 0),
+        log_level: str = "debug",
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="clawdis-bridge-"))  # short: a socket path has 104 bytes at most
         self.home = self._folder / "home"
@@ -95,6 +97,7 @@ class BridgeProcess:
             "require_mtls": str(require_mtls).lower(),
             "node_port": ports[0],
             "app_port": ports[1],
+            "log_level": log_level,
             "limits": "\n".join(f"{name} = {value}" for name, value in limits.items()),
             "pairing": "\n".join(f"{name} = {value}" for name, value in (pairing or {}).items()),
         }

@@ -8,12 +8,12 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
+from bridge.control.document import Document
 from bridge.control.documents import (
     Approval,
     ConsoleReport,
     Denial,
     DiscoveryReport,
-    Document,
     Explanation,
     GatewayStatus,
     NativeInvitation,

@@ -11,15 +11,22 @@ from tests.bridge.lan.phones import IPHONE, Json
 from tests.bridge.lan.playbook import Talk, node_in
 
 LAN, GATEWAY = IPHONE.node_id, IPHONE.gateway_id
+PARAMS = {
+    "screen.navigate": '{"url":"https://example.com/"}',
+    "screen.eval": '{"javaScript":"1"}',
+    "screen.setMode": '{"mode":"web"}',
+}
+"""Parameters of the commands that need some."""
 TEXT = '{"url":"https:\\/\\/example.com",  "n":1.10}'
 
 
-KEYED: Json = {"idempotencyKey": "k", "paramsJSON": TEXT}
+KEYED: Json = {"command": "device.info", "idempotencyKey": "k", "paramsJSON": TEXT}
 REPLAYED: JsonObject = {"ok": True, "payloadJSON": TEXT}
 
 
 def invoked(talk: Talk, command: str = "screen.show", invoke_id: str = "i1", **members: Any) -> Talk:
-    payload: Json = {"id": invoke_id, "nodeId": GATEWAY, "command": command, "paramsJSON": None, "timeoutMs": 30_000}
+    payload: Json = {"id": invoke_id, "nodeId": GATEWAY, "command": command, "timeoutMs": 30_000}
+    payload["paramsJSON"] = PARAMS.get(command)
     return talk.gateway_says("node.invoke.request", {**payload, **members})
 
 
@@ -52,3 +59,8 @@ def told(talk: Talk) -> list[tuple[str, Any]]:
     out += [(one.invoke_id, one.result["ok"]) for one in talk.replays]
     forwards = [one for one in talk.did if isinstance(one, Forward) and one.method == "node.invoke.result"]
     return out + [(str(one.params["id"]), one.params["ok"]) for one in forwards]
+
+
+def upstream(talk: Talk) -> Json:
+    """Returns the parameters of the one request that the last thing sent to the gateway."""
+    return dict(talk.forward.params)

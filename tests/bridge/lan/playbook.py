@@ -38,6 +38,7 @@ from bridge.lan.events import (
     Timer,
 )
 from bridge.lan.recall import Remember, Replay
+from bridge.lan.screen_page import ScreenPage, ScreenPages
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
 from bridge.pairing.records import NodeRecord
@@ -67,6 +68,7 @@ class Book:
     gateway_hello: JsonObject = field(default_factory=dict)
     penalties: dict[str, float] = field(default_factory=dict)
     meters: dict[str, RefusalMeter] = field(default_factory=dict)
+    screens: ScreenPages = field(default_factory=ScreenPages)
     limits: LimitsTable = WIDE
     allowances: dict[str, Allowance] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
@@ -79,6 +81,9 @@ class Book:
 
     def allowance(self, node_id: str) -> Allowance:
         return self.allowances.setdefault(node_id, Allowance(self.limits, self.meters.get(node_id)))
+
+    def screen(self, node_id: str) -> ScreenPage:
+        return self.screens.of(node_id)
 
     def penalty_left(self, node_id: str, now: float) -> float:
         return max(0.0, self.penalties.get(node_id, now) - now)

@@ -10,7 +10,6 @@ from acl.model import Subject
 from acl.permissions import Permission
 from bridge.lan.absence import Absence
 from bridge.lan.events import Command, Report
-from bridge.lan.node_invokes import NodeInvokes
 from bridge.lan.recall import Replay
 from gateway_client.frames import Event
 from tests.bridge.lan.invokes import KEYED, LAN, REPLAYED, TEXT, answered, asleep, keyed, told
@@ -21,11 +20,9 @@ EVERYTHING = frozenset(Permission)
 
 
 def absent(directory: Book, offered: tuple[str, ...] = COMMANDS, payload: Any = None) -> list[Command]:
-    invokes = NodeInvokes(Subject(LAN, EVERYTHING), IPHONE.record(), frozenset(offered), directory)
+    absence = Absence(Subject(LAN, EVERYTHING), frozenset(offered), directory)
     return [
-        one
-        for one in Absence(invokes).told(Event("node.invoke.request", payload), START)
-        if isinstance(one, Report | Replay)
+        one for one in absence.told(Event("node.invoke.request", payload), START) if isinstance(one, Report | Replay)
     ]
 
 
@@ -50,7 +47,7 @@ def test_for_a_phone_that_is_away_foreground_commands_are_in_the_background(comm
 def test_what_was_done_before_it_went_is_told_all_the_same() -> None:
     directory = book()
     answered(keyed(node_in(IPHONE, ledger=directory.ledger)), payloadJSON=TEXT)
-    payload = {"id": "i2", "command": "screen.show", **KEYED}
+    payload = {"id": "i2", **KEYED}
     assert absent(directory, payload=payload) == [Replay("i2", REPLAYED)]
     assert absent(directory, payload={**payload, "idempotencyKey": "l"})[0] != Replay("i2", REPLAYED)
 
@@ -62,4 +59,4 @@ def test_what_is_no_invoke_wants_no_answer(payload: Any) -> None:
 
 def test_a_phone_that_is_asleep_is_away_for_new_calls_and_not_for_what_it_did() -> None:
     talk = asleep()
-    assert told(keyed(talk)) == [("i1", "NODE_BACKGROUND_UNAVAILABLE")]
+    assert told(keyed(talk, command="screen.show")) == [("i1", "NODE_BACKGROUND_UNAVAILABLE")]

@@ -6,7 +6,15 @@ import pytest
 
 from acl.refusals import RefusalMeter
 from bridge.config import LimitsTable
-from bridge.lan.allowance import FRAMES_BURST, FRAMES_PER_SECOND, MAX_KEYS, Allowance, Allowances, Limit
+from bridge.lan.allowance import (
+    FRAMES_AT_A_TIME,
+    FRAMES_BURST,
+    FRAMES_PER_SECOND,
+    MAX_KEYS,
+    Allowance,
+    Allowances,
+    Limit,
+)
 
 T = 1_000.0
 
@@ -66,7 +74,12 @@ def test_reading_pauses_when_more_frames_come_than_anybody_needs() -> None:
         assert allowance.pause(T) == 0.0
         allowance.read(T)
     allowance.read(T)
-    assert 0.0 < allowance.pause(T) <= 2 / FRAMES_PER_SECOND
+    wait = allowance.pause(T)
+    assert 0.0 < wait <= (FRAMES_AT_A_TIME + 1) / FRAMES_PER_SECOND
+    for _ in range(FRAMES_AT_A_TIME):
+        assert allowance.pause(T + wait) == 0.0
+        allowance.read(T + wait)
+    assert allowance.pause(T + wait) > 0.0
 
 
 @pytest.mark.parametrize("limit", list(Limit))

@@ -53,7 +53,7 @@ def test_thirty_snapshots_pass_in_a_minute() -> None:
 def test_snapshots_wait_while_their_bytes_are_owed() -> None:
     """Red when the result is not charged."""
     limits = InvokeLimits(Allowance(LIMITS))
-    members = {"payloadJSON": "x" * (PICTURE * 4 // 3)}
+    members = {"payloadJSON": "x" * (PICTURE * 4 // 3 + 256)}
     for _ in range(7):
         assert limits.weigh("screen.snapshot", {**members}, T) is None
     error = limits.refuse("screen.snapshot", None, T)
@@ -73,7 +73,9 @@ def test_a_snapshot_that_is_too_large_ends_as_an_error() -> None:
 @pytest.mark.parametrize(
     ("members", "size"),
     [
-        ({"payloadJSON": "x" * 400}, 300),
+        ({"payloadJSON": "x" * 656}, 300),
+        ({"payloadJSON": "x" * 656 + "\\" * 90}, 300),
+        ({"payloadJSON": "{}"}, 0),
         ({"payload": {"base64": "x" * 400}}, 300),
         ({"payload": {"data": "x" * 400}}, 300),
         ({"payload": "x" * 400}, 300),

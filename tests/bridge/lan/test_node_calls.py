@@ -101,8 +101,8 @@ GOLDEN: list[tuple[Read, Any, Any]] = [
         {"invokeId": "i", "nodeId": GATEWAY, "seq": 0, "chunk": "é" * 8_192},
     ),
     (ack, {"ids": ["a", "b"]}, {"ids": ["a", "b"]}),
-    (drain, {"maxItems": 64}, {"maxItems": 64}),
-    (drain, {"maxItems": 65}, {}),
+    (drain, {"maxItems": 10}, {"maxItems": 10}),
+    (drain, {"maxItems": 11}, {}),
     (drain, None, {}),
     (
         invoke,

@@ -78,7 +78,7 @@ def test_after_ten_minutes_it_is_done_again() -> None:
 def test_what_is_remembered_is_told_only_while_it_is_still_granted() -> None:
     ledger = Ledger()
     answered(keyed(node_in(IPHONE, ledger=ledger)))
-    assert told(keyed(node_in(IPHONE, frozenset({Permission.DEVICE}), ledger=ledger), "i2")) == [("i2", "FORBIDDEN")]
+    assert told(keyed(node_in(IPHONE, frozenset({Permission.SCREEN}), ledger=ledger), "i2")) == [("i2", "FORBIDDEN")]
 
 
 def test_an_error_of_the_phone_is_its_outcome_too() -> None:
@@ -108,11 +108,11 @@ def test_what_never_reached_the_phone_leaves_the_key_free(refusal: str) -> None:
             talk = node_in(IPHONE, frozenset(), ledger=ledger)
         case _:
             pass
-    keyed(talk)
+    keyed(talk, command="screen.show")
     if refusal == "too-large":
         talk.gets(Oversized(Event("node.invoke.request", talk.payload), 17_000_000))
     assert [name for name, code in told(talk) if code is not True] == ["i1"]
-    assert asked(keyed(node_in(IPHONE, ledger=ledger), "i2")) == ["i2"]
+    assert asked(keyed(node_in(IPHONE, ledger=ledger), "i2", command="screen.show")) == ["i2"]
 
 
 def test_what_was_cut_off_before_it_was_sent_leaves_the_key_free() -> None:

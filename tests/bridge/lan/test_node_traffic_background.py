@@ -64,7 +64,7 @@ def test_a_foreground_command_that_succeeds_brings_it_back(command: str, success
 # What waits at the gateway.
 
 ACTIONS = [
-    {"id": "a1", "command": "screen.show", "paramsJSON": TEXT, "enqueuedAtMs": 1},
+    {"id": "a1", "command": "device.info", "paramsJSON": TEXT, "enqueuedAtMs": 1},
     {"id": "a2", "command": "camera.snap", "enqueuedAtMs": 2},
     {"id": "a3", "command": "system.run", "enqueuedAtMs": 3},
 ]
@@ -116,6 +116,7 @@ def test_a_pull_that_fails_is_passed_on(answer: Any) -> None:
 # Events.
 
 
+FOLLOWED: Json = {"ok": True, "event": "chat.subscribe", "handled": True}
 RUN: Json = {"runId": "r", "sessionKey": "agent:main:main", "seq": 1}
 
 
@@ -124,7 +125,7 @@ RUN: Json = {"runId": "r", "sessionKey": "agent:main:main", "seq": 1}
     [
         ("voicewake.changed", Permission.VOICE, {"triggers": ["hey"]}),
         ("voicewake.routing.changed", Permission.VOICE, {"config": {"a": 1}}),
-        ("chat", Permission.CHAT, {**RUN, "state": "delta", "deltaText": "x"}),
+        ("chat", Permission.CHAT, {**RUN, "state": "final"}),
         ("agent", Permission.CHAT, {**RUN, "stream": "s", "ts": 1, "data": {"a": 1}}),
     ],
 )
@@ -132,6 +133,9 @@ def test_an_event_needs_its_permission_and_is_rebuilt_without_a_number(
     name: str, permission: Permission, payload: Json
 ) -> None:
     talk = node_in(IPHONE, frozenset({permission}))
+    if permission is Permission.CHAT:  # and its session has to be followed
+        talk.asks("node.event", {"event": "chat.subscribe", "payload": {"sessionKey": "main"}})
+        talk.gets(Answered(talk.forward.key, good(FOLLOWED)))
     talk.gets(FromGateway(Event(name, {**payload, "smuggled": 1}, 7, {"presence": 1}))).sends(event(name, payload))
     node_in(IPHONE, frozenset(Permission) - {permission}).gateway_says(name, payload, 7).does()
 

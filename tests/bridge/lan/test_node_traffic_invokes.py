@@ -25,11 +25,13 @@ CHANGED = bad("UNAVAILABLE", "changed", {"code": "PAIRING_CHANGED"})
 
 
 def test_a_command_reaches_the_phone_under_its_own_id_and_untouched() -> None:
-    talk = invoked(node_in(IPHONE), paramsJSON=TEXT, timeoutMs=12_341, idempotencyKey="k", sessionKey="s", x=1)
+    talk = invoked(
+        node_in(IPHONE), "device.info", paramsJSON=TEXT, timeoutMs=12_341, idempotencyKey="k", sessionKey="s", x=1
+    )
     payload = {
         "id": "i1",
         "nodeId": LAN,
-        "command": "screen.show",
+        "command": "device.info",
         "timeoutMs": 12_341,
         "paramsJSON": TEXT,
         "idempotencyKey": "k",
@@ -107,7 +109,7 @@ def test_a_place_is_free_again_when_nobody_waits_any_more() -> None:
 
 
 def test_a_result_goes_up_under_the_gateway_s_id_with_its_text_untouched() -> None:
-    talk = answered(invoked(node_in(IPHONE)), payloadJSON=TEXT, smuggled=1)
+    talk = answered(invoked(node_in(IPHONE), "device.info"), payloadJSON=TEXT, smuggled=1)
     assert (talk.forward.link, talk.forward.method) == (Link.NODE, "node.invoke.result")
     assert talk.forward.params == {"id": "i1", "nodeId": GATEWAY, "ok": True, "payloadJSON": TEXT}
     talk.gets(Answered(talk.forward.key, good({"ok": True}))).sends(ok({"ok": True}))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bridge.lan.node_calls import ParamsError
-from bridge.lan.operator_params import PARAMS, REQUIRED, read_params
+from bridge.lan.operator_params import MAX_KEYS, PARAMS, REQUIRED, read_params
+from gateway_client.frames import JsonObject
 from tests.gateway import install
 from tests.support import schema
 
@@ -35,7 +36,15 @@ RENAMED = {"agent.identity.get": "AgentIdentityParams"}
 
 
 ENUMERATED = ["text", "native", "both", "default", "configured", "all", "updatedAt", "lastInteractionAt"]
-CANDIDATES: list[Any] = [*ENUMERATED, 5, True, ["text"], {"a": "text"}, [{"a": "text"}], None]
+CANDIDATES: list[Any] = [
+    *ENUMERATED, 5, 20, True, ["text"], {"a": "text"}, [{"type": "text", "content": "text"}], None,
+    {"kind": "session-goal-start", "version": 1, "issuedAtMs": 5}, {"mcpServers": {"a": True}},
+]  # fmt: skip
+UNFIT: list[Any] = [
+    "", "x" * 600, 0, -1, 1.5, 2**53 - 1, False, [], [""], [7], ["text", "text"], ["text"] * 300, ["x" * 300], {}, [{}],
+    {"kind": "other"}, {"kind": "session-goal-start", "version": 2, "issuedAtMs": 5}, {"mcpServers": {"a": 1}},
+    {"skills": [True]}, {"mcpToolsDeny": {"a": [""]}}, [{"type": 7}], [{"content": {}}], [{"sizeBytes": True}],
+]  # fmt: skip
 
 
 def accepted(method: str, name: str) -> list[Any]:
@@ -99,6 +108,30 @@ def test_what_the_gateway_takes_is_not_refused_here(method: str) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("method", WITH_MEMBERS)
+def test_what_the_gateway_does_not_take_is_not_forwarded(method: str) -> None:
+    """With any kind of `_KINDS` replaced by one that takes everything, a value of another type goes on."""
+    needed: dict[str, Any] = {
+        name: next(one for one in CANDIDATES if _fits(name, one)) for name in REQUIRED.get(method, ())
+    }
+    for name in PARAMS[method]:
+        for value in [*CANDIDATES, *UNFIT]:
+            params = {**needed, name: value}
+            if taken(method, params):
+                schema.validate(definition_of(method), params, strict=True)
+
+
+def _fits(name: str, value: Any) -> bool:
+    return isinstance(value, list) and value == ["text"] if name == "keys" else isinstance(value, str)
+
+
+def test_an_attachment_is_rebuilt_from_what_the_gateway_reads() -> None:
+    given = {"sessionKey": "main", "message": "", "idempotencyKey": "k"}
+    sent = read_params("chat.send", {**given, "attachments": [{"type": "image", "content": "aGk=", "path": "/etc/x"}]})
+    assert sent == {**given, "attachments": [{"type": "image", "content": "aGk="}]}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("method", WITH_MEMBERS)
 def test_what_the_gateway_requires_is_required_here(method: str) -> None:
     with suppress(schema.SchemaViolation):
         schema.validate(definition_of(method), {}, strict=True)
@@ -129,3 +162,11 @@ def test_no_member_says_where_a_message_goes_or_who_vouches_for_it(method: str) 
 def test_what_the_schema_does_not_define_is_told_from_what_it_does(method: str) -> None:
     with pytest.raises(KeyError):
         properties(definition_of(method))
+
+
+def test_a_list_of_any_length_is_not_decided() -> None:
+    """With MAX_KEYS five times as large all of them go on."""
+    params: JsonObject = {"keys": ["main"] * (MAX_KEYS + 1)}
+    with pytest.raises(ParamsError):
+        read_params("sessions.preview", params)
+    assert read_params("sessions.preview", {"keys": ["main"] * MAX_KEYS})

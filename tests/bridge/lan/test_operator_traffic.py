@@ -167,6 +167,45 @@ def test_every_call_that_names_a_session_is_interest_in_it(method: str) -> None:
     assert talk.gateway_says("chat", run(state="final")).sent
 
 
+def test_after_the_end_of_a_subscription_nothing_comes() -> None:
+    talk = followed("main")
+    talk.asks("sessions.messages.unsubscribe", {"key": MAIN})
+    talk.gateway_says("chat", run(state="final")).does()
+
+
+def test_a_call_of_another_agent_is_no_interest_in_the_main_session() -> None:
+    policy = Policy(agent_sessions=frozenset({"main", "agent:other:main"}))
+    talk = operator_in(IPHONE, ALL, policy=policy).asks("chat.history", {"sessionKey": "main", "agentId": "other"})
+    talk.gateway_says("chat", run(state="final")).does()
+    assert talk.gateway_says("chat", run(sessionKey="agent:other:main", state="final")).sent
+
+
+@pytest.mark.parametrize("method", ["chat.startup", "chat.history"])
+def test_another_agent_s_main_session_is_another_session(method: str) -> None:
+    """Without the key that `_call` gives `chat.startup`, another agent's main session is read."""
+    params = {"agentId": "other"} if method == "chat.startup" else {"agentId": "other", "sessionKey": "main"}
+    assert operator_in(IPHONE, ALL).asks(method, params).error["code"] == "FORBIDDEN"
+    assert operator_in(IPHONE, ALL).asks(method, {**params, "agentId": "main"}).forward.method == method
+
+
+def test_the_gateway_s_own_main_session_is_main() -> None:
+    defaults: Json = {"defaultAgentId": "home", "mainKey": "main", "mainSessionKey": "agent:home:main"}
+    talk = operator_in(IPHONE, ALL, gateway_hello={"snapshot": {"sessionDefaults": defaults}})
+    talk.asks("chat.history", {"sessionKey": "main"})
+    assert talk.gateway_says("chat", run(sessionKey="agent:home:main", state="final")).sent
+    talk.gateway_says("chat", run(sessionKey="agent:home:work", state="final")).does()
+
+
+def test_an_event_that_the_gateway_has_counted_and_not_sent_leaves_a_gap() -> None:
+    talk = followed("main")
+    assert talk.gateway_says("chat", run(state="delta", deltaText="He", message={}), 7).sent
+    assert talk.gateway_says("chat", run(state="delta", deltaText="l"), 8).sent
+    talk.gateway_says("tick", {"ts": 1}, 9).does()
+    assert talk.gateway_says("chat", run(state="delta", deltaText="l"), 10).sent
+    talk.gateway_says("chat", run(state="delta", deltaText="!"), 12).does()
+    assert talk.gateway_says("chat", run(state="final"), 13).sent
+
+
 def test_a_call_that_was_refused_is_no_interest() -> None:
     talk = operator_in(IPHONE, ALL, scopes=("operator.read",)).asks("chat.send", NEEDED["chat.send"])
     talk.gateway_says("chat", run(state="final")).does()
@@ -224,76 +263,3 @@ def test_an_operator_socket_waits_for_nothing_but_its_tick() -> None:
     talk.after(30)
     assert [frame["event"] for frame in talk.sent] == ["tick"]
     assert ok({}, "r1") not in talk.sent
-
-
-# Sessions of the owner.
-
-
-SESSIONED: dict[str, Json] = {
-    "chat.history": {"sessionKey": "kitchen"},
-    "chat.send": {"sessionKey": "kitchen", "message": "hi", "idempotencyKey": "k"},
-    "chat.abort": {"sessionKey": "kitchen"},
-    "chat.startup": {"sessionKey": "kitchen"},
-    "chat.metadata": {"sessionKey": "kitchen"},
-    "commands.list": {"sessionKey": "kitchen"},
-    "agent.identity.get": {"sessionKey": "kitchen"},
-    "sessions.resolve": {"key": "kitchen"},
-    "sessions.messages.subscribe": {"key": "kitchen"},
-    "sessions.messages.unsubscribe": {"key": "kitchen"},
-}
-
-
-@pytest.mark.parametrize("method", SESSIONED)
-def test_another_session_is_refused_in_words_and_never_counts(method: str) -> None:
-    """Red when a session is not told to the engine: the call is forwarded. 30 of them that count end a socket."""
-    talk = operator_in(IPHONE, ALL)
-    for number in range(30):
-        talk.asks(method, SESSIONED[method], f"r{number}")
-        assert talk.details == {"code": "POLICY", "reason": "session"}
-        assert talk.closed is None
-    kitchen = operator_in(IPHONE, ALL, policy=Policy(agent_sessions=frozenset({"kitchen"})))
-    kitchen.asks(method, SESSIONED[method])
-    assert kitchen.payload["subscribed"] in (True, False) if method in ANSWERED else kitchen.forward.method == method
-
-
-def test_an_agent_named_beside_a_key_is_another_session() -> None:
-    talk = operator_in(IPHONE, ALL).asks("chat.history", {"sessionKey": "main", "agentId": "other"})
-    assert talk.details["reason"] == "session"
-    talk.asks("chat.history", {"sessionKey": "main", "agentId": "main"}, "r2")
-    assert talk.forward.params == {"sessionKey": "main", "agentId": "main"}
-
-
-def test_the_gateways_own_name_of_its_main_session_is_main() -> None:
-    defaults = {"defaultAgentId": "bot", "mainKey": "main", "mainSessionKey": "agent:bot:main"}
-    theirs: Json = {"snapshot": {"sessionDefaults": defaults}}
-    talk = operator_in(IPHONE, ALL, gateway_hello=theirs)
-    assert talk.asks("chat.history", {"sessionKey": "agent:bot:main"}).forward.method == "chat.history"
-
-
-def test_lists_are_cut_and_what_was_never_to_be_seen_is_not_asked_for() -> None:
-    talk = operator_in(IPHONE, ALL).asks("sessions.list", {"limit": 80, "includeLastMessage": True})
-    rows = [{"key": MAIN}, {"key": "agent:main:secret"}]
-    talk.gets(Answered(talk.forward.key, good({"count": 2, "sessions": rows}))).sends(
-        ok({"count": 1, "sessions": rows[:1]})
-    )
-    talk.asks("sessions.preview", {"keys": ["secret", MAIN]}, "r2")
-    assert talk.forward.params == {"keys": [MAIN]}
-    talk.asks("sessions.preview", {"keys": ["secret"]}, "r3")
-    assert talk.payload["previews"] == [{"key": "secret", "status": "missing", "items": []}]
-
-
-def test_an_answer_is_cut_by_the_policy_of_its_call() -> None:
-    """Red when the answer is cut by the policy in force when it comes: one call would see two policies."""
-    talk = operator_in(IPHONE, ALL).asks("sessions.list", {})
-    directory: Any = talk.session.directory
-    directory.policy = Policy(agent_sessions=frozenset({"kitchen"}))
-    rows = [{"key": MAIN}, {"key": "kitchen"}]
-    talk.gets(Answered(talk.forward.key, good({"sessions": rows}))).sends(ok({"sessions": rows[:1], "count": 1}))
-
-
-def test_runs_of_a_session_that_is_no_longer_the_owners_are_withheld() -> None:
-    talk = operator_in(IPHONE, ALL).asks("chat.history", {"sessionKey": MAIN})
-    assert talk.gateway_says("chat", run(state="final")).sent
-    directory: Any = talk.session.directory
-    directory.policy = Policy(agent_sessions=frozenset())
-    talk.gateway_says("chat", run(state="final")).does()

@@ -32,7 +32,7 @@ def transcript() -> Json:
 async def test_the_slowest_goes_when_all_together_have_too_much(serve: Serve) -> None:
     """D12. Red without the bound for all: no peer reaches its own. The positive control is the one that reads."""
     rooms = Rooms(book(IPHONE.record()))
-    rooms.outflow = outflow = Outflow[Relay](limit=10_000_000)
+    rooms.outflow = flow = Outflow[Relay](limit=10_000_000)
     async with serve(rooms.serve, deadlines=QUICK) as listener, peer(listener.port) as one, peer(listener.port) as two:
         stuck, reading = Caller(one, IPHONE), Caller(two, IPHONE)
         for caller in (stuck, reading):
@@ -46,7 +46,7 @@ async def test_the_slowest_goes_when_all_together_have_too_much(serve: Serve) ->
         await eventually(lambda: rooms.left == [rooms.relays[0]], timeout_s=8.0)
         rooms.relays[1].post(wake(1_000))
         assert (await reading.read())["event"] == "voicewake.changed"
-        await eventually(lambda: outflow.total == 0)
+        await eventually(lambda: flow.total == 0)
     assert rooms.log.getvalue().count("slow-peer") == 1
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.lan.streams import MAX_RUNS, MAX_SESSIONS, RunFilter
+from bridge.lan.session_names import SessionKeys
+from bridge.lan.streams import MAX_NAME_CHARS, MAX_RUNS, MAX_SESSIONS, MAX_TEXTS, RunFilter
 from gateway_client.frames import Event
 from tests.support.scale import scale
 
@@ -28,6 +29,7 @@ def following(*sessions: str) -> RunFilter:
 
 START = chat("delta", deltaText="He", message={"content": "He"})
 MORE = chat("delta", deltaText="llo")
+TEXT_A = agent("assistant", itemId="a", text="He", delta="He")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,11 @@ MORE = chat("delta", deltaText="llo")
         ([MORE, chat("status", phase="starting_model"), chat("error")], "nny"),
         ([chat("status", phase="starting_model"), START, MORE], "yyy"),
         ([chat("status", phase="starting_model"), MORE, MORE, chat("final")], "ynny"),
-        ([chat("delta", deltaText="He", replace=True), MORE], "yy"),
+        ([chat("delta", deltaText="He", replace=True), MORE, START, chat("final")], "nnny"),
+        ([START, chat("delta", deltaText="He!", replace=True), MORE], "yyy"),
+        ([chat("delta", deltaText="He", message=None), MORE], "nn"),
+        ([START, chat("delta", session="main", deltaText="llo"), MORE], "yny"),
+        ([START, chat("delta", agentId="home", deltaText="llo"), MORE], "yny"),
         ([START, chat("final"), MORE], "yyn"),
         ([agent("assistant", text="He", delta="He"), agent("assistant", text="Hello", delta="llo")], "yy"),
         ([agent("assistant", text="Hello", delta="llo"), agent("assistant", text="Hello!", delta="!")], "nn"),
@@ -47,6 +53,14 @@ MORE = chat("delta", deltaText="llo")
         ([agent("tool", name="ls"), agent("assistant", delta="llo"), agent("tool", name="ls")], "ynn"),
         ([agent("assistant", text="Hello"), agent("assistant", delta="!")], "yy"),
         ([START, agent("assistant", delta="llo"), MORE], "yny"),
+        ([agent("assistant", text="He", delta="", replace=True), agent("assistant", delta="llo")], "yy"),
+        ([agent("assistant", text=None, delta="llo"), agent("assistant", text="Hello", delta="")], "nn"),
+        ([agent("assistant", mediaUrls=["a"]), agent("assistant", delta="llo")], "yn"),
+        ([TEXT_A, agent("assistant", itemId="b", delta="x"), agent("assistant", text="He!", delta="!")], "ynn"),
+        (
+            [TEXT_A, agent("assistant", itemId="b", text="x", delta="x"), agent("assistant", itemId="b", delta="y")],
+            "yyy",
+        ),
     ],
 )
 def test_a_run_without_its_beginning_is_withheld(events: list[Event], shown: str) -> None:
@@ -100,6 +114,44 @@ def test_the_session_that_was_asked_about_least_recently_is_forgotten() -> None:
     assert runs.passes(chat("final"))
     assert not runs.passes(chat("final", session="s0"))
     assert runs.passes(chat("final", session="s1"))
+
+
+def test_what_was_missed_while_a_session_was_not_followed_is_a_gap() -> None:
+    """With `_drop` of RunFilter leaving the runs alone, the words after the gap are shown."""
+    runs = following("main")
+    assert runs.passes(START)
+    runs.unfollow("agent:main:main")
+    assert not runs.passes(chat("delta", deltaText="l"))
+    runs.follow("main")
+    assert not runs.passes(MORE)
+    assert runs.passes(chat("final"))
+
+
+def test_a_key_without_an_agent_names_a_session_of_the_default_agent() -> None:
+    keys = SessionKeys("home", "main", "agent:home:main")
+    runs = following("main", "Work")
+    assert runs.passes(chat("final", session="agent:main:work"))
+    assert runs.passes(chat("final", session="agent:home:work"), keys), "what the gateway says may come later"
+    assert runs.passes(chat("final", session="agent:home:main"), keys)
+    assert not runs.passes(chat("final", session="agent:main:work"), keys)
+    assert not runs.passes(chat("final", session="work", agentId="other"), keys)
+    assert runs.passes(chat("final", session="work", agentId="home"), keys)
+
+
+@pytest.mark.parametrize("member", ["runId", "sessionKey", "agentId"])
+def test_what_has_a_name_of_any_length_is_not_kept(member: str) -> None:
+    runs = following("main", "x" * 10_000)
+    payload: Any = {"runId": "r", "sessionKey": "main", "state": "final", member: "x" * (MAX_NAME_CHARS + 1)}
+    assert not runs.passes(Event("chat", payload))
+
+
+def test_a_flood_of_texts_of_one_run_is_bounded() -> None:
+    """With MAX_TEXTS five times as large all of the texts are kept, and the last one goes on."""
+    runs = following()
+    for number in range(MAX_TEXTS):
+        assert runs.passes(agent("assistant", itemId=f"i{number}", text="He", delta="He"))
+    assert not runs.passes(agent("assistant", itemId="one more", text="He", delta="He"))
+    assert not runs.passes(agent("assistant", itemId="x" * 1_000, text="He", delta="He"))
 
 
 def test_a_flood_of_runs_is_bounded_and_a_forgotten_one_is_withheld() -> None:

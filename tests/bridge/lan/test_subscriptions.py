@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
-from acl.model import Subject
+from acl.model import Policy, Subject
 from acl.permissions import Permission
-from bridge.lan.events import Answered, Command, Fault, Forward, Link, LinkLost, LinkReady, Lost, Unanswered
+from bridge.lan.events import Answered, Command, Fault, Forward, Gap, Link, LinkLost, LinkReady, Oversized, Unanswered
 from bridge.lan.node_traffic import NodeTraffic
 from bridge.lan.streams import MAX_SESSIONS
 from bridge.lan.subscriptions import MAX_KEY_CHARS
 from bridge.lan.traffic import Result
-from gateway_client.frames import JsonObject, Request
+from gateway_client.frames import Event, JsonObject, Request
 from tests.bridge.lan.phones import IPHONE
-from tests.bridge.lan.playbook import START, Talk, bad, book, good, node_in
+from tests.bridge.lan.playbook import START, Book, Talk, bad, book, good, node_in
 
 CHAT = frozenset({Permission.CHAT})
+KEYS = frozenset({"main", "work", "agent:main:work", *(f"s{number}" for number in range(1_000))})
+ANY = Policy(agent_sessions=KEYS | {"k" * (MAX_KEY_CHARS + 1)})
 
 
 def commands_of(result: Result) -> list[Command]:
@@ -33,7 +35,7 @@ def says(talk: Talk, event: str, session: Any, answer: Any = None) -> Talk:
 
 
 def following(*sessions: str) -> Talk:
-    talk = node_in(IPHONE, CHAT)
+    talk = node_in(IPHONE, CHAT, policy=ANY)
     for session in sessions:
         says(talk, "chat.subscribe", session)
     return talk
@@ -108,6 +110,17 @@ def test_what_the_node_may_not_subscribe_to_is_not_said_for_it() -> None:
     assert traffic.on_event(LinkReady(), START) == []
 
 
+def test_a_session_that_the_owner_has_taken_away_is_not_said_for_it() -> None:
+    """With `_subscribe_again` asking the policy about the event alone, `work` is subscribed to again."""
+    talk = node_in(IPHONE, CHAT, policy=ANY)
+    directory = talk.session.directory
+    for session in ("work", "main"):
+        says(talk, "chat.subscribe", session)
+    assert isinstance(directory, Book)
+    directory.policy = Policy()
+    assert said_again(talk) == ["main"]
+
+
 def test_64_sessions_are_remembered_and_the_oldest_is_forgotten_first() -> None:
     talk = following(*(f"s{number}" for number in range(1_000)))
     assert said_again(talk) == [f"s{number}" for number in range(1_000 - MAX_SESSIONS, 1_000)]
@@ -129,13 +142,39 @@ def test_the_node_s_own_answers_are_not_mistaken_for_these() -> None:
     assert not [command for command in talk.did if isinstance(command, Forward)]
 
 
-def test_what_a_socket_followed_ends_with_it_because_its_link_may_stay() -> None:
-    """Red without `_unsubscribe`: the phone's next socket would hear sessions that it has not asked about."""
-    talk = following("main", "work", "gone")
-    says(talk, "chat.unsubscribe", "gone")
-    talk.gets(Lost())
-    told = [one for one in talk.did if isinstance(one, Forward)]
-    assert [(one.link, one.method, one.owed) for one in told] == [(Link.NODE, "node.event", True)] * 2
-    assert [one.params["event"] for one in told] == ["chat.unsubscribe"] * 2
-    assert [one.params["payload"] for one in told] == [{"sessionKey": "main"}, {"sessionKey": "work"}]
-    assert following().gets(Lost()).did == []
+def delta(session: str = "agent:main:main", run: str = "r1", **members: Any) -> JsonObject:
+    return {"runId": run, "sessionKey": session, "seq": 1, "state": "delta", "deltaText": "x", **members}
+
+
+def final() -> JsonObject:
+    return {"runId": "r1", "sessionKey": "agent:main:main", "seq": 2, "state": "final"}
+
+
+BEGINNING: Any = {"message": {"role": "assistant"}}
+
+
+def test_a_node_sees_whole_runs_of_the_sessions_that_it_follows() -> None:
+    talk = following("main")
+    assert talk.gateway_says("chat", delta(**BEGINNING)).sent
+    assert talk.gateway_says("chat", delta()).sent
+    talk.gateway_says("chat", delta(run="r2")).does()
+    talk.gateway_says("chat", delta(run="r2", **BEGINNING)).does()
+    talk.gateway_says("chat", delta("agent:main:work", "r3", **BEGINNING)).does()
+
+
+def test_what_an_earlier_socket_has_subscribed_to_is_not_shown_to_the_next() -> None:
+    """The link outlives a socket. With the question to `Subscriptions.passes` left out, the event is sent."""
+    node_in(IPHONE, CHAT).gateway_says("chat", delta(**BEGINNING)).does()
+
+
+@pytest.mark.parametrize("lost", [LinkLost(), Gap(), Oversized(Event("chat", {}), 2**25)])
+def test_what_was_lost_on_the_link_is_a_gap(lost: LinkLost | Gap | Oversized) -> None:
+    talk = following("main")
+    assert talk.gateway_says("chat", delta(**BEGINNING)).sent
+    talk.gets(lost).gateway_says("chat", delta()).does()
+    assert talk.gateway_says("chat", final()).sent
+
+
+def test_after_the_end_of_a_subscription_nothing_is_shown() -> None:
+    talk = says(following("main"), "chat.unsubscribe", "agent:main:main")
+    talk.gateway_says("chat", delta(**BEGINNING)).does()

@@ -20,6 +20,7 @@ from bridge.pairing.setup_code import SetupCode
 from bridge.pairing.store import NodeStore
 from bridge.pairing.tombstones import TombstoneStore
 from certs.store import KeyFolder
+from tests.bridge.audit.remembered import Remembered
 from tests.bridge.pairing.samples import draft, identity
 
 Told = TypeVar("Told", bound=SessionEvent)
@@ -55,7 +56,10 @@ class Front:
         """Return a reception as the daemon makes it at its start; `registrar` and `admissions` are made with it."""
         database, log = self.home / "bridge.sqlite3", silent_log()
         self.tombstones = TombstoneStore(database)
-        self.registrar = Registrar(NodeStore(self.home), self.tombstones, KeyFolder(self.home / "keys"), log)
+        self.trail = Remembered()
+        self.registrar = Registrar(
+            NodeStore(self.home), self.tombstones, KeyFolder(self.home / "keys"), log, self.trail
+        )
         reception = Reception(self.registrar, log)
         self.admissions = Admissions(self.registrar, reception, CodeStore(database), log)
         return reception

@@ -114,7 +114,9 @@ class TestRevoke:
                 return super().all()
 
         database = front.home / "bridge.sqlite3"
-        registrar = Registrar(front.reception.store, Refusing(database), KeyFolder(front.home / "keys"), silent_log())
+        registrar = Registrar(
+            front.reception.store, Refusing(database), KeyFolder(front.home / "keys"), silent_log(), front.trail
+        )
         await registrar.revoke(KEY)
         await registrar.catch_up()
         assert front.tombstones.all().keys() == {KEY}
@@ -148,7 +150,9 @@ async def test_a_revocation_just_before_the_tombstone_is_lifted_leaves_one(front
             return super().lift(node_id)
 
     database = front.home / "bridge.sqlite3"
-    registrar = Registrar(front.reception.store, Late(database), KeyFolder(front.home / "keys"), silent_log())
+    registrar = Registrar(
+        front.reception.store, Late(database), KeyFolder(front.home / "keys"), silent_log(), front.trail
+    )
     await registrar.revoke(KEY)
     await registrar.pair(returning(front), PROFILES["voice"], None)
     assert front.stored().revoked_at is not None

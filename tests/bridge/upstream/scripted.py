@@ -41,6 +41,8 @@ class ScriptedGateway:
         self.port = 0
         self.answers: dict[str, Answer] = {}
         """By method; a method without one is never answered."""
+        self.raw: dict[str, Callable[[str], str]] = {}
+        """By method: from the id of a request to the message that answers it, whatever that is."""
         self.hello: Answer = lambda params: HELLO
         """Answers `connect`; may raise."""
         self.challenge: bytes | str = json.dumps(
@@ -80,6 +82,13 @@ class ScriptedGateway:
         for socket in list(self.sockets):
             socket.transport.abort()
 
+    async def close_all(self, code: int) -> None:
+        """Close every connection with a code; 1006: without a close frame."""
+        if code == 1006:
+            self.drop_all()
+            return
+        await asyncio.gather(*(socket.close(code, "for the test") for socket in list(self.sockets)))
+
     async def say(self, event: str, payload: Any) -> None:
         """Send an event to everyone."""
         await self.say_raw(json.dumps({"type": "event", "event": event, "payload": payload}))
@@ -107,7 +116,11 @@ class ScriptedGateway:
                 async for message in socket:
                     request = json.loads(message)
                     self.requests.append((request["method"], request.get("params")))
-                    await self._answer(socket, request, self.answers.get(request["method"]))
+                    raw = self.raw.get(request["method"])
+                    if raw is not None:
+                        await socket.send(raw(request["id"]))
+                    else:
+                        await self._answer(socket, request, self.answers.get(request["method"]))
             finally:
                 self.sockets.discard(socket)
 

@@ -30,7 +30,7 @@ def refused(code: str) -> ConnectRefusedError:
         (GatewayUnreachableError(f"{URL}: [Errno 111] refused"), (URL, "openclaw gateway", "gateway.url")),
         (NotLoopbackError("192.0.2.1 is not on this machine"), ("192.0.2.1 is not on", "Set gateway.url")),
         (refused("AUTH_TOKEN_MISMATCH"), (ORIGIN, "AUTH_TOKEN_MISMATCH", "gateway.token_source")),
-        (refused("PROTOCOL_MISMATCH"), ("refused the bridge", "PROTOCOL_MISMATCH")),
+        (refused("PROTOCOL_MISMATCH"), ("different protocols", "npm install -g openclaw@latest")),
         (GatewayGoneError(1006, ""), ("(1006)",)),
         (GatewayGoneError(1012, "restart"), ("(1012 restart)",)),
     ],

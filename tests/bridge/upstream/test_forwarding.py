@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from bridge.lan.events import Answered, Fault, Forward, Link, SessionEvent, Unanswered
@@ -14,6 +15,7 @@ from bridge.log import silent_log
 from bridge.tasks import Tasks
 from bridge.upstream.channel import Channel
 from bridge.upstream.forwarding import MAX_CALLS_OF_NODE, PLACES, Forwarding, Peer
+from gateway_client.errors import GatewayGoneError
 from gateway_client.frames import JsonObject, Response
 from tests.bridge.upstream.stage import Phone, forward
 from tests.support.waiting import eventually
@@ -59,6 +61,11 @@ class Desk(Channel):
         """Answer one."""
         self.open[name].set_result(Response(name, True, {}))
 
+    def end(self, code: int, reason: str) -> None:
+        """End the connection."""
+        for future in self.open.values():
+            future.set_exception(GatewayGoneError(code, reason))
+
     def accept(self, name: str) -> None:
         """Give the first of two answers."""
         self.interim[name](Response(name, True, {"status": "accepted"}))
@@ -69,7 +76,7 @@ class Room:
 
     def __init__(self, tasks: Tasks) -> None:
         self.desk = Desk()
-        self.forwarding = Forwarding(self._channel, tasks)
+        self.forwarding = Forwarding(self._channel, tasks, silent_log())
 
     async def _channel(self, peer: Peer, link: Link) -> Channel:
         return self.desk
@@ -187,3 +194,32 @@ async def test_a_socket_that_ends_leaves_the_queue(room: Room) -> None:
         task.cancel()
     await eventually(lambda: room.forwarding.queue.entered == 1)
     assert room.forwarding.of(phone) == set()
+
+
+async def test_large_answers_that_ended_the_shared_connection_are_not_asked_for_again_by_the_same_phone(
+    room: Room,
+) -> None:
+    """Red without the blame: one phone ends the operator link of all as often as it likes."""
+    large, other = Phone("a"), Phone("b")
+    for number in range(3):
+        room.ask(large, f"a{number}", "node.invoke")
+    room.ask(other, "b0")
+    await room.count(4)
+    room.desk.end(1008, "slow consumer")
+    await eventually(lambda: len(large.of(Unanswered)) == 3 and other.of(Unanswered))
+    room.ask(large, "again", "node.invoke")
+    room.ask(large, "small")
+    room.ask(other, "b1", "node.invoke")
+    await eventually(lambda: {"small", "b1"} <= room.desk.open.keys())
+    assert large.outcomes("again") == [Unanswered("again", Fault.BUSY)]
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1008, "invalid"), (1012, "slow consumer"), (1006, "")])
+async def test_other_ends_are_nobodys_fault(room: Room, code: int, reason: str) -> None:
+    phone = Phone("a")
+    room.ask(phone, "a0", "node.invoke")
+    await room.count(1)
+    room.desk.end(code, reason)
+    await eventually(lambda: phone.of(Unanswered))
+    room.ask(phone, "again", "node.invoke")
+    await eventually(lambda: "again" in room.desk.open)

@@ -115,12 +115,12 @@ class TestSwitchboard:
     async def test_so_do_other_terms(self, gateway: EmbeddedGateway, stage: Stage) -> None:
         node, phone = await stage.linked()
         stage.switchboard.leave(phone, stand_in)
-        stage.switchboard.outdate(node.node_id)
+        stage.switchboard.changed(node.model_copy(update={"permissions": ("voice",)}))
         await eventually(lambda: not at_gateway(gateway, node))
 
     async def test_other_terms_while_the_phone_is_there_end_it_when_that_goes(self, stage: Stage) -> None:
         node, phone = await stage.linked()
-        stage.switchboard.outdate(node.node_id)
+        stage.switchboard.changed(node.model_copy(update={"permissions": ("voice",)}))
         assert stage.switchboard.link(node.node_id) is not None
         stage.switchboard.leave(phone, stand_in)
         assert stage.switchboard.link(node.node_id) is None
