@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from acl.model import Direction, OwnerRule, Policy
 from acl.permissions import Permission
-from bridge.lan.events import Answered, Forward, LinkLost, Lost, Oversized
+from bridge.lan.events import Admitted, Answered, Forward, LinkLost, Lost, Oversized
 from bridge.lan.recall import Replay
 from bridge.upstream.dispatches import PLACES, RUNNING, SHARERS
 from bridge.upstream.idempotency import KEPT_S, Entry, Ledger, Status
 from gateway_client.frames import Event, JsonObject
 from tests.bridge.lan.invokes import LAN, REPLAYED, TEXT, answered, asked, invoked, keyed, result, told
-from tests.bridge.lan.phones import ANDROID, IPHONE, Json
-from tests.bridge.lan.playbook import event, good, node_in, ok
+from tests.bridge.lan.phones import ANDROID, IPHONE, NODE_TOKEN, PHONE, Json
+from tests.bridge.lan.playbook import Book, Talk, book, event, good, node_in, ok, play
 
-EVERYTHING = frozenset(Permission)
+
+def node_in_by(directory: Book) -> Talk:
+    """The iPhone's node socket, with a directory that the test may change."""
+    talk = play(directory).receives(IPHONE.connect(auth={"deviceToken": NODE_TOKEN}))
+    return talk.gets(Admitted(directory.records[LAN]))
 
 
 # E8: the same key.
@@ -226,6 +231,34 @@ def test_what_streams_is_heard_while_others_wait() -> None:
     assert talk.asks("node.invoke.progress", params).forward.params["invokeId"] == "i7"
     talk.gateway_says("node.invoke.input", {"id": "i7", "seq": 1, "payloadJSON": "{}"})
     assert talk.sent[0]["event"] == "node.invoke.input"
+
+
+# What waits is decided anew when its turn comes.
+
+
+def test_what_was_forbidden_while_it_waited_is_not_sent_and_leaves_the_key_free() -> None:
+    """Red when `_ask` takes the word of the moment at which the invoke came."""
+    directory = book(IPHONE.record(PHONE))
+    talk = node_in_by(directory)
+    for number in range(RUNNING):
+        invoked(talk, "screen.show", f"other{number}")
+    keyed(keyed(talk), "i2")
+    directory.policy = Policy(rules=(OwnerRule("no-info", Direction.TO_NODE, "device.info", None, allow=False),))
+    answered(talk, invoke_id="other0")
+    assert told(talk) == [("i1", "FORBIDDEN"), ("i2", "FORBIDDEN"), ("other0", True)]
+    directory.policy = Policy()
+    assert asked(keyed(talk, "i3")) == ["i3"]
+
+
+def test_a_late_answer_is_judged_before_it_is_remembered() -> None:
+    """Red when `_late` remembers what the phone says: a forbidden address would be told to whoever asks again."""
+    talk = node_in(IPHONE)
+    navigate: Json = {"command": "screen.navigate", "paramsJSON": '{"url":"https://example.com/"}'}
+    keyed(talk, **navigate).after(30.0)
+    answered(talk, payloadJSON='{"url":"https://127.0.0.1/planted","title":"x"}')
+    keyed(talk, "i2", **navigate)
+    (replay,) = talk.replays
+    assert (replay.result["ok"], "planted" in str(replay.result)) == (False, False)
 
 
 # E5: results that are not one's own.
