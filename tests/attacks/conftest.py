@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from tests.attacks.fortress import Fortress, fortress
+from tests.attacks.insiders import Insider, inside
 from tests.attacks.strangers import open_anew
 from tests.support.bridge_process import WIDE_LIMITS
 
@@ -46,4 +47,18 @@ async def gate(shared_gate: Fortress) -> Fortress:
 async def keep() -> AsyncIterator[Fortress]:
     """A bridge for attackers that are in, and may call and be refused as often as they like."""
     async with fortress(limits={**WIDE_LIMITS, **OFTEN}) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def mallory(keep: Fortress) -> AsyncIterator[Insider]:
+    """A paired phone gone bad that may speak, chat and invoke."""
+    async with inside(keep, "voice", "chat", "nodes", "device", name="Mallory") as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def victim(keep: Fortress) -> AsyncIterator[Insider]:
+    """Another phone."""
+    async with inside(keep, "device", "chat", name="Victim") as made:
         yield made

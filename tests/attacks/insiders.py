@@ -64,6 +64,11 @@ async def inside(castle: Fortress, *permissions: str, **more: Any) -> AsyncItera
         yield Insider(castle, phone, node, chat)
 
 
+def event(name: str, payload: Json) -> Json:
+    """Parameters of `node.event`."""
+    return {"event": name, "payloadJSON": json.dumps(payload)}
+
+
 class RawPeer(Peer):
     """A paired phone that writes its WebSocket frames byte by byte.
 

@@ -19,8 +19,9 @@ from bridge.node.native_invokes import Handler
 from bridge.node.native_node import NativeNode
 from gateway_client.frames import JsonObject
 from tests.acl.addresses import CANVAS, CONTROLS, DISGUISED, ELSEWHERE, PRIVATE, PUBLIC, SCHEMES
-from tests.attacks.fortress import FACTS, Fortress
+from tests.attacks.fortress import FACTS, Fortress, fortress
 from tests.bridge.audit.logs import Log
+from tests.support.bridge_process import WIDE_LIMITS
 from tests.support.operator import OperatorError
 from tests.support.waiting import eventually
 
@@ -90,6 +91,13 @@ class Kiosk:
         path.write_text(policy)
         path.chmod(0o600)
         await self.castle.bridge.ask(self.castle.bridge.client.reload_policy)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def castle() -> AsyncIterator[Fortress]:
+    """A bridge that lets the agent ask as often as it likes: that is not what is looked at here."""
+    async with fortress(limits={**WIDE_LIMITS, "invokes_per_second": 10_000, "invokes_burst": 10_000}) as made:
+        yield made
 
 
 def traces(castle: Fortress) -> list[dict[str, Any]]:

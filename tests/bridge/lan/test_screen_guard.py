@@ -13,7 +13,8 @@ from bridge.config import LimitsTable
 from bridge.lan.events import Answered, LinkLost
 from bridge.lan.screen_guard import Admitted, ScreenGuard
 from bridge.lan.screen_page import ScreenPage
-from bridge.upstream.outcomes import InFlight, Invoke
+from bridge.upstream.dispatches import PLACES
+from bridge.upstream.outcomes import Invoke
 from gateway_client.frames import ErrorShape
 from tests.bridge.lan.invokes import GATEWAY, LAN, answered, asleep, invoked, upstream
 from tests.bridge.lan.phones import IPHONE
@@ -224,10 +225,10 @@ def test_no_more_is_remembered_than_is_in_flight() -> None:
     """Goes red without the sweep in `ScreenGuard.begin`."""
     guard = ScreenGuard(Subject(LAN, frozenset({Permission.SCREEN})), ScreenPage())
     open_now: set[str] = set()
-    for number in range(5 * InFlight.LIMIT):
+    for number in range(5 * PLACES):
         admitted = guard.admit(Invoke(f"i{number}", "screen.show", None, 1_000, None, 1.0), Policy())
         assert isinstance(admitted, Admitted)
-        if len(open_now) == InFlight.LIMIT:
+        if len(open_now) == PLACES:
             open_now.clear()  # their time is up
         open_now.add(admitted.invoke.id)
         guard.begin(admitted, open_now.__contains__)
