@@ -18,7 +18,6 @@ from bridge import clock
 from bridge.hub import MAX_PENALTIES
 from bridge.lan.events import Penalise
 from bridge.lan.relay import BUFFER_BYTES, IOS_FRAME_BYTES
-from bridge.lan.screen_page import Shown
 from bridge.pairing.desk import Why
 from bridge.pairing.records import Role, UpstreamIdentity
 from bridge.upstream.idempotency import caller_owner, memo_of, node_owner
@@ -208,13 +207,6 @@ async def test_a_flood_of_penalties_is_bounded_and_the_oldest_is_forgiven_first(
     now = clock.now().mono
     out = [number for number in range(MAX_PENALTIES + 10) if bridge.hub.penalty_left(f"key-{number}", now) > 0]
     assert out == list(range(10, MAX_PENALTIES + 10))
-
-
-async def test_what_a_screen_shows_is_remembered_over_all_of_a_node_s_sockets(bridge: House) -> None:
-    """Red when `Hub.screen` makes a page for each socket."""
-    bridge.hub.screen("first").strayed()
-    assert bridge.hub.screen("first").shown is Shown.FORBIDDEN
-    assert bridge.hub.screen("second").shown is Shown.ALLOWED
 
 
 async def test_a_key_has_one_allowance_over_all_of_its_sockets(bridge: House) -> None:
