@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from acl import navigation
 from acl.engine import DEFAULT_DENY, decide, needed
 from acl.model import Allow, Call, Deny, Direction, Policy, Reason, Subject
 from acl.permissions import COMMANDS, Permission
@@ -18,6 +19,7 @@ _WORDS = {
     Reason.TARGET: "it may not invoke that there",
     Reason.SESSION: "it may not address that session",
     Reason.COMMAND_TEXT: "the text would be read as a command",
+    Reason.NAVIGATION: "its screen may not be sent there",
     Reason.OWNER: "a rule of policy.toml denies it",
 }
 _RELOAD = "clawdis-bridge policy reload"
@@ -38,11 +40,13 @@ class About:
             on the asking one.
         session: the session it is about.
         text: the words of an agent turn.
+        url: where a screen would be sent.
     """
 
     target: str | None = None
     session: str | None = None
     text: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
 
 
 def explain_call(
@@ -70,11 +74,20 @@ def explain_call(
     lacking = _lacking(subject, call, outcome)
     if not lacking:
         fix = _policy_fix(outcome)
-        return Explanation(decision="deny", rule=outcome.rule, reason=_WORDS[outcome.reason], fix=fix)
+        reason = _words(policy, outcome, about)
+        return Explanation(decision="deny", rule=outcome.rule, reason=reason, fix=fix)
     reason = "needs " + " or ".join(f"`{permission}`" for permission in lacking)
     wanted = ",".join(each for each in Permission if each in subject.permissions or each is lacking[0])
     fix = f"clawdis-bridge nodes permissions {subject.node_id[:SHORT_ID]} {wanted}"
     return Explanation(decision="deny", rule=outcome.rule, reason=reason, fix=fix)
+
+
+def _words(policy: Policy, outcome: Deny, about: About) -> str:
+    """Why not, in words."""
+    fault = navigation.check(about.url, policy.navigation) if about.url is not None else None
+    if outcome.reason is Reason.NAVIGATION and isinstance(fault, navigation.Fault):
+        return f"{_WORDS[outcome.reason]}: {navigation.FAULT_WORDS[fault]}"
+    return _WORDS[outcome.reason]
 
 
 def _policy_fix(outcome: Deny) -> str | None:
@@ -103,7 +116,7 @@ def _call(subject: Subject, method: str, command: str | None, about: About) -> t
         invoke = Call(Direction.FROM_NODE, "node.invoke", target=about.target, command=command or method)
         return invoke, "the node may have that one do this"
     if command is not None or method in COMMANDS:
-        return Call(Direction.TO_NODE, command or method), "the agent may have the node do this"
+        return Call(Direction.TO_NODE, command or method, url=about.url), "the agent may have the node do this"
     if method == "node.invoke":
         return Call(Direction.FROM_NODE, method, target=subject.node_id, command="screen.show"), "the node may call it"
     return Call(Direction.FROM_NODE, method, session=about.session, text=about.text), "the node may call it"

@@ -29,6 +29,8 @@ _ABOUT_PEERS = frozenset({"aiohttp.websocket", "aiohttp.access"})
 
 Tap = Callable[[str, Mapping[str, object]], None]
 """Is told each event's name and fields before they are shortened; it must not raise, and not log."""
+UNSAID = "unsaid"
+"""Name of a field that is true when the tap shall hear of an entry that the log does not repeat."""
 _ID_SHOWN = 8  # characters of a node's id in a line: enough for a reader, and `audit tail` has them all
 
 
@@ -51,6 +53,7 @@ def make_log(
         processors=[
             structlog.processors.add_log_level,
             *([] if tap is None else [_tapped(tap, _LEVELS[level])]),
+            _said(_LEVELS[level]),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _bounded,
@@ -74,6 +77,18 @@ def _tapped(tap: Tap, level: int) -> Processor:
         return event
 
     return tapped
+
+
+def _said(level: int) -> Processor:
+    def said(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """Makes an entry that is only counted one of level debug."""
+        if event.pop(UNSAID, False):
+            if level > logging.DEBUG:
+                raise structlog.DropEvent
+            event["level"] = "debug"
+        return event
+
+    return said
 
 
 class LibraryHandler(logging.Handler):

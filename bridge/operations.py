@@ -321,7 +321,7 @@ class BridgeOperations:
             return documents.Explanation(decision="deny", rule="revoked", reason="the node is revoked")
         subject = Subject(record.node_id, record.granted, record.operator_scopes)
         target = None if asked.target is None else self._record(asked.target).node_id
-        about = About(target, asked.session, asked.text)
+        about = About(target, asked.session, asked.text, asked.url)
         return explain_call(self._hub.policy, subject, asked.method, asked.command, about)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Collection, Container
 
@@ -21,7 +20,6 @@ _PROFILE = re.compile(r"[a-z][a-z0-9+_-]{0,63}")
 _RULE_ID = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _NODE_ID = re.compile(r"[0-9a-f]{64}")
 _SESSION = re.compile(r"[!-~]{1,512}")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SHOWN = 64  # characters of a name in a message
 
 
@@ -94,27 +92,21 @@ def require_command_pattern(pattern: str) -> None:
 
 
 def require_host(host: str) -> None:
-    """Raises Bad unless it is a host as URLs have it, or `*.` and at least two labels of one.
+    """Raises Bad unless it is a host as `acl.navigation` compares it, or `*.` and at least two labels of one.
 
-    Names are compared as A-labels, so that what looks alike is not alike; an IPv6 address stands in brackets.
+    Names are A-labels, so that what looks alike is not alike; an IPv6 address stands in brackets.
     """
-    if host.startswith("[") and host.endswith("]") and ":" in host:
-        _require_ipv6(host)
-        return
     name = host.removeprefix("*.")
     if "*" in name:
         raise Bad("* stands at the front of a host only, as *.example.com", "Leave the list empty to allow any host.")
-    labels = name.split(".")
     if any(ord(char) > 127 for char in name):
         raise Bad("a host is written as A-labels, in ASCII", f"Write: {_a_labels(host)}")
-    if not all(_LABEL.fullmatch(label) for label in labels) or len(name) > 253:
+    if pattern_fault(host) is not None:
         raise Bad(
             "it is no host: lower case, no scheme, no port, no path, no dot at its end", "For example: example.com"
         )
-    if host != name and len(labels) < 2:
+    if host != name and "." not in name:
         raise Bad("a wildcard needs a domain below the top", "For example: *.example.com")
-    if (fault := pattern_fault(host)) is not None:
-        raise Bad(fault, "For example: example.com")
 
 
 def require_alias(command: str, other: str) -> None:
@@ -123,15 +115,6 @@ def require_alias(command: str, other: str) -> None:
         able = ", ".join(sorted(STANDS_FOR.get(command, ())))
         mend = f"What can: {able}" if able else "Remove the line: no older command does the same."
         raise Bad(f"{other} cannot stand for {command}", mend)
-
-
-def _require_ipv6(host: str) -> None:
-    try:
-        address = ipaddress.IPv6Address(host[1:-1])
-    except ValueError:
-        raise Bad("it is no IPv6 address", "For example: [fd00::1]") from None
-    if address.scope_id is not None or host != f"[{address.compressed}]":
-        raise Bad("an IPv6 address has one spelling here", f"Write: [{address.compressed.partition('%')[0]}]")
 
 
 def _a_labels(host: str) -> str:

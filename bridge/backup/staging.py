@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.audit.head import forget_head
@@ -20,6 +21,7 @@ from bridge.discovery_names import load_names
 from bridge.pairing.records import NodeRecord, StoreFile
 from bridge.pairing.store import FILE_NAME, NodeStore, StoreError
 from bridge.pairing.tombstones import TombstoneStore, bury_returned
+from bridge.policy_file import load_policy
 from certs.errors import IdentityError
 from certs.passphrase import FilePassphrase, Place
 from certs.passphrase_choice import ChosenPassphrase
@@ -137,12 +139,16 @@ def _bury(stage: Path, memory: Memory) -> tuple[tuple[NodeRecord, ...], tuple[No
 
 
 def _about_configuration(stage: Path) -> Iterator[str]:
-    """What in `bridge.toml` may not fit another machine."""
+    """What in `bridge.toml` and `policy.toml` may not fit another machine, or this version."""
     try:
         config = load_config(stage / CONFIG)
     except ConfigError as exc:
         yield f"The bridge will not start before this is mended: {exc}"
         return
+    try:
+        load_policy(stage, config.pairing.default_profile, datetime.now(UTC))
+    except ConfigError as exc:
+        yield f"The bridge will not start before this is mended: {exc}"
     if config.listen.hosts != Config().listen.hosts:
         yield f"bridge.toml listens on {', '.join(config.listen.hosts)}: does this machine have these addresses?"
     if config.gateway.token_file is not None:

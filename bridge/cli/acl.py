@@ -57,11 +57,12 @@ def explain(
     ] = None,
     session: Annotated[str | None, typer.Option(metavar="KEY", help="The session that the call is about.")] = None,
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="What the node says to the agent.")] = None,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="Where a screen would be sent.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the decision about a call, and the rule that makes it."""
     invocation = invocation_of(ctx)
-    answer = invocation.client().explain(node, method, command, target=target, session=session, text=text)
+    answer = invocation.client().explain(node, method, command, target=target, session=session, text=text, url=url)
     if as_json:
         print_json(answer)
         return

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from acl.navigation import MAX_URL_CHARS
 from acl.permissions import read_permissions
 from bridge.errors import UnknownId
 
@@ -144,6 +145,8 @@ class ExplainBody(Body):
     """The session that the call is about."""
     text: Annotated[str, Field(max_length=_MAX_TEXT_CHARS)] | None = Field(default=None, repr=False)
     """Of what a node says to the agent: the words."""
+    url: Annotated[str, Field(max_length=MAX_URL_CHARS)] | None = Field(default=None, repr=False)
+    """Of `screen.navigate` and its like: where the screen would be sent."""
 
 
 def require_id(text: str) -> str:

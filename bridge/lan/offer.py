@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from acl.aliases import is_known
 from acl.engine import allowed_names
 from acl.model import Direction, Policy, Subject
 from bridge.pairing.records import NodeRecord, Role, Surface
@@ -41,4 +42,6 @@ def _told(record: NodeRecord, role: Role, policy: Policy) -> tuple[object, ...]:
         )
     subject = Subject(record.node_id, record.granted)
     names = (allowed_names(policy, subject, way) for way in (Direction.FROM_NODE, Direction.EVENT_TO_NODE))
-    return (*names, offer_of(record.declared, record, policy))
+    own = record.declared.commands
+    aliases = sorted(pair for pair in policy.aliases.items() if pair[1] in own and is_known(*pair))
+    return (*names, offer_of(record.declared, record, policy), aliases)

@@ -38,7 +38,7 @@ from bridge.lan.listener import Upgraded
 from bridge.lan.outflow import Outflow
 from bridge.lan.recall import Remember, Replay
 from bridge.lan.session import Session
-from bridge.log import Log
+from bridge.log import UNSAID, Log
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
 from bridge.upstream.idempotency import Change
@@ -220,8 +220,9 @@ class Relay:
 
     def _note(self, note: Note) -> None:
         repeats = 0 if note.quiet or note.event in _EACH else self._rooms.line(self.node_id or self.address, note.event)
-        write = self._log.debug if note.quiet or repeats is None else self._log.info
-        write(note.event, **note.fields, **({"left_out": repeats} if repeats else {}))
+        more = {UNSAID: True} if repeats is None else {"left_out": repeats} if repeats else {}
+        fields = note.fields if self.node_id is None else {"node": self.node_id, **note.fields}
+        (self._log.debug if note.quiet else self._log.info)(note.event, **fields, **more)
 
     def _send(self, frame: Frame) -> None:
         if self._closing:

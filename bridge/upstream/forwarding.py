@@ -163,7 +163,7 @@ class Forwarding:
             return
         if call.link is Link.OPERATOR and call.method in _LARGE:
             seconds = self._blame.hit(peer.node_id or "", asyncio.get_running_loop().time())
-            self._log.warning("large-answers-stopped", node=(peer.node_id or "")[:8], seconds=int(seconds))
+            self._log.warning("large-answers-stopped", node=peer.node_id, seconds=int(seconds))
 
     async def _request(self, peer: Peer, call: _Call, ticket: Ticket | None, put_down: Callable[[], None]) -> Response:
         def interim(response: Response) -> None:

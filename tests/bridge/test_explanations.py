@@ -134,3 +134,13 @@ def test_the_session_of_an_operators_call_is_followed() -> None:
     assert explain_call(Policy(), chatting, "chat.send", None, About(session="main")).decision == "allow"
     told = explain_call(Policy(), chatting, "chat.send", None, About(session="kitchen"))
     assert (told.decision, told.rule, told.reason) == ("deny", "operator-write", "it may not address that session")
+
+
+def test_where_a_screen_would_be_sent_is_followed() -> None:
+    screen = subject(PROFILES["voice+screen"])
+    there = About(url="https://example.com/")
+    assert explain_call(Policy(), screen, "screen.navigate", None, there).decision == "allow"
+    told = explain_call(Policy(), screen, "node.invoke", "screen.navigate", About(url="https://127.0.0.1/"))
+    assert (told.decision, told.rule) == ("deny", "command-screen")
+    assert told.reason.startswith("its screen may not be sent there: loopback, private")
+    assert explain_call(Policy(), screen, "screen.navigate", None, About(url="file:///etc/passwd")).decision == "deny"

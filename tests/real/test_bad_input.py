@@ -20,7 +20,14 @@ from tests.support.iphone import PhoneSocket, Refused, pinned_context
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.real]
 
-LIMITS = {"refusals_per_minute": 100_000}  # for one phone to send all of it; eleven in a row still end a socket
+# For one phone to send all of it; eleven in a row still end a socket.
+LIMITS = {
+    "refusals_per_minute": 100_000,
+    "calls_per_second": 10_000,
+    "calls_burst": 100_000,
+    "events_per_minute": 100_000,
+    "agent_per_minute": 100_000,
+}
 IN_A_ROW = 10
 BOUNDS = Bounds(max_bytes=1_048_576, max_items=MAX_ITEMS)  # longer frames end the socket: tests/bridge/lan has them
 MARKERS = Counter({"voicewake.get": 1, "node.event": 1})  # one for each of the links to the gateway

@@ -125,6 +125,15 @@ class TestRestored:
         notes = restore(home, archive_of(members), replace=True, now=NOON).staged.notes
         assert [note for note in notes if "will not start" in note and "nonsense" in note]
 
+    def test_a_policy_that_does_not_load_here_is_told(self, home: Path, members: dict[str, bytes]) -> None:
+        """Red when the policy of a backup is laid out without a look: the bridge would only say so at its start."""
+        members["policy.toml"] = b"[agent]\nsessions = ['main']\n"
+        assert not restore(home, archive_of(members), replace=False, now=NOON).staged.notes
+        members["policy.toml"] = b"[agnet]\n"
+        (note,) = restore(home, archive_of(members), replace=True, now=NOON).staged.notes
+        assert "will not start" in note
+        assert "Did you mean 'agent'?" in note
+
     def test_what_a_cut_off_restore_left_is_told_and_kept(self, home: Path, members: dict[str, bytes]) -> None:
         left = home.parent / ".home.restore-0011223344556677"
         left.mkdir()

@@ -46,10 +46,16 @@ def test_a_node_that_is_not_there_is_refused(daemon: ControlDaemon, program: Pro
 
 def test_what_else_is_said_of_the_call_is_asked(daemon: ControlDaemon, program: Program) -> None:
     node = daemon.operations.phone_is_paired()
-    more = ("--target", "abcd", "--session", "kitchen", "--text", "/new")
+    more = ("--target", "abcd", "--session", "kitchen", "--text", "/new", "--url", "https://a.example/")
     assert program("acl", "explain", node.node_id, "node.invoke", "screen.show", *more).status == 0
     assert daemon.operations.asked == ExplainBody(
-        node=node.node_id, method="node.invoke", command="screen.show", target="abcd", session="kitchen", text="/new"
+        node=node.node_id,
+        method="node.invoke",
+        command="screen.show",
+        target="abcd",
+        session="kitchen",
+        text="/new",
+        url="https://a.example/",
     )
 
 

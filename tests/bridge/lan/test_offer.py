@@ -65,6 +65,15 @@ def test_only_those_are_concerned_to_whom_it_makes_a_difference(after: Policy, n
     assert is_concerned(RECORD, Role.NODE, after, Policy()) is node
 
 
+def test_an_alias_concerns_those_who_declare_what_stands_for_it() -> None:
+    """Red when aliases are left out: the node would go on offering what the owner took back."""
+    older = IPHONE.record(PROFILES["phone"], declared=Surface(commands=("canvas.eval", "screen.eval")))
+    after = Policy(aliases={"screen.eval": "canvas.eval"})
+    assert is_concerned(older, Role.NODE, Policy(), after)
+    assert is_concerned(older, Role.NODE, after, Policy())
+    assert not is_concerned(RECORD, Role.NODE, Policy(), after)
+
+
 def test_a_phone_without_chat_has_no_operator_methods_that_could_change() -> None:
     quiet = IPHONE.record(frozenset({Permission.VOICE}))
     assert not is_concerned(quiet, Role.OPERATOR, Policy(), rule(Direction.FROM_OPERATOR, "chat.history"))

@@ -177,7 +177,7 @@ async def test_a_frame_of_ten_mebibytes_reaches_the_bridge(serve: Serve) -> None
     rooms = paired()
     async with call(serve, rooms, IPHONE) as phone:
         await phone.gets_in()
-        rooms.relays[0].post(invoke("screen.snapshot"))
+        rooms.relays[0].post(invoke("device.info"))
         await phone.read()
         picture = "x" * (10 * 1024 * 1024)
         await phone.asks(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bridge.lan.screen_params import ScreenCaps
+from bridge.lan.screen_results import Asked, read
 from bridge.node.simulated_screen import ScriptError, SimulatedScreen
 
 
@@ -29,6 +31,22 @@ def test_show_hide_and_mode() -> None:
         assert screen.run(command, dict(params)) == {}
         seen.append((screen.visible, screen.mode))
     assert seen == [(True, "canvas"), (False, "canvas"), (False, "web")]
+
+
+@pytest.mark.parametrize("width", [1, 2, 320, 390, 391, 4096])
+def test_its_results_have_the_shapes_that_the_bridge_takes(width: int) -> None:
+    screen, caps = SimulatedScreen(), ScreenCaps()
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("screen.show", {}),
+        ("screen.navigate", {"url": "https://a.example/"}),
+        ("screen.eval", {"javaScript": "1"}),
+        ("screen.snapshot", {"maxWidth": width, "format": "jpeg"}),
+        ("screen.setMode", {"mode": "web"}),
+        ("screen.hide", {}),
+    ]
+    for command, params in asked:
+        result = screen.run(command, params)
+        assert read(Asked(command, params.get("url"), params.get("maxWidth")), dict(result), caps) == result
 
 
 @pytest.mark.parametrize(
