@@ -22,6 +22,7 @@ Sockets = Annotated[int, Field(gt=0, le=65_536)]
 PromptSetting = Literal["auto", "macos", "terminal", "none"]
 _MAX_NAME = 64  # characters of the bridge's name
 _MAX_HOSTS = 64  # entries of listen.hosts
+_MAX_LINGER_S = 86_400  # seconds; a phone that is away for a day is away
 _MAX_PROMPT_S = 3600  # seconds; while one prompt is shown the next ones wait
 _MAX_CEREMONIES = 100  # a stranger's chance to hit the six digits is this many in a million per 10 minutes
 _MIN_FRAME = 65_536  # bytes; less would not hold what every node sends
@@ -85,6 +86,8 @@ class GatewayTable(Table):
     """Absolute path (or `~/...`) of a 0600 file that holds the secret; None: no file."""
     token_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENCLAW_GATEWAY_TOKEN"  # noqa: S105 - a name
     """Name of the environment variable that holds the secret."""
+    linger_s: Annotated[int, Field(ge=0, le=_MAX_LINGER_S)] = 600
+    """Seconds for which the gateway goes on to count a phone as connected that is away, 0 to 86400; 0: not at all."""
 
     @field_validator("url")
     @classmethod

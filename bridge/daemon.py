@@ -124,6 +124,7 @@ class Daemon:
     async def _start(self, stack: AsyncExitStack, tasks: Tasks) -> None:
         parts = await build(self._home, self._config, tasks, self._log, self._trail)
         hub, listen = parts.hub, self._config.listen
+        stack.push_async_callback(hub.calls.flush)
         addresses = select_addresses(listen.hosts, machine_addresses(), listen.allow_public)
         for listener in parts.listeners:
             await listener.start(addresses, listen.node_port if listener is parts.nodes else listen.app_port)
@@ -219,6 +220,7 @@ async def _sweep(hub: Hub) -> None:
         await asyncio.sleep(SWEEP_EVERY_S)
         await hub.reception.catch_up()
         hub.sweep_stale()
+        hub.calls.sweep()
 
 
 async def _goodbye(hub: Hub) -> None:

@@ -6,7 +6,7 @@ A relay's command goes to the room it concerns; nothing is decided here but the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from acl.model import Policy
@@ -32,16 +32,21 @@ from bridge.lan.events import (
     Report,
 )
 from bridge.lan.offer import is_concerned
+from bridge.lan.recall import Replay
 from bridge.lan.relay import IOS_FRAME_BYTES, REMOVED, Relay
 from bridge.lan.retries import Retries
 from bridge.lan.roster import Roster
 from bridge.lan.screen_page import ScreenPage, ScreenPages
+from bridge.lan.stand_in import StandIn
 from bridge.log import Log
 from bridge.pairing.admissions import Admissions
 from bridge.pairing.reception import Reception
 from bridge.pairing.records import NodeRecord, Role
 from bridge.pairing.store import StoreError
 from bridge.tasks import Tasks
+from bridge.upstream.idempotency import Change, Ledger
+from bridge.upstream.idempotency_file import CallMemory
+from bridge.upstream.node_link import NodeLink
 from bridge.upstream.secret import SecretError
 from bridge.upstream.surface import SurfaceError
 from bridge.upstream.switchboard import Switchboard
@@ -60,6 +65,7 @@ class Hub:
         reception: requests that wait, and the store.
         admissions: codes and tokens.
         switchboard: the gateway's side.
+        calls: the keyed calls that were made already.
         policy: the policy in force.
         default_permissions: what a prompt proposes.
         limits: what a key may use up, and for how long it stays out when it was closed for that.
@@ -70,6 +76,7 @@ class Hub:
         reception: Reception,
         admissions: Admissions,
         switchboard: Switchboard,
+        calls: CallMemory,
         *,
         policy: Policy,
         default_permissions: Permissions,
@@ -80,6 +87,7 @@ class Hub:
         self.reception = reception
         self.admissions = admissions
         self.switchboard = switchboard
+        self.calls = calls
         self.roster: Roster[Relay] = Roster()
         self.empty = asyncio.Event()
         self.empty.set()
@@ -120,6 +128,11 @@ class Hub:
     def gateway_hello(self) -> JsonObject:
         """The gateway's last hello-ok on the operator link."""
         return self.switchboard.operator.hello
+
+    @property
+    def ledger(self) -> Ledger:
+        """The keyed calls that were made already."""
+        return self.calls.ledger
 
     def record(self, node_id: str) -> NodeRecord | None:
         """The stored record of a key."""
@@ -216,15 +229,22 @@ class Hub:
             self.roster.leave(node_id, relay)
             if not self.roster.everyone():
                 self.empty.set()
-            self.switchboard.leave(relay)
+            self.switchboard.leave(relay, self._stand_in)
+
+    def _stand_in(self, link: NodeLink) -> StandIn:
+        return StandIn(link.record, link.offer, self, link.report, self._log)
 
     def forward(self, relay: Relay, command: Forward) -> None:
         """Sends a request to the gateway."""
         self.switchboard.forward(relay, command)
 
-    def report(self, relay: Relay, command: Report) -> None:
+    def report(self, relay: Relay, command: Report | Replay) -> None:
         """Tells the gateway how an invoke ended."""
         self.switchboard.report(relay, command)
+
+    def remember(self, changes: Sequence[Change]) -> None:
+        """Writes down what the ledger of calls has changed."""
+        self.calls.note(changes)
 
     def line(self, who: str, event: str) -> int | None:
         """How many lines of the log were left out before this one; None: leave it out."""
@@ -246,11 +266,12 @@ class Hub:
             known = relay.admitted
             if record.revoked_at is not None:
                 relay.post(Ended(REMOVED, "device removed"))
-            elif known is not None and _terms_of(known) != _terms_of(record):
+            elif known is not None and known.terms != record.terms:
                 relay.post(Ended(RESTART, "permissions changed"))
-        self.switchboard.rename(record)
+        self.switchboard.changed(record)
         if record.revoked_at is not None:
             self.switchboard.close(record.node_id)
+            self.calls.note(self.ledger.forget_node(record.node_id))
             self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))
         elif record.stale_upstream:
             self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))
@@ -327,8 +348,3 @@ class Hub:
         """Says goodbye to every socket: the bridge stops and will be back."""
         for relay in self.roster.everyone():
             relay.post(Ended(RESTART, reason, restart=True))
-
-
-def _terms_of(record: NodeRecord) -> tuple[object, ...]:
-    """What an open socket was admitted by."""
-    return record.permissions, record.declared, record.security

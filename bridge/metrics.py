@@ -107,7 +107,7 @@ class Metrics:
         match event:
             case "invoke":
                 self._invoke(fields, "ok" if fields.get("ok") is True else "failed")
-            case "invoke-refused":
+            case "invoke-refused" | "invoke-ended":
                 self._invoke(fields, labels.code_label(_text(fields, "code")))
             case "invokes-lost":
                 count = fields.get("count")

@@ -213,6 +213,7 @@ class BridgeOperations:
             link.surface if link is not None else None,
             switchboard.link_error(node_id) if state != "revoked" else None,
             next(asks, None),
+            state == "offline" and link is not None and link.is_open,
         )
 
     def _state(self, record: NodeRecord) -> NodeState:

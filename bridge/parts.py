@@ -48,6 +48,7 @@ from bridge.pairing.store import open_store, start_empty
 from bridge.pairing.tombstones import TombstoneStore, reconcile
 from bridge.policy_file import PolicyInForce, load_policy
 from bridge.tasks import Tasks
+from bridge.upstream.idempotency_file import CallMemory
 from bridge.upstream.operator_link import OperatorLink
 from bridge.upstream.port_owner import PortOwner
 from bridge.upstream.secret import SecretReader, SecretSource
@@ -122,6 +123,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log, trail: Recor
         reception,
         admissions,
         _switchboard(home, config, keys, flow.metrics, tasks, log),
+        _calls(home, tasks, log),
         policy=in_force.policy,
         default_permissions=in_force.default,
         limits=config.limits,
@@ -167,8 +169,21 @@ def _switchboard(home: Path, config: Config, keys: KeyFolder, metrics: Metrics, 
     secret = SecretSource(SecretReader(config.gateway, os.environ, Path.home()), owner.objection)
     operator = OperatorLink(config.gateway.url, secret, log)
     return Switchboard(
-        operator, keys, secret=secret, tasks=tasks, log=log, places=config.limits.in_flight, settled=metrics.call
+        operator,
+        keys,
+        secret=secret,
+        tasks=tasks,
+        log=log,
+        places=config.limits.in_flight,
+        settled=metrics.call,
+        linger_s=config.gateway.linger_s,
     )
+
+
+def _calls(home: Path, tasks: Tasks, log: Log) -> CallMemory:
+    calls = CallMemory(home / DATABASE_NAME, tasks, log)
+    calls.recall(clock.now())
+    return calls
 
 
 def _gateway_uid(home: Path, name: str | None) -> int:

@@ -29,6 +29,7 @@ class Presence:
         surface: what the gateway makes of its offer; None while it is not linked.
         link_error: why it is not linked, in words.
         request: the id of its request that waits for a decision.
+        at_gateway: whether the gateway counts it as connected although it is away.
         limits: how much of its limits it has used up.
     """
 
@@ -37,6 +38,7 @@ class Presence:
     surface: SurfaceState | None = None
     link_error: str | None = None
     request: str | None = None
+    at_gateway: bool = False
     limits: NodeLimits = _NO_LIMITS
 
 
@@ -87,6 +89,7 @@ def node_row(record: NodeRecord, presence: Presence) -> documents.NodeRow:
         security=record.security.value,
         permissions=sorted(record.permissions),
         state=presence.state,
+        at_gateway=True if presence.at_gateway else None,
         connected_at=presence.connected_at,
         last_seen_at=record.last_seen_at,
         gateway_node_id=record.gateway_node_id,

@@ -16,6 +16,7 @@ WINDOW_S = 60.0  # seconds from a row's first event to the line that tells of th
 MAX_ROWS = 256  # rows, some 1 KiB each; whoever makes more is counted in a common row of the event: 60 events, 60 rows
 _CODES = ("code", "command", "what", "reason", "why", "phase", "state", "limit", "host")
 _WHO = ("node", "address", "listener", "role")
+_ROW = (*_WHO, *_CODES, "ok")
 _ADDED = ("bytes", "count")
 _LARGEST = ("ms", "seconds", "waiting")
 MANY = "various"
@@ -89,9 +90,8 @@ class Coalescer:
 
 
 def _row_of(draft: Draft) -> Row:
-    who = [str(draft.fields.get(name, "")) for name in _WHO]
-    code = [str(draft.fields.get(name, "")) for name in _CODES]
-    return (draft.kind, draft.event, *who, *code, str(draft.fields.get("ok", "")))
+    told = draft.fields.get
+    return (draft.kind, draft.event, *[str(told(name, "")) for name in _ROW])
 
 
 def _gather(numbers: dict[str, int], fields: Mapping[str, Value]) -> None:

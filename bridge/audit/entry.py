@@ -108,6 +108,8 @@ def _plain(value: object) -> Value:
 
 
 def _text(text: str) -> str:
+    if len(text) <= MAX_TEXT_CHARS and text.isascii() and text.isprintable():
+        return text  # ids, codes and addresses: nearly all
     shown = "".join(
         " " if unicodedata.category(character) in _HIDDEN else character for character in text[:MAX_TEXT_CHARS]
     )

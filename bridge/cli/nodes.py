@@ -189,7 +189,10 @@ def _seen(row: NodeRow, now: datetime) -> str:
 
 def _state(row: NodeRow, now: datetime) -> Text:
     state = safe(row.state, _COLOURS[row.state])
-    return state if row.state == "connected" else Text.assemble(state, f", seen {_seen(row, now)}")
+    if row.state == "connected":
+        return state
+    kept = ", still connected for the gateway" if row.at_gateway else ""
+    return Text.assemble(state, f", seen {_seen(row, now)}{kept}")
 
 
 def _limits(node: NodeDetail) -> list[tuple[str, Text | str]]:

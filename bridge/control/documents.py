@@ -154,6 +154,8 @@ class NodeRow(Document):
     security: Literal["mtls", "device-key"]
     permissions: list[str]
     state: Literal["connected", "background", "offline", "revoked"]
+    at_gateway: Literal[True] | None = None
+    """The gateway counts it as connected although it is away (`gateway.linger_s`); None: it does not, or it is here."""
     connected_at: Instant | None = None
     last_seen_at: Instant | None = None
     gateway_node_id: str

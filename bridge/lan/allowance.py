@@ -126,11 +126,6 @@ class Allowance:
             limit: Use(bucket.used(now), bucket.burst, self._limited[limit]) for limit, bucket in self._buckets.items()
         }
 
-    @property
-    def limited(self) -> Mapping[Limit, int]:
-        """How often each limit was met since the start."""
-        return self._limited
-
     def is_idle(self, now: float) -> bool:
         """Whether a new one would allow just as much."""
         buckets = (*self._buckets.values(), self._excess, self._frames)

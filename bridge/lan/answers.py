@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from math import ceil
 
 from acl.model import Deny, Reason
 from bridge.lan.events import Fault
+from bridge.lan.wakefulness import RETRY_MS
 from gateway_client.frames import ErrorShape, Json, JsonObject, Response, object_of
 
 RETRY_AFTER_MS = 1_000  # milliseconds until a call that met a closed link is worth another try
-BACKGROUND_RETRY_MS = 30_000  # milliseconds: a phone that went to the background is rarely back sooner
 BACKGROUND = "NODE_BACKGROUND_UNAVAILABLE"
+GONE = ErrorShape("NODE_DISCONNECTED", "NODE_DISCONNECTED: the node went away before it answered")
+
+# What a node, or the bridge for it, answers the gateway, and what design §10 lets a LAN caller see as it is.
+_TYPED = frozenset({BACKGROUND, "NODE_DISCONNECTED", "TIMEOUT", "CONFLICT"})
+_WORTH_A_RETRY = frozenset({"NODE_DISCONNECTED", "TIMEOUT"})
+_RETRY_AFTER = re.compile(r"retry after ([0-9]{1,3}) s$")
 
 _WORDS = {
     Reason.TARGET: "this node may not invoke that command there",
@@ -92,24 +99,28 @@ def too_large(size: int, most: int) -> ErrorShape:
     return ErrorShape("PAYLOAD_TOO_LARGE", f"{size} bytes, at most {most} for this method", details)
 
 
-def background(command: str) -> ErrorShape:
+def background(command: str, retry_after_ms: int) -> ErrorShape:
     """Returns what the gateway is told at once when the phone cannot act: `code` and `message`, and nothing else."""
-    seconds = BACKGROUND_RETRY_MS // 1000
+    seconds = ceil(retry_after_ms / 1000)
     return ErrorShape(BACKGROUND, f"{BACKGROUND}: {command} needs the app in the foreground; retry after {seconds} s")
 
 
 def for_lan_caller(response: Response) -> Response:
-    """Gives a LAN caller of `node.invoke` the node's typed refusal instead of the gateway's wrapping of it."""
+    """Gives a LAN caller of `node.invoke` the node's typed refusal instead of the gateway's wrapping of it.
+
+    `details.queued` tells that the gateway has kept the command for when the phone is back: it need not be sent again.
+    """
     details = object_of(response.error.details) if response.error else {}
     node_error = object_of(details.get("nodeError"))
-    if response.ok or node_error.get("code") != BACKGROUND:
+    code, message = node_error.get("code"), node_error.get("message")
+    if response.ok or not isinstance(code, str) or code not in _TYPED:
         return response
-    message = node_error.get("message")
-    error = ErrorShape(
-        BACKGROUND,
-        message if isinstance(message, str) else BACKGROUND,
-        {"code": BACKGROUND},
-        retryable=True,
-        retry_after_ms=BACKGROUND_RETRY_MS,
-    )
+    words = message if isinstance(message, str) else code
+    if code != BACKGROUND:
+        retry = RETRY_AFTER_MS if code in _WORTH_A_RETRY else None
+        return failure(response.id, ErrorShape(code, words, {"code": code}, retry is not None or None, retry))
+    said = _RETRY_AFTER.search(words)
+    retry_ms = int(said[1]) * 1000 if said else RETRY_MS
+    queued: JsonObject = {"queued": True} if details.get("code") == "QUEUED_UNTIL_FOREGROUND" else {}
+    error = ErrorShape(BACKGROUND, words, {"code": BACKGROUND, **queued}, retryable=True, retry_after_ms=retry_ms)
     return failure(response.id, error)

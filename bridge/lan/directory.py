@@ -11,6 +11,7 @@ from acl.permissions import Permissions
 from bridge.lan.allowance import Allowance
 from bridge.lan.screen_page import ScreenPage
 from bridge.pairing.records import NodeRecord
+from bridge.upstream.idempotency import Ledger
 from gateway_client.frames import JsonObject
 
 
@@ -32,6 +33,10 @@ class Directory(Protocol):
     @property
     def gateway_hello(self) -> JsonObject:
         """The gateway's last hello-ok on the operator link; empty before the first."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The keyed calls that were made already, of every node; what it changes is to be remembered."""
 
     def record(self, node_id: str) -> NodeRecord | None:
         """The stored record of a key."""

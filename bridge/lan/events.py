@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from acl.model import Allow
+from bridge.lan.recall import Recall
 from bridge.pairing.desk import Draft
 from bridge.pairing.records import NodeRecord, Role, Surface, TokenEntry
 from gateway_client.frames import ErrorShape, Event, Frame, Json, JsonObject, Response
@@ -340,4 +341,5 @@ class Note:
     quiet: bool = False
 
 
-Command = Send | Close | FileRequest | Redeem | Admit | NoteRevocationTold | Join | Forward | Report | Penalise | Note
+_Placing = FileRequest | Redeem | Admit | NoteRevocationTold | Join
+Command = Send | Close | _Placing | Forward | Report | Recall | Penalise | Note

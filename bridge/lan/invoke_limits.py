@@ -92,9 +92,9 @@ def _fits(params_json: str, most: int) -> bool:
 
 
 def decoded_bytes(members: JsonObject) -> int:
-    """Returns how many bytes the picture in a result has: three for every four characters, none for what is around it.
+    r"""Returns how many bytes the picture in a result has: three for every four characters, none for what is around it.
 
-    A text of JSON is not parsed for that; a device may write a backslash before each slash of base64.
+    A text of JSON is not parsed for that; a device may write each slash of base64 as `\/`.
     """
     text = members.get("payloadJSON")
     if isinstance(text, str):

@@ -85,9 +85,19 @@ class InvokeResult:
     ok: bool
     members: JsonObject = field(repr=False)
 
-    def upstream(self, gateway_node_id: str) -> JsonObject:
-        """Returns the parameters for the gateway, which knows the node by another id."""
-        return {"id": self.id, "nodeId": gateway_node_id, "ok": self.ok, **self.members}
+    @property
+    def code(self) -> str | None:
+        """The code of its error; None: it has none."""
+        return text_of(self.members.get("error"), "code")
+
+    def upstream(self, gateway_node_id: str, dispatch_id: str | None = None) -> JsonObject:
+        """Returns the parameters for the gateway, which knows the node by another id.
+
+        Args:
+            gateway_node_id: that id.
+            dispatch_id: the dispatch that gets the result, when it is one that shared the job of the node's own.
+        """
+        return {"id": dispatch_id or self.id, "nodeId": gateway_node_id, "ok": self.ok, **self.members}
 
 
 def read_result(params: Json, node_id: str) -> InvokeResult:

@@ -19,6 +19,7 @@ from bridge.lan.events import Fault
 from bridge.lan.node_calls import ParamsError, turn_members
 from bridge.lan.session_names import named_session, plain_session
 from bridge.lan.subscriptions import subscription
+from bridge.lan.wakefulness import Wakefulness, read_state
 from gateway_client.frames import Bounds, FrameError, Json, JsonObject, Response, object_of, parse_json, text_of
 
 MAX_PAYLOAD_BYTES = 65_536  # of an ordinary event; the largest that apps send is an APNs registration, about 2 KiB
@@ -47,10 +48,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The node says whether it is in the background; the gateway does not know this event."""
+    """The node says what works on it; the gateway does not know this event."""
 
     name: str
-    background: bool
+    wakefulness: Wakefulness
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,8 @@ def read_event(params: Json, subject: Subject, policy: Policy, gateway_hello: Ma
     except FrameError:
         return Answer(handled(name, "invalid_payload"))
     if name == "node.state":
-        return State(name, object_of(payload).get("state") == "background")
+        state = read_state(payload)
+        return State(name, state) if state is not None else Answer(handled(name, "invalid_payload"))
     background = name == "node.presence.alive" and object_of(payload).get("trigger") == "background"
     about = subscription(name, payload)
     if about is not None:

@@ -32,6 +32,7 @@ from bridge.lan.events import (
     SessionEvent,
     Unanswered,
 )
+from bridge.lan.lan_invokes import LanInvokes
 from bridge.lan.node_invokes import NodeInvokes
 from bridge.lan.screen_guard import ScreenGuard
 from bridge.lan.screen_params import ScreenCaps
@@ -39,6 +40,7 @@ from bridge.lan.session_names import named_session, session_keys
 from bridge.lan.streams import RUN_EVENTS
 from bridge.lan.subscriptions import Subscriptions
 from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
+from bridge.lan.wakefulness import app_asleep
 from bridge.pairing.records import NodeRecord
 from gateway_client.frames import ErrorShape, Event, Json, JsonObject, Request, Response, object_of, text_of
 
@@ -64,6 +66,7 @@ class NodeTraffic:
     aliases: Mapping[str, str] = field(default_factory=dict)
     _forwarding: Forwarding = field(default_factory=Forwarding)
     _invokes: NodeInvokes = field(init=False)
+    _lan_invokes: LanInvokes = field(init=False)
     _subscriptions: Subscriptions = field(default_factory=Subscriptions)
     _refused_actions: list[str] = field(default_factory=list)
     _acknowledging: str | None = None
@@ -73,11 +76,12 @@ class NodeTraffic:
         caps = ScreenCaps(limits.eval_max_bytes, limits.snapshot_max_bytes)
         screen = ScreenGuard(self.subject, self.directory.screen(self.subject.node_id), self.aliases, caps)
         self._invokes = NodeInvokes(self.subject, self.record, self.offered, self.directory, screen)
+        self._lan_invokes = LanInvokes(self.subject.node_id, self.directory, self._forwarding)
 
     @property
     def background(self) -> bool:
         """Whether the node said that it is in the background."""
-        return self._invokes.background
+        return not self._invokes.wakefulness.foreground
 
     # Requests of the node.
 
@@ -112,10 +116,11 @@ class NodeTraffic:
             params = node_calls.progress_params(request.params, self.subject.node_id, self.record.gateway_node_id)
         except node_calls.ParamsError as exc:
             return refused(request, answers.invalid(str(exc)))
-        if not self._invokes.has(str(params["invokeId"])):
+        listener = self._invokes.heard_by(str(params["invokeId"]))
+        if listener is None:
             ignored: JsonObject = {"ok": True, "ignored": True}
             return [Send(answers.ok(request.id, ignored))]
-        return self._forwarding.send(request, Link.NODE, params, allow)
+        return self._forwarding.send(request, Link.NODE, {**params, "invokeId": listener}, allow)
 
     def _event(self, request: Request, _allow: Allow, now: Instant) -> Result:
         policy, gateway_hello = self.directory.policy, self.directory.gateway_hello
@@ -125,15 +130,15 @@ class NodeTraffic:
                 return refused(request, answers.invalid(message))
             case node_events.Answer(payload=payload):
                 return [Send(answers.ok(request.id, payload))]
-            case node_events.State(background=background, name=name):
-                self._invokes.background = background
+            case node_events.State(wakefulness=wakefulness, name=name):
+                self._invokes.wakefulness = wakefulness
                 return [Send(answers.ok(request.id, node_events.handled(name)))]
             case node_events.Pass():
-                return self._pass_event(request, outcome)
+                return self._pass_event(request, outcome, now)
 
-    def _pass_event(self, request: Request, event: node_events.Pass) -> Result:
+    def _pass_event(self, request: Request, event: node_events.Pass, now: Instant) -> Result:
         if event.background:
-            self._invokes.background = True
+            self._invokes.wakefulness = app_asleep(now.mono)
         if event.subscription is not None:
             self._subscriptions.ask(*event.subscription)
 
@@ -158,7 +163,7 @@ class NodeTraffic:
         return []
 
     def _pull(self, request: Request, allow: Allow, _now: Instant) -> Result:
-        self._invokes.background = False
+        self._invokes.woken()
         return self._forwarding.send(request, Link.NODE, {}, allow, reshape=self._own_actions)
 
     def _own_actions(self, response: Response) -> Response:
@@ -201,19 +206,8 @@ class NodeTraffic:
 
         return self._forwarding.send(request, Link.OPERATOR, {}, allow, reshape=shape)
 
-    def _invoke(self, request: Request, allow: Allow, _now: Instant) -> Result:
-        gateway_ids = {lan: gateway for gateway, lan in self.directory.lan_ids().items()}
-        try:
-            params = node_calls.invoke_params(request.params, gateway_ids)
-        except node_calls.ParamsError as exc:
-            return refused(request, answers.invalid(str(exc)))
-        target = text_of(request.params, "nodeId") or ""
-
-        def shape(response: Response) -> Response:
-            return node_calls.own_invoke(answers.for_lan_caller(response), target)
-
-        wait_s = node_calls.wait_for(request.params, default_s=30.0)
-        return self._forwarding.send(request, Link.OPERATOR, params, allow, wait_s=wait_s, reshape=shape)
+    def _invoke(self, request: Request, allow: Allow, now: Instant) -> Result:
+        return self._lan_invokes.invoke(request, allow, now)
 
     def _agent(self, request: Request, allow: Allow, _now: Instant) -> Result:
         try:
@@ -243,9 +237,11 @@ class NodeTraffic:
                 self._subscriptions.begin()
                 return self._subscribe_again()
             case Answered():
-                return [*self._forwarding.answered(event), *self._acknowledge_refused()]
+                told = self._forwarding.answered(event)
+                return [*told, *self._lan_invokes.settled(event, told, now), *self._acknowledge_refused()]
             case Unanswered():
-                return self._forwarding.unanswered(event)
+                told = self._forwarding.unanswered(event)
+                return [*told, *self._lan_invokes.settled(event, told, now)]
             case FromGateway(event=from_gateway):
                 return self._on_gateway_event(from_gateway, now)
             case LinkLost():
@@ -281,23 +277,23 @@ class NodeTraffic:
             event, session_keys(self.directory.gateway_hello)
         ):
             return []
-        if event.event not in {"node.invoke.cancel", "node.invoke.input"}:
-            return [Send(rebuilt(event))]
-        invoke_id = text_of(event.payload, "invokeId", "id")
-        if invoke_id is None or not self._invokes.has(invoke_id):
-            return []
-        payload = node_calls.own_stream_event(event.event, event.payload, self.subject.node_id)
-        return [Send(Event(event.event, payload))]
+        match event.event:
+            case "node.invoke.cancel":
+                return self._invokes.cancelled(event.payload, now)
+            case "node.invoke.input":
+                return self._invokes.fed(event.payload)
+            case _:
+                return [Send(rebuilt(event))]
 
     # Time and the end.
 
-    def on_oversized(self, event: Oversized, _now: Instant) -> list[Command]:
+    def on_oversized(self, event: Oversized, now: Instant) -> list[Command]:
         """Ends what a frame was about that the peer cannot take."""
         match event.frame:
             case Response():
                 return too_large_answer(event.frame)
             case Event(event="node.invoke.request", payload=payload):
-                return self._invokes.too_large(payload)
+                return self._invokes.too_large(payload, now)
             case _:
                 self._subscriptions.gap()
                 return [Note("event-too-large", {"bytes": event.size})]

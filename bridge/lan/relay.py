@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, assert_never
 
 from aiohttp import WSMsgType
@@ -36,10 +36,12 @@ from bridge.lan.events import (
 from bridge.lan.inflow import Load, nothing
 from bridge.lan.listener import Upgraded
 from bridge.lan.outflow import Outflow
+from bridge.lan.recall import Remember, Replay
 from bridge.lan.session import Session
 from bridge.log import UNSAID, Log
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
+from bridge.upstream.idempotency import Change
 from gateway_client.frames import Frame, Json, encode_frame
 
 IOS_FRAME_BYTES = 16 * 1024 * 1024  # what the iOS app reads at most (mobile-clients §3.2)
@@ -76,8 +78,11 @@ class Rooms(Protocol):
     def forward(self, relay: Relay, command: Forward) -> None:
         """Sends a request to the gateway."""
 
-    def report(self, relay: Relay, command: Report) -> None:
+    def report(self, relay: Relay, command: Report | Replay) -> None:
         """Tells the gateway how an invoke ended."""
+
+    def remember(self, changes: Sequence[Change]) -> None:
+        """Writes down what the ledger of calls has changed."""
 
     def penalise(self, command: Penalise) -> None:
         """Keeps a key out for a while."""
@@ -201,8 +206,10 @@ class Relay:
                 self._rooms.join(self, command)
             case Forward():
                 self._rooms.forward(self, command)
-            case Report():
+            case Report() | Replay():
                 self._rooms.report(self, command)
+            case Remember(changes=changes):
+                self._rooms.remember(changes)
             case Penalise():
                 self._rooms.penalise(command)
             case Note():
@@ -214,7 +221,8 @@ class Relay:
     def _note(self, note: Note) -> None:
         repeats = 0 if note.quiet or note.event in _EACH else self._rooms.line(self.node_id or self.address, note.event)
         more = {UNSAID: True} if repeats is None else {"left_out": repeats} if repeats else {}
-        (self._log.debug if note.quiet else self._log.info)(note.event, **note.fields, **more)
+        fields = note.fields if self.node_id is None else {"node": self.node_id, **note.fields}
+        (self._log.debug if note.quiet else self._log.info)(note.event, **fields, **more)
 
     def _send(self, frame: Frame) -> None:
         if self._closing:

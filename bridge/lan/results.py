@@ -32,7 +32,7 @@ _LINK_ENDED = frozenset({Fault.DOWN, Fault.GONE})
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     forward: Forward
-    request_id: str
+    request_id: str | None
     invoke: Invoke
     tries: int = RESULT_TRIES
 
@@ -40,34 +40,40 @@ class _Waiting:
         """Whether somebody will still wait for the result when it is sent again."""
         return now.mono + RESULT_RETRY_S < self.invoke.deadline
 
+    def told(self, answer: Response) -> list[Command]:
+        """Returns the answer to the node's request, if this one stands for it."""
+        return [] if self.request_id is None else [Send(replace(answer, id=self.request_id))]
+
 
 @dataclass(slots=True)
 class Results:
     """The results that the gateway has not answered.
 
-    There are never more than invokes can be in flight: an invoke keeps its place until its result is taken.
+    There are never more than dispatches can be open: an invoke keeps its place until its result is taken, and so do
+    those that shared its job.
     """
 
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        """How many results of the node there are; copies for those that shared a job are not counted."""
+        return sum(waiting.request_id is not None for waiting in self._waiting.values())
 
     def __contains__(self, key: str) -> bool:
         return key in self._waiting
 
-    def send(self, key: str, request: Request, invoke: Invoke, params: JsonObject, allow: Allow) -> Forward:
+    def send(self, key: str, request: Request | None, invoke: Invoke, params: JsonObject, allow: Allow) -> Forward:
         """Sends a result for the first time.
 
         Args:
             key: what its answer will be known by.
-            request: the node's.
+            request: the node's; None: another result answers it, and this is a copy for a dispatch that shared the job.
             invoke: what it ends.
             params: rebuilt parameters.
             allow: the proof.
         """
-        forward = Forward(Link.NODE, key, request.method, params, allow, RESULT_WAIT_S, owed=True)
-        self._waiting[key] = _Waiting(forward, request.id, invoke)
+        forward = Forward(Link.NODE, key, "node.invoke.result", params, allow, RESULT_WAIT_S, owed=True)
+        self._waiting[key] = _Waiting(forward, request.id if request is not None else None, invoke)
         return forward
 
     def answered(self, event: Answered, now: Instant) -> list[Command]:
@@ -77,7 +83,7 @@ class Results:
         changed = error is not None and error.detail("code") == "PAIRING_CHANGED"
         if changed and waiting.tries > 0 and waiting.in_time(now):
             return [self._again(replace(waiting, tries=waiting.tries - 1))]
-        return [Send(Response(waiting.request_id, event.response.ok, event.response.payload, error))]
+        return waiting.told(Response("", event.response.ok, event.response.payload, error))
 
     def lost(self, event: Unanswered, now: Instant) -> list[Command]:
         """There is no answer: both sides are told the same, unless the gateway has ended the invoke itself."""
@@ -87,9 +93,9 @@ class Results:
         noted = Note("result-lost", {"command": waiting.invoke.command, "why": event.fault.value})
         if event.fault in _LINK_ENDED:
             ignored: JsonObject = {"ok": True, "ignored": True}
-            return [noted, Send(answers.ok(waiting.request_id, ignored))]
+            return [noted, *waiting.told(answers.ok("", ignored))]
         error = answers.fault(event.fault)
-        return [noted, Report(waiting.invoke.id, error), Send(answers.failure(waiting.request_id, error))]
+        return [noted, Report(waiting.invoke.id, error), *waiting.told(answers.failure("", error))]
 
     def _again(self, waiting: _Waiting) -> Forward:
         again = replace(waiting.forward, delay_s=RESULT_RETRY_S)

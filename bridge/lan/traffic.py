@@ -109,6 +109,10 @@ class Forwarding:
         self._count += 1
         return str(self._count)
 
+    def uses(self, request_id: str) -> bool:
+        """Whether a request of this id waits for its answer."""
+        return any(waiting.request_id == request_id for waiting in self._waiting.values())
+
     def send(
         self,
         request: Request,
@@ -133,7 +137,7 @@ class Forwarding:
         """
         if len(self._waiting) >= MAX_FORWARDED:
             return refused(request, answers.busy("too many unanswered requests"), counts=False)
-        if any(waiting.request_id == request.id for waiting in self._waiting.values()):
+        if self.uses(request.id):
             return refused(request, answers.invalid("request id is in use"))
         key = self.next_key()
         self._waiting[key] = _Waiting(request.id, reshape, on_fault)

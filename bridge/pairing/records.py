@@ -185,6 +185,11 @@ class NodeRecord(Document):
         return UpstreamIdentity(key_name=self.upstream_key, gateway_node_id=self.gateway_node_id)
 
     @property
+    def terms(self) -> tuple[object, ...]:
+        """What an open socket was admitted by, and a link was made for: with others, both are made anew."""
+        return self.permissions, self.declared, self.security, self.upstream_key
+
+    @property
     def granted(self) -> Permissions:
         """The permissions as a set."""
         return frozenset(self.permissions)

@@ -101,7 +101,7 @@ def explain(exc: GatewayError, url: str, origin: str) -> str:
         what = origin or "the bridge's token"
         return f"the gateway refused {what} ({exc.detail_code}). Correct it, or set gateway.token_source in bridge.toml"
     if isinstance(exc, ConnectRefusedError) and exc.detail_code == "PROTOCOL_MISMATCH":
-        what = f"the gateway and the bridge speak different protocols ({exc.error.message})"
+        what = f"the gateway and the bridge speak different protocols (PROTOCOL_MISMATCH: {exc.error.message})"
         return f"{what}. Update the older of the two: npm install -g openclaw@latest, pipx upgrade clawdis-bridge"
     if isinstance(exc, ConnectRefusedError):
         return f"the gateway refused the bridge ({exc.detail_code}: {exc.error.message})"

@@ -14,11 +14,11 @@ from typing import Protocol
 from bridge.lan.events import Answered, Fault, Forward, Link, Unanswered
 from bridge.log import Log
 from bridge.tasks import Tasks
+from bridge.upstream import dispatches
 from bridge.upstream.blame import Blame
 from bridge.upstream.channel import Channel, LinkDownError
 from bridge.upstream.fair_queue import FairQueue, Ticket
 from bridge.upstream.node_link import Attached
-from bridge.upstream.outcomes import InFlight
 from gateway_client.errors import (
     GatewayError,
     GatewayGoneError,
@@ -35,8 +35,8 @@ PLACES = 32  # calls that the gateway is answering at a time, of all phones: a q
 MAX_CALLS = 480
 MAX_CALLS_OF_NODE = 64  # a socket has at most 32 (lan.traffic), and a phone has two
 # What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, and by the bridge
-# one acknowledgement and one subscription at a time. Its session sends no more than that.
-MAX_OWED = InFlight.LIMIT + 2
+# one acknowledgement and one subscription at a time. Copies of a result that many share wait for these places.
+MAX_OWED = dispatches.PLACES + 2
 PLACE_S = 30.0  # seconds for which an unanswered call keeps its place: what takes longer is meant to
 _POLICY, _SLOW = 1008, "slow consumer"  # how the gateway ends a connection in which more than 50 MiB wait
 TURN_S = 30.0  # seconds that a call without a time limit of its own waits for a place
@@ -163,7 +163,7 @@ class Forwarding:
             return
         if call.link is Link.OPERATOR and call.method in _LARGE:
             seconds = self._blame.hit(peer.node_id or "", asyncio.get_running_loop().time())
-            self._log.warning("large-answers-stopped", node=(peer.node_id or "")[:8], seconds=int(seconds))
+            self._log.warning("large-answers-stopped", node=peer.node_id, seconds=int(seconds))
 
     async def _request(self, peer: Peer, call: _Call, ticket: Ticket | None, put_down: Callable[[], None]) -> Response:
         def interim(response: Response) -> None:

@@ -7,7 +7,8 @@ import random
 from contextlib import AsyncExitStack
 from typing import Protocol
 
-from bridge.lan.events import FromGateway, Gap, LinkLost, LinkReady, SessionEvent
+from bridge.lan.events import FromGateway, Gap, LinkLost, LinkReady, Report, SessionEvent
+from bridge.lan.recall import Replay
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, Surface, unique_name
 from bridge.tasks import Tasks
@@ -21,6 +22,8 @@ from gateway_client.identity import DeviceIdentity
 from gateway_client.protocol import ConnectProfile, Dropped
 from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
 
+REPORT_TRIES = 3  # times a report that the gateway refuses for a moment is sent again (design §11)
+REPORT_RETRY_S = 0.25  # seconds between them
 _REPLAYED = frozenset({"voicewake.changed", "voicewake.routing.changed"})
 
 
@@ -82,6 +85,8 @@ class NodeLink(Channel):
         """Set while the gateway takes this node's calls: connected, and its surface settled."""
         self.coming = True
         """Whether `ready` is about to be set: the link is being made, and has not failed to be."""
+        self.outdated = False
+        """Whether the node's terms have changed since the link was made: it ends with the phone's socket."""
         self.error: str | None = None
         """Why the gateway does not take this node's calls, and what to do; None: it does, or nothing is known."""
         self._url = url
@@ -100,6 +105,11 @@ class NodeLink(Channel):
         self._looks = 0
         self._reports: set[asyncio.Task[None]] = set()
 
+    def serves(self, record: NodeRecord, offer: Surface) -> bool:
+        """Tells whether this link says of a node what the node says of itself, under the same key."""
+        same = (self.record.labels, self.record.upstream_key) == (record.labels, record.upstream_key)
+        return same and self.offer == offer and not self.outdated
+
     def attach(self, peer: Attached) -> None:
         """Connects the phone's socket; it gets the latest of what is only sent on change."""
         self._peer = peer
@@ -112,21 +122,27 @@ class NodeLink(Channel):
             self._peer = None
         return self._peer is None
 
-    def report(self, invoke_id: str, error: ErrorShape) -> None:
-        """Ends an invoke at the gateway with `code` and `message`, the only members it takes."""
-        params: JsonObject = {
-            "id": invoke_id,
-            "nodeId": self.record.gateway_node_id,
-            "ok": False,
-            "error": {"code": error.code, "message": error.message},
-        }
+    def report(self, command: Report | Replay) -> None:
+        """Ends an invoke at the gateway; of an error, with `code` and `message`, the only members it takes."""
+        if isinstance(command, Report):
+            error: JsonObject = {"code": command.error.code, "message": command.error.message}
+            self._end(command.invoke_id, {"ok": False, "error": error})
+        else:
+            self._end(command.invoke_id, command.result)
+
+    def _end(self, invoke_id: str, result: JsonObject) -> None:
+        params: JsonObject = {**result, "id": invoke_id, "nodeId": self.record.gateway_node_id}
         task = self._tasks.spawn("report", self._report(params))
         self._reports.add(task)
         task.add_done_callback(self._reports.discard)
 
     async def _report(self, params: JsonObject) -> None:
         try:
-            await self.request("node.invoke.result", params, wait_s=5.0)
+            for _ in range(1 + REPORT_TRIES):
+                answer = await self.request("node.invoke.result", params, wait_s=5.0)
+                if answer.error is None or answer.error.detail("code") != "PAIRING_CHANGED":
+                    return
+                await asyncio.sleep(REPORT_RETRY_S)
         except (LinkDownError, GatewayError):
             self._log.info("report-lost")  # the gateway ends the invokes of a lost link itself
 
@@ -284,4 +300,4 @@ class NodeLink(Channel):
             self._peer.post(FromGateway(event))
         elif event.event == "node.invoke.request":
             gone = ErrorShape("NODE_DISCONNECTED", "NODE_DISCONNECTED: the node is not connected")
-            self.report(text_of(event.payload, "id") or "", gone)
+            self.report(Report(text_of(event.payload, "id") or "", gone))

@@ -1,10 +1,8 @@
-"""Pure: the invokes that a node has not answered yet. Each leaves this table exactly once, with its one outcome."""
+"""Pure: what the gateway dispatches to a node, read from its event (gateway-protocol §5.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from gateway_client.frames import Json, JsonObject, object_of, text_of
 
@@ -33,9 +31,15 @@ class Invoke:
     idempotency_key: str | None
     deadline: float
 
-    def request_for(self, node_id: str) -> JsonObject:
-        """Returns the payload of `node.invoke.request` for the node that knows itself as `node_id`."""
-        payload: JsonObject = {"id": self.id, "nodeId": node_id, "command": self.command, "timeoutMs": self.timeout_ms}
+    def request_for(self, node_id: str, now: float) -> JsonObject:
+        """Returns the payload of `node.invoke.request`.
+
+        Args:
+            node_id: what the node knows itself as.
+            now: monotonic seconds: of the caller's time, what is left now is the node's.
+        """
+        left = max(1, min(self.timeout_ms, round((self.deadline - now) * 1000)))
+        payload: JsonObject = {"id": self.id, "nodeId": node_id, "command": self.command, "timeoutMs": left}
         if self.params_json is not None:
             payload["paramsJSON"] = self.params_json
         if self.idempotency_key is not None:
@@ -70,58 +74,3 @@ def _milliseconds(timeout: Json) -> int:
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
         return DEFAULT_TIMEOUT_MS
     return max(1, int(min(timeout, MAX_TIMEOUT_MS)))
-
-
-@dataclass(slots=True)
-class InFlight:
-    """The unanswered invokes of one node."""
-
-    LIMIT: ClassVar[int] = 40
-    """Invokes at once: 8 that a phone works on and 32 that wait (design §10); each entry is below 1 KiB without its
-    parameters, which are not kept."""
-
-    _open: dict[str, Invoke] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    @property
-    def full(self) -> bool:
-        """Whether another one has no place."""
-        return len(self._open) >= self.LIMIT
-
-    def has(self, invoke_id: str) -> bool:
-        """Whether this invoke waits for its result."""
-        return invoke_id in self._open
-
-    def add(self, invoke: Invoke) -> None:
-        """Begins to wait for a result.
-
-        Raises:
-            ValueError: there is no place, or the id is in use: the caller checks both first.
-        """
-        if self.full or self.has(invoke.id):
-            raise ValueError("no place for this invoke")
-        self._open[invoke.id] = Invoke(invoke.id, invoke.command, None, invoke.timeout_ms, None, invoke.deadline)
-
-    def settle(self, invoke_id: str) -> Invoke | None:
-        """Ends an invoke; returns it, or None when it is not open: unknown, already settled, or too late."""
-        return self._open.pop(invoke_id, None)
-
-    def overdue(self, now: float) -> list[Invoke]:
-        """Ends and returns the invokes whose time is up."""
-        return self._end(invoke for invoke in self._open.values() if invoke.deadline <= now)
-
-    def drain(self) -> list[Invoke]:
-        """Ends and returns all of them."""
-        return self._end(self._open.values())
-
-    def _end(self, invokes: Iterable[Invoke]) -> list[Invoke]:
-        ended = list(invokes)
-        for invoke in ended:
-            del self._open[invoke.id]
-        return ended
-
-    def next_deadline(self) -> float | None:
-        """Returns when the next invoke is overdue, in monotonic seconds; None: none is open."""
-        return min((invoke.deadline for invoke in self._open.values()), default=None)

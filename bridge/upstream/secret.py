@@ -125,7 +125,10 @@ class SecretReader:
 
     def stamp(self) -> Stamp:
         """Returns what changes whenever a file changes from which the secret may be read; never the secret itself."""
-        return tuple(_stamp(path) for path in (self._token_path(), self._openclaw_path()) if path is not None)
+        source = self.settings.token_source
+        token = self._token_path() if source in {"auto", "file"} else None
+        openclaw = self._openclaw_path() if source in {"auto", "openclaw"} else None
+        return tuple(_stamp(path) for path in (token, openclaw) if path is not None)
 
     def _token_path(self) -> Path | None:
         name = self.settings.token_file

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bridge.lan.events import Forward, Join, Link, Report
+from bridge.lan.recall import Replay
 from bridge.log import Log
 from bridge.pairing.records import NodeRecord, UpstreamIdentity
 from bridge.tasks import Tasks
 from bridge.upstream.channel import Channel, LinkDownError
 from bridge.upstream.forwarding import PLACES, Forwarding, Peer
-from bridge.upstream.node_link import NodeLink
+from bridge.upstream.lingering import Lingering
+from bridge.upstream.node_link import Attached, NodeLink
 from bridge.upstream.operator_link import OperatorLink
 from bridge.upstream.secret import SecretSource
 from bridge.upstream.surface import SurfaceApproval
@@ -44,6 +46,7 @@ class Switchboard:
         places: int = PLACES,
         settled: Callable[[str, str], None] = lambda method, outcome: None,
         key_again_s: float = KEY_AGAIN_S,
+        linger_s: float = 0.0,
     ) -> None:
         self.operator = operator
         self.approval = SurfaceApproval(operator, secret, log)
@@ -56,6 +59,7 @@ class Switchboard:
         self._keyless: dict[str, tuple[Peer, str]] = {}  # who waits for a key that cannot be used, and why
         self._key_again_s = key_again_s
         self._opened = asyncio.Event()
+        self._lingering = Lingering(linger_s, self.close)
         self._connects = asyncio.Semaphore(CONNECTS)
         self.forwarding = Forwarding(self._channel_for, tasks, log, places=places, settled=settled)
 
@@ -72,7 +76,8 @@ class Switchboard:
         """A node socket is in: its link is reused when it offers the same, else made anew."""
         node_id = join.record.node_id
         link = self.link(node_id)
-        if link is not None and (link.offer, link.record.labels) == (join.offer, join.record.labels):
+        if link is not None and link.serves(join.record, join.offer):
+            self._lingering.end(node_id)
             link.attach(peer)
             return
         self.close(node_id)
@@ -145,8 +150,8 @@ class Switchboard:
         opened, self._opened = self._opened, asyncio.Event()
         opened.set()
 
-    def leave(self, peer: Peer) -> None:
-        """A socket has ended; a link with nobody at its end is closed."""
+    def leave(self, peer: Peer, stand_in: Callable[[NodeLink], Attached] | None = None) -> None:
+        """A socket has ended; a link with nobody at its end lingers with who `stand_in` makes, or is closed."""
         self._tasks.spawn("end-forwards", _end(self.forwarding.of(peer)))
         node_id = peer.node_id or ""
         if self._opening.get(node_id) is peer:
@@ -154,8 +159,26 @@ class Switchboard:
         if node_id in self._keyless and self._keyless[node_id][0] is peer:
             del self._keyless[node_id]
         link = self.link(node_id)
-        if link is not None and link.detach(peer):
+        if link is None or not link.detach(peer):
+            return
+        if stand_in is None or link.outdated or not self._lingering.is_on:
             self.close(node_id, self.forwarding.of(peer))
+        else:
+            link.attach(stand_in(link))
+            self._lingering.begin(node_id)
+
+    def lingers(self, node_id: str) -> bool:
+        """Whether the gateway counts a node as connected whose phone is away."""
+        return node_id in self._lingering
+
+    def changed(self, record: NodeRecord) -> None:
+        """A record has changed. With other terms, the node's link ends with its socket, at once when that is gone."""
+        link = self.link(record.node_id)
+        if link is not None and link.record.terms != record.terms:
+            link.outdated = True
+            if self.lingers(record.node_id):
+                self.close(record.node_id)
+        self.rename(record)
 
     def close(self, node_id: str, last: set[asyncio.Task[None]] | None = None) -> None:
         """Ends the link of a node, after what is still being said over it.
@@ -166,6 +189,7 @@ class Switchboard:
         """
         self._opening.pop(node_id, None)
         self._keyless.pop(node_id, None)
+        self._lingering.end(node_id)
         entry = self._links.pop(node_id, None)
         if entry is not None:
             self._tasks.spawn("close-link", _close(*entry, last or set()))
@@ -196,11 +220,11 @@ class Switchboard:
             raise LinkDownError
         return entry[0]
 
-    def report(self, peer: Peer, command: Report) -> None:
+    def report(self, peer: Peer, command: Report | Replay) -> None:
         """Ends an invoke at the gateway on the bridge's own account."""
         link = self.link(peer.node_id or "")
         if link is not None:
-            link.report(command.invoke_id, command.error)
+            link.report(command)
 
     async def watch_withheld(self) -> None:
         """Looks, while the gateway withholds something, whether its owner has allowed it since; then links anew."""

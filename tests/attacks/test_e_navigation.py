@@ -15,10 +15,12 @@ import pytest
 import pytest_asyncio
 
 from bridge.node.native_enrolment import Wishes
+from bridge.node.native_invokes import Handler
 from bridge.node.native_node import NativeNode
 from gateway_client.frames import JsonObject
 from tests.acl.addresses import CANVAS, CONTROLS, DISGUISED, ELSEWHERE, PRIVATE, PUBLIC, SCHEMES
 from tests.attacks.fortress import FACTS, Fortress
+from tests.bridge.audit.logs import Log
 from tests.support.operator import OperatorError
 from tests.support.waiting import eventually
 
@@ -38,6 +40,7 @@ class Kiosk:
     castle: Fortress
     gateway_id: str = ""
     visited: list[str] = field(default_factory=list)
+    scripts: list[object] = field(default_factory=list)
     ends_at: str | None = None
     """Where every navigation ends up; None: where it was sent."""
 
@@ -46,8 +49,9 @@ class Kiosk:
         self.visited.append(str(params["url"]))
         return {"url": self.ends_at or params["url"], "title": "A page"}
 
-    async def evaluate(self, _params: JsonObject) -> JsonObject:
+    async def evaluate(self, params: JsonObject) -> JsonObject:
         """Return what the page holds."""
+        self.scripts.append(params["javaScript"])
         return {"result": "what it shows"}
 
     async def nothing(self, _params: JsonObject) -> JsonObject:
@@ -88,6 +92,12 @@ class Kiosk:
         await self.castle.bridge.ask(self.castle.bridge.client.reload_policy)
 
 
+def traces(castle: Fortress) -> list[dict[str, Any]]:
+    """The violations in the audit log; a last line without an end is left out."""
+    lines = [json.loads(line) for line in Log(castle.bridge.home).lines() if line.endswith(b"\n")]
+    return [line for line in lines if line["event"] == "navigation-violation"]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def kiosk(castle: Fortress) -> AsyncIterator[Kiosk]:
     """One node, connected and approved."""
@@ -96,7 +106,7 @@ async def kiosk(castle: Fortress) -> AsyncIterator[Kiosk]:
     identity = (await castle.enrolment(link=await castle.link("screen"), wishes=wishes).enrol()).identity
     made = Kiosk(castle)
     castle.secrets.append(SECRET)
-    handlers = {"screen.navigate": made.navigate, "screen.eval": made.evaluate}
+    handlers: dict[str, Handler] = {"screen.navigate": made.navigate, "screen.eval": made.evaluate}
     handlers |= {"screen.hide": made.nothing, "screen.setMode": made.nothing}
     async with NativeNode(identity, FACTS, wishes, handlers) as node:
         await node.connect()
@@ -165,7 +175,7 @@ class TestE12:
     """A page that leads a screen elsewhere, by any means: the node says where it ended up.
 
     Guard: the second check in `ScreenGuard.judge`, bridge/lan/screen_guard.py; without it the agent gets the place's
-    address and title. Guard: `READING` in `ScreenGuard.admit`; without it the agent reads the page.
+    address and title. Guard: `READING` in `ScreenGuard.admit`; without it the agent's scripts run in the page.
     """
 
     async def test_the_agent_learns_nothing_of_the_place_and_cannot_read_it(self, kiosk: Kiosk) -> None:
@@ -181,9 +191,11 @@ class TestE12:
                 assert kiosk.visited[-1] == "https://ok.example/"
                 assert (await kiosk.asks("screen.eval", javaScript="1"))["code"] == "FORBIDDEN"
             kiosk.ends_at = None
-        violations = kiosk.castle.events("navigation-violation", noted)
-        assert violations
-        assert {"command", "why", "host"} <= violations[0].keys()
+            assert not kiosk.scripts
+        assert kiosk.castle.events("navigation-violation", noted)
+        await eventually(lambda: traces(kiosk.castle), timeout_s=5, what="the violation in the audit log")
+        assert {"command", "why", "host"} <= traces(kiosk.castle)[0].keys()
+        assert SECRET.encode() not in b"".join(Log(kiosk.castle.bridge.home).lines())
 
     async def test_only_a_navigation_that_ends_well_opens_the_screen_again(self, kiosk: Kiosk) -> None:
         await kiosk.under(LISTED)

@@ -1,7 +1,7 @@
 """Attack G4: many paired nodes announce the largest message at once, and do not finish it.
 
-Guard: `metering.inflow.claim` in `FrameGate._go_on` (bridge/lan/frame_gate.py); when it is always granted, memory grows by
-all of the messages: 193 MB instead of some 50.
+Guard: `metering.inflow.claim` in `FrameGate._go_on` (bridge/lan/frame_gate.py); when it is always granted, memory grows
+by all of the messages: 193 MB.
 """
 
 from __future__ import annotations

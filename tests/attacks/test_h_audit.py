@@ -68,8 +68,8 @@ async def test_each_kind_of_event_leaves_its_trace(castle: Fortress) -> None:
     writer.close()
     async with castle.node(castle.canary) as node:
         await node.connect()
-        for _ in range(8):
-            await node.request("config.get", {})
+        for method in ("config.get", "config.get", "config.get", "exec.run", "exec.run", "sessions.delete"):
+            await node.request(method, {})
     phone, request, asking = await waiting(castle, "Unwanted")
     await castle.bridge.ask(lambda: castle.bridge.client.deny(request))
     assert entries(castle, "pairing-denied")[-1]["node"] == phone.node_id, "on disk before the answer"
@@ -80,9 +80,12 @@ async def test_each_kind_of_event_leaves_its_trace(castle: Fortress) -> None:
         return kinds <= {json.loads(line)["kind"] for line in log_of(castle).lines() if line.endswith(b"\n")}
 
     await eventually(seen, timeout_s=5, what="every kind")
+    assert entries(castle, "connect-refused")[-1]["node"] == phone.node_id, "who was refused, once its key is proven"
     (invoke,) = entries(castle, "invoke")[:1]
     assert (invoke["node"], invoke["command"], invoke["ok"]) == (castle.canary.node_id, "device.info", True)
-    assert len(entries(castle, "refused")) == 1, "repeats are counted"
+    refused = [(entry["what"], entry["node"]) for entry in entries(castle, "refused")]
+    methods = ("config.get", "exec.run", "sessions.delete")
+    assert refused == [(method, castle.canary.node_id) for method in methods], "each method once, repeats are counted"
     assert (await verdict(castle))["ok"] is True
 
 

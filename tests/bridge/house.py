@@ -41,6 +41,7 @@ from bridge.pairing.store import NodeStore
 from bridge.pairing.tombstones import TombstoneStore
 from bridge.policy_desk import PolicyDesk
 from bridge.policy_file import load_policy
+from bridge.upstream.idempotency_file import CallMemory
 from certs.context import app_server_context, node_server_context
 from gateway_client.identity import DeviceIdentity
 from tests.bridge.audit.remembered import Remembered
@@ -73,6 +74,7 @@ class House:
             self.reception,
             self.admissions,
             stage.switchboard,
+            CallMemory(home / "bridge.sqlite3", stage.tasks, stage.log),
             policy=self.in_force.policy,
             default_permissions=self.in_force.default,
             limits=LimitsTable(),
@@ -187,10 +189,10 @@ class House:
 
 @asynccontextmanager
 async def house(
-    home: Path, url: str = NOWHERE, door: Door | None = None, *, always_open: bool = True
+    home: Path, url: str = NOWHERE, door: Door | None = None, *, always_open: bool = True, linger_s: float = 0.0
 ) -> AsyncIterator[House]:
-    """Builds the bridge for a gateway at `url`; `always_open` is `pairing.always_open`."""
-    async with staged(url, home) as stage:
+    """Builds the bridge for a gateway at `url`; `always_open` and `linger_s` are those of the configuration."""
+    async with staged(url, home, linger_s=linger_s) as stage:
         built = House(stage, home, door, always_open=always_open)
         loopback = [ListenAddress(IPv4Address("127.0.0.1"))]
         await built.apps.start(loopback, 0)

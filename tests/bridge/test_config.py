@@ -21,6 +21,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "token_source": "auto",
         "token_file": None,
         "token_env": "OPENCLAW_GATEWAY_TOKEN",
+        "linger_s": 600,
     },
     "auth": {"require_mtls": False},
     "pairing": {
@@ -92,6 +93,7 @@ url = "ws://[::1]:18789"
 token_source = "file"
 token_file = "~/token"
 token_env = "TOKEN"
+linger_s = 0
 user = "root"
 [auth]
 require_mtls = true
@@ -205,6 +207,7 @@ def test_a_wrong_key_is_named_with_what_to_do(text: str, key: str, advice: str) 
         "[gateway]\ntoken_file = 'token'",
         "[gateway]\ntoken_env = 'MY-TOKEN'",
         "[gateway]\ntoken_env = ''",
+        *(f"[gateway]\nlinger_s = {value}" for value in ("-1", "86401", "1.5")),
         "[pairing]\ndefault_profile = ''",
         "[pairing]\ndefault_profile = 'Voice Screen'",
         "[pairing]\nalways_open = 'yes'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -19,6 +20,7 @@ from bridge.lan.events import Penalise
 from bridge.lan.relay import BUFFER_BYTES, IOS_FRAME_BYTES
 from bridge.pairing.desk import Why
 from bridge.pairing.records import Role, UpstreamIdentity
+from bridge.upstream.idempotency import caller_owner, memo_of, node_owner
 from gateway_client.frames import JsonObject
 from tests.bridge.house import House, house
 from tests.bridge.lan.phones import ANDROID, IPHONE, NODE_TOKEN, PHONE
@@ -67,6 +69,20 @@ async def test_a_revocation_closes_every_socket_of_the_key_at_once(bridge: House
         assert bridge.stage.switchboard.link(IPHONE.node_id) is None
         await other.asks("health")
         assert (await other.read())["ok"] is True
+
+
+async def test_a_revocation_forgets_what_the_key_has_done_and_asked_for(bridge: House) -> None:
+    await bridge.pair(IPHONE)
+    now = clock.now().mono
+    for owner in (node_owner, caller_owner):
+        for node_id in (IPHONE.node_id, ANDROID.node_id):
+            memo = memo_of(owner(node_id), "k", "device.info", None)
+            bridge.hub.remember(bridge.hub.ledger.done(memo, {"ok": True}, now))
+    await bridge.reception.revoke(IPHONE.node_id)
+    assert len(bridge.hub.ledger) == 2
+    await bridge.hub.calls.flush()
+    with sqlite3.connect(bridge.home / "bridge.sqlite3") as database:
+        assert {row[0].partition(":")[2] for row in database.execute("SELECT owner FROM calls")} == {ANDROID.node_id}
 
 
 async def test_a_revocation_turns_down_what_the_key_is_asking_for(bridge: House) -> None:

@@ -13,7 +13,14 @@ from aiohttp.http_exceptions import BadHttpMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.log import MAX_ELEMENTS, MAX_TEXT_CHARS, MAX_TRACEBACK_CHARS, LibraryHandler, make_log, silent_log
+from bridge.log import (
+    MAX_ELEMENTS,
+    MAX_TEXT_CHARS,
+    MAX_TRACEBACK_CHARS,
+    LibraryHandler,
+    make_log,
+    silent_log,
+)
 
 FORGED = '2026-11-21T12:00:00Z [info] paired node=evil {"event": "paired"}'
 HOSTILE = [
@@ -223,6 +230,29 @@ class TestLibraries:
         handler = LibraryHandler(make_log("info", "json", stream))
         stream.close()
         handler.emit(logging.makeLogRecord({"name": "asyncio", "msg": "late", "levelno": logging.ERROR}))
+
+
+class TestTap:
+    def test_it_hears_all_from_info_up_in_full_whatever_the_log_shows(self) -> None:
+        """Red when the tap stands behind the level, or behind what shortens ids."""
+        heard: list[tuple[str, object]] = []
+        stream = io.StringIO()
+        log = make_log("error", "json", stream, tap=lambda event, fields: heard.append((event, fields.get("node"))))
+        bound = log.bind(node="ab" * 32)
+        bound.info("joined")
+        bound.warning("penalised")
+        bound.debug("ping")
+        bound.error("failed")
+        assert heard == [("joined", "ab" * 32), ("penalised", "ab" * 32), ("failed", "ab" * 32)]
+        (line,) = stream.getvalue().splitlines()
+        assert json.loads(line)["node"] == "abababab"
+
+    def test_without_one_the_level_decides_alone(self) -> None:
+        stream = io.StringIO()
+        log = make_log("warning", "json", stream)
+        log.info("joined")
+        log.info("refused", unsaid=True)
+        assert stream.getvalue() == ""
 
 
 class TestUnsaid:

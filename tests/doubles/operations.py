@@ -25,6 +25,7 @@ from bridge.control.documents import (
     Status,
     TokenCounts,
 )
+from bridge.control.limit_documents import LimitsInUse
 from bridge.control.not_granted import not_granted
 from bridge.control.operations import require_paired, resolve_prefix, select_nodes
 from bridge.control.requests import ExplainBody, RevokeBody
@@ -46,6 +47,7 @@ class FakeOperations:
         self.clock = clock
         self.gateway = GatewayStatus(url="ws://127.0.0.1:18789", state="connected", version="2026.9.6")
         self.discovery = DiscoveryReport(state="on")
+        self.limits_in_use = LimitsInUse()
         self.requests: dict[str, PendingRequest] = {}
         self.decided: set[str] = set()
         self.rows: dict[str, NodeDetail] = {}
@@ -129,6 +131,7 @@ class FakeOperations:
             pin=PIN,
             spki=SPKI,
             discovery=self.discovery,
+            limits_in_use=self.limits_in_use,
         )
 
     async def metrics(self) -> str:

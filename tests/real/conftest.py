@@ -69,6 +69,13 @@ class Estate(House):
         """Returns an operator of the gateway, past the bridge, to be entered."""
         return operator(self.gateway.url, self.gateway.token)
 
+    async def under(self, policy: str) -> None:
+        """Puts a `policy.toml` into force."""
+        path = self.bridge.home / "policy.toml"
+        path.write_text(policy)
+        path.chmod(0o600)
+        await self.bridge.ask(self.bridge.client.reload_policy)
+
     async def gateway_id(self, phone: IPhone, *commands: str) -> str:
         """Returns the id that stands for a phone at the gateway, once these commands can be invoked."""
         detail = await self.bridge.settled(phone.node_id, *commands)

@@ -245,6 +245,25 @@ async def test_the_agent_s_own_tool_is_told_the_same(estate: Estate) -> None:
         assert "s3cret" not in history
 
 
+async def test_an_older_app_is_driven_by_the_commands_of_newer_ones(estate: Estate) -> None:
+    await estate.under('[aliases]\n"screen.navigate" = "canvas.navigate"\n"screen.snapshot" = "canvas.snapshot"\n')
+    try:
+        phone = estate.phone("Older phone", commands=("canvas.navigate", "canvas.snapshot"))
+        async with await estate.invite(phone) as node, estate.operator() as client:
+            agent = Agent(client, await estate.gateway_id(phone, "screen.navigate", "screen.snapshot"))
+            told: list[Any] = []
+            node.handlers["canvas.navigate"] = told.append
+            picture = snapshot(jpeg(320, 200), "jpeg", 320, 200)
+            node.handlers["canvas.snapshot"] = lambda _: {"format": "jpeg", "base64": picture["base64"]}
+            assert await agent.asks("screen.navigate", url=URL) == {"url": URL, "title": ""}
+            assert told == [{"url": URL}]
+            assert await agent.asks("screen.snapshot") == picture
+            assert "FORBIDDEN" in (await agent.asks("screen.navigate", url=ELSEWHERE))["message"]
+            assert told == [{"url": URL}]
+    finally:
+        await estate.under("")
+
+
 KITCHEN = "agent:main:kitchen"
 
 

@@ -216,6 +216,34 @@ async def test_10_a_phone_in_the_background_is_answered_for_at_once(estate: Esta
         assert (await agent.request("node.invoke", _invoke(node_id, "screen.show", {})))["ok"]
 
 
+@pytest.mark.parametrize("kind", ["iphone", "android"])
+async def test_10_a_phone_that_is_away_is_answered_for_and_one_key_is_done_once(estate: Estate, kind: str) -> None:
+    phone = estate.phone("Phone in a drawer") if kind == "iphone" else estate.android("Pixel in a drawer")
+    async with estate.operator() as agent:
+        async with await estate.invite(phone) as node:
+            node_id = await estate.gateway_id(phone, "screen.show", "device.info")
+            node.handlers["device.info"] = lambda _: {"name": kind}
+            before = _invoke(node_id, "device.info", {})
+            done = [await agent.request("node.invoke", before) for _ in range(2)]
+            assert done[0]["payload"] == done[1]["payload"] == {"name": kind}
+            assert len([frame for frame in node.frames if frame.get("event") == "node.invoke.request"]) == 1
+        row = await estate.bridge.node_in(phone.node_id, "offline")
+        assert row.at_gateway
+        assert (await agent.request("node.invoke", before))["payload"] == {"name": kind}
+        away = await _error(agent, _invoke(node_id, "device.info", {}))
+        assert away["details"]["nodeError"]["code"] == "NODE_DISCONNECTED"
+        refused = await _error(agent, _invoke(node_id, "screen.show", {"from": "afar"}))
+        assert refused["details"]["nodeError"]["code"] == BACKGROUND
+        assert (refused["details"].get("code") == "QUEUED_UNTIL_FOREGROUND") is (kind == "iphone")
+        links = len(estate.tap.sent_up("connect"))
+        async with estate.socket(phone) as node:
+            actions = (await node.request("node.pending.pull", {}))["payload"]["actions"]
+            assert [action["command"] for action in actions] == (["screen.show"] if kind == "iphone" else [])
+            node.handlers["screen.show"] = lambda _: {}
+            assert (await agent.request("node.invoke", _invoke(node_id, "screen.show", {})))["ok"]
+        assert len(estate.tap.sent_up("connect")) == links
+
+
 async def test_10_a_cancel_reaches_the_phone_under_its_own_id(estate: Estate) -> None:
     phone = estate.phone("Cancelled phone")
     async with await estate.invite(phone) as node, estate.operator() as agent:

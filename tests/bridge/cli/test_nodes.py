@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge.control.limit_documents import LimitUse
 from tests.bridge.cli.program import Program, in_pipe, on_terminal
 from tests.doubles.control_daemon import ControlDaemon
 
@@ -58,6 +59,18 @@ def test_show_says_what_is_not_granted_and_why_it_is_not_linked(daemon: ControlD
     assert "Not granted  system.run, system.which (needs `system`)" in out
     assert f"nodes permissions {node.node_id[:12]} screen,voice,device,system\n" in out
     assert any(" ".join(line.split()) == "Not linked the key is missing; do this" for line in out.splitlines())
+
+
+def test_show_says_which_limits_were_met_and_that_it_is_kept_out(daemon: ControlDaemon, program: Program) -> None:
+    """Red when a limit that was never met is shown, too."""
+    met, unmet = LimitUse(used=40, of=40, met=7), LimitUse(used=1, of=30, met=0)
+    node = daemon.operations.phone_is_paired(limits={"calls": met, "voice": unmet}, penalty_s=42)
+    shown = " ".join(program("nodes", "show", node.node_id).out.split())
+    assert "Limited calls 7 times Kept out for 42 s: it was refused or limited too often" in shown
+    quiet = daemon.operations.phone_is_paired("Quiet", limits={"voice": unmet})
+    out = program("nodes", "show", quiet.node_id).out
+    assert "Limited" not in out
+    assert "Kept out" not in out
 
 
 def test_what_would_link_it_again_is_aimed_at_the_home_that_was_asked(daemon: ControlDaemon, program: Program) -> None:

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from bridge.control.documents import DiscoveryReport, GatewayStatus
+from bridge.control.limit_documents import LimitsInUse, Penalty
 from tests.bridge.cli.program import Program, on_terminal
 from tests.doubles.control_daemon import ControlDaemon
 from tests.doubles.operations import PIN
@@ -34,6 +35,14 @@ def test_what_to_do_without_discovery_is_aimed_at_the_home_that_was_asked(
     detail = "not advertised. Phones can still pair by code: clawdis-bridge pair --qr"
     daemon.operations.discovery = DiscoveryReport(state="failed", detail=detail)
     assert f"clawdis-bridge --home {program.home} pair --qr" in " ".join(program("status").out.split())
+
+
+def test_who_is_kept_out_is_named(daemon: ControlDaemon, program: Program) -> None:
+    """Red when `limits_in_use.penalties` is not looked at."""
+    keys = [f"{number:x}" * 64 for number in range(5)]
+    daemon.operations.limits_in_use = LimitsInUse(penalties=[Penalty(node_id=key, seconds=9) for key in keys])
+    shown = " ".join(program("status").out.split())
+    assert f"Kept out {'0' * 12}, {'1' * 12}, {'2' * 12} and 2 more: refused or limited too often" in shown
 
 
 def test_a_waiting_request_comes_with_the_command_that_lets_it_in(daemon: ControlDaemon, program: Program) -> None:

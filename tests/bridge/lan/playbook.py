@@ -37,10 +37,12 @@ from bridge.lan.events import (
     SessionEvent,
     Timer,
 )
+from bridge.lan.recall import Remember, Replay
 from bridge.lan.screen_page import ScreenPage, ScreenPages
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
 from bridge.pairing.records import NodeRecord
+from bridge.upstream.idempotency import Change, Ledger
 from gateway_client.frames import ErrorShape, Event, JsonObject, Response, encode_frame
 from tests.bridge.lan.phones import CHALLENGE, NODE_TOKEN, OPERATOR_TOKEN, PHONE, WALL, Json, Phone
 from tests.gateway import install
@@ -69,6 +71,7 @@ class Book:
     screens: ScreenPages = field(default_factory=ScreenPages)
     limits: LimitsTable = WIDE
     allowances: dict[str, Allowance] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
 
     def record(self, node_id: str) -> NodeRecord | None:
         return self.records.get(node_id)
@@ -103,8 +106,10 @@ class Talk:
         self.session = session
         self.now = now
         self.notes: list[Note] = []
+        self.remembered: list[Change] = []
+        """What had to be written down."""
         self.did: list[Command] = []
-        """What the last thing that happened led to, without notes."""
+        """What the last thing that happened led to, without notes and what had to be written down."""
         self.closed: Close | None = None
         self._methods: dict[str, str] = {}
         self._take(session.start())
@@ -143,7 +148,9 @@ class Talk:
 
     def _take(self, commands: list[Command]) -> Self:
         assert self.closed is None or not commands, f"after {self.closed}: {commands}"
-        self.did = [command for command in commands if not isinstance(command, Note)]
+        self.did = [command for command in commands if not isinstance(command, Note | Remember)]
+        for command in commands:
+            self.remembered += command.changes if isinstance(command, Remember) else ()
         self.notes += [command for command in commands if isinstance(command, Note)]
         for command in commands:
             assert self.closed is None, f"{command} after {self.closed}"
@@ -212,6 +219,11 @@ class Talk:
     def reports(self) -> list[Report]:
         """What the last thing told the gateway of invokes."""
         return [command for command in self.did if isinstance(command, Report)]
+
+    @property
+    def replays(self) -> list[Replay]:
+        """Which results the last thing gave the gateway again."""
+        return [command for command in self.did if isinstance(command, Replay)]
 
     @property
     def join(self) -> Join:

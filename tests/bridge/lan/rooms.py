@@ -28,11 +28,13 @@ from bridge.lan.events import (
 )
 from bridge.lan.listener import Deadlines, Upgraded
 from bridge.lan.outflow import Outflow
+from bridge.lan.recall import Remember, Replay
 from bridge.lan.relay import Relay
 from bridge.lan.session import Session
 from bridge.lan.terms import Terms
 from bridge.log import make_log
 from bridge.tasks import Tasks
+from bridge.upstream.idempotency import Change
 from tests.bridge.lan.conftest import Serve
 from tests.bridge.lan.phones import NODE_TOKEN, OPERATOR_TOKEN, Json, Phone
 from tests.bridge.lan.playbook import Book
@@ -97,8 +99,11 @@ class Rooms:
         self.asked.append(command)
         self.carried.append(relay.carry())
 
-    def report(self, relay: Relay, command: Report) -> None:
+    def report(self, relay: Relay, command: Report | Replay) -> None:
         self.asked.append(command)
+
+    def remember(self, changes: Sequence[Change]) -> None:
+        self.asked.append(Remember(changes))
 
     def note_revocation_told(self, command: NoteRevocationTold) -> None:
         self.asked.append(command)

@@ -64,7 +64,6 @@ def test_use_is_shown_with_how_often_the_limit_was_met() -> None:
     taken(allowance, Limit.CALLS, 50)
     use = allowance.uses(T)[Limit.CALLS]
     assert (use.used, use.of, use.met) == (40.0, 40, 10)
-    assert allowance.limited == {Limit.CALLS: 10}
     assert allowance.uses(T).keys() == set(Limit)
 
 

@@ -11,6 +11,7 @@ from acl.model import Allow, Policy, Subject
 from acl.permissions import Permission
 from bridge.lan.events import Fault
 from bridge.lan.node_events import Answer, Bad, Pass, Reading, State, handled, read_event
+from bridge.lan.wakefulness import Wakefulness
 from tests.bridge.lan.phones import IPHONE, Json
 
 P = Permission
@@ -53,7 +54,8 @@ def refused(name: str, reason: str = "not_permitted") -> Answer:
 @pytest.mark.parametrize("name", NEEDS)
 @pytest.mark.parametrize("permission", [None, *Permission])
 def test_each_event_needs_its_permission_and_no_other(name: str, permission: Permission | None) -> None:
-    reading = read(name, TURN, *([permission] if permission else []))
+    payload = {"state": "background"} if name == "node.state" else TURN
+    reading = read(name, payload, *([permission] if permission else []))
     if NEEDS[name] in {None, permission}:
         assert isinstance(reading, Pass | State)
     else:
@@ -103,11 +105,15 @@ def test_an_object_is_as_long_as_a_text_may_be() -> None:
 # Background.
 
 
-@pytest.mark.parametrize(
-    ("state", "background"), [("background", True), ("foreground", False), ("x", False), (1, False)]
-)
-def test_a_native_node_says_where_it_is_and_the_gateway_is_not_told(state: Any, background: bool) -> None:
-    assert read("node.state", {"state": state}) == State("node.state", background)
+@pytest.mark.parametrize(("state", "foreground"), [("background", False), ("foreground", True)])
+def test_a_native_node_says_where_it_is_and_the_gateway_is_not_told(state: str, foreground: bool) -> None:
+    expected = Wakefulness(foreground, screen=foreground, voice=foreground)
+    assert read("node.state", {"state": state}) == State("node.state", expected)
+
+
+@pytest.mark.parametrize("payload", [{"state": "x"}, {"state": 1}, {}, "[]", '{"state":"background","screen":"yes"}'])
+def test_a_state_that_is_none_changes_nothing_and_is_said_to(payload: Any) -> None:
+    assert read("node.state", payload) == refused("node.state", "invalid_payload")
 
 
 @pytest.mark.parametrize("trigger", ["background", "connect", "silent_push", "manual", None])

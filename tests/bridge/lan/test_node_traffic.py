@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from acl.model import Policy
 from acl.permissions import Permission, Permissions
 from acl.rules import RULES
 from bridge.lan.events import Answered, Fault, Forward, Link, Unanswered
 from bridge.lan.traffic import MAX_FORWARDED
+from bridge.upstream.idempotency import caller_owner, memo_of
 from tests.bridge.lan.phones import ANDROID, IPHONE, Json
 from tests.bridge.lan.playbook import Talk, bad, good, node_in, ok
 from tests.support import schema
@@ -27,6 +27,7 @@ NODE_METHODS = {  # the role's own (gateway-protocol §8.1), and those that desi
 }
 AGENT = {"message": "hi", "idempotencyKey": "k"}
 INVOKE = {"nodeId": LAN, "command": "screen.show", "idempotencyKey": "k"}
+AT_THE_GATEWAY = {"nodeId": GATEWAY, "idempotencyKey": memo_of(caller_owner(LAN), "k", "", None).digest}
 
 
 def asked(method: str, params: Any = None, permissions: Permissions = EVERYTHING, **changes: Any) -> Talk:
@@ -77,7 +78,7 @@ def fields(forward: Forward) -> tuple[Link, str, Any, float | None]:
         ("node.pending.drain", {"maxItems": 3, "x": 1}, Link.NODE, {"maxItems": 3}, 30.0),
         ("node.list", {"connected": True}, Link.OPERATOR, {}, 30.0),
         ("voicewake.get", {"x": 1}, Link.OPERATOR, {}, 30.0),
-        ("node.invoke", {**INVOKE, "sessionKey": "x"}, Link.OPERATOR, {**INVOKE, "nodeId": GATEWAY}, 35.0),
+        ("node.invoke", {**INVOKE, "sessionKey": "x"}, Link.OPERATOR, {**INVOKE, **AT_THE_GATEWAY}, 35.0),
         ("agent", {**AGENT, "agentId": "x"}, Link.OPERATOR, {**AGENT, "sessionKey": "main"}, None),
         ("agent.wait", {"runId": "r", "timeoutMs": 1_000}, Link.OPERATOR, {"runId": "r", "timeoutMs": 1_000}, 6.0),
         (
@@ -296,29 +297,6 @@ def test_a_target_that_is_no_text_is_refused(target: Any) -> None:
 @pytest.mark.parametrize("command", ["system.run", "camera.snap", "screen.*", "screen.unheard", "Screen.show", ""])
 def test_a_command_has_to_be_on_the_list(command: str) -> None:
     assert asked("node.invoke", {**INVOKE, "command": command}).error["code"] == "FORBIDDEN"
-
-
-def test_the_owner_may_name_another_node_and_its_id_is_rewritten() -> None:
-    policy = Policy(invoke_targets=frozenset({ANDROID.node_id}))
-    talk = node_in(IPHONE, EVERYTHING, ANDROID.record(), policy=policy)
-    talk.asks("node.invoke", {**INVOKE, "nodeId": ANDROID.node_id})
-    assert talk.forward.params["nodeId"] == ANDROID.gateway_id
-    talk.gets(Answered(talk.forward.key, good({"ok": True, "nodeId": ANDROID.gateway_id})))
-    assert talk.payload["nodeId"] == ANDROID.node_id
-
-
-@pytest.mark.parametrize("details", [{}, {"code": "QUEUED_UNTIL_FOREGROUND", "queuedActionId": "q", "nodeId": GATEWAY}])
-def test_a_caller_on_the_lan_gets_the_background_as_a_typed_error(details: Json) -> None:
-    node_error = {"code": "NODE_BACKGROUND_UNAVAILABLE", "message": "NODE_BACKGROUND_UNAVAILABLE: asleep"}
-    talk = asked("node.invoke", INVOKE)
-    talk.gets(Answered(talk.forward.key, bad("UNAVAILABLE", "queued", {**details, "nodeError": node_error})))
-    assert talk.error == {
-        "code": "NODE_BACKGROUND_UNAVAILABLE",
-        "message": "NODE_BACKGROUND_UNAVAILABLE: asleep",
-        "details": {"code": "NODE_BACKGROUND_UNAVAILABLE"},
-        "retryable": True,
-        "retryAfterMs": 30_000,
-    }
 
 
 # Turns of the agent.

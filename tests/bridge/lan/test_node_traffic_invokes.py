@@ -10,7 +10,7 @@ from acl.model import Subject
 from acl.permissions import COMMANDS, Permission, Permissions
 from bridge.lan.events import Answered, Ended, Fault, FromGateway, Link, LinkLost, Lost, Oversized, Report, Unanswered
 from bridge.lan.node_traffic import NodeTraffic
-from bridge.upstream.outcomes import InFlight
+from bridge.upstream.dispatches import PLACES, RUNNING
 from gateway_client.frames import ErrorShape, Event
 from tests.bridge.lan.invokes import GATEWAY, LAN, TEXT, answered, asleep, invoked, result
 from tests.bridge.lan.phones import COMMANDS as DECLARED
@@ -63,20 +63,46 @@ def test_an_invoke_that_is_none_goes_nowhere(payload: Any) -> None:
     assert talk.notes[-1].event == "invoke-malformed"
 
 
-def test_an_id_that_is_under_way_is_not_given_out_twice() -> None:
-    talk = invoked(invoked(node_in(IPHONE)))
-    assert talk.reports[0].error.code == "UNAVAILABLE"
+def test_an_id_that_is_under_way_is_not_given_out_twice_and_keeps_its_one_outcome() -> None:
+    talk = invoked(invoked(node_in(IPHONE))).does()
+    assert talk.notes[-1].event == "invoke-repeated"
+    assert answered(talk).forward.params["id"] == "i1"
 
 
-def test_a_phone_has_40_invokes_at_once_and_no_more() -> None:
+def test_a_phone_works_on_8_at_once_and_32_wait_in_order() -> None:
     talk = node_in(IPHONE)
-    for number in range(InFlight.LIMIT):
+    for number in range(RUNNING):
         assert invoked(talk, invoke_id=f"i{number}").sent
-    for number in range(100):
+    for number in range(RUNNING, PLACES):
+        invoked(talk, invoke_id=f"i{number}").does()
+    for number in range(200):
         assert invoked(talk, invoke_id=f"more{number}").reports[0].error.code == "UNAVAILABLE"
-    talk = answered(talk, invoke_id="i0")
-    talk.gets(Answered(talk.forward.key, good({"ok": True})))
-    assert invoked(talk, invoke_id="again").sent
+    answered(talk, invoke_id="i3")
+    assert [frame["payload"]["id"] for frame in talk.sent] == [f"i{RUNNING}"]
+    assert invoked(talk, invoke_id="still").reports[0].error.code == "UNAVAILABLE"  # the result is not taken yet
+    talk.gets(Answered("r1.0", good({"ok": True})))
+    invoked(talk, invoke_id="again").does()
+
+
+def test_a_deadline_goes_on_while_an_invoke_waits_and_the_phone_gets_what_is_left() -> None:
+    talk = node_in(IPHONE)
+    for number in range(RUNNING):
+        invoked(talk, invoke_id=f"i{number}")
+    invoked(talk, invoke_id="short", timeoutMs=1_000)
+    invoked(talk, invoke_id="long", timeoutMs=20_000)
+    assert [report.invoke_id for report in talk.after(1.0).reports] == ["short"]
+    answered(talk.after(4.0), invoke_id="i0")
+    (request,) = [frame["payload"] for frame in talk.sent]
+    assert (request["id"], request["timeoutMs"]) == ("long", 15_000)
+
+
+def test_a_place_is_free_again_when_nobody_waits_any_more() -> None:
+    talk = node_in(IPHONE)
+    for number in range(RUNNING):
+        invoked(talk, invoke_id=f"i{number}", timeoutMs=1_000)
+    invoked(talk, invoke_id="next").does().after(1.0)
+    assert [report.invoke_id for report in talk.reports] == [f"i{number}" for number in range(RUNNING)]
+    assert [frame["payload"]["id"] for frame in talk.sent] == ["next"]
 
 
 # Up.
@@ -183,7 +209,7 @@ def test_one_for_which_there_is_never_room_ends_its_invoke_before_the_caller_giv
 
 def test_an_invoke_keeps_its_place_until_the_gateway_has_taken_its_result() -> None:
     talk = node_in(IPHONE)
-    for number in range(InFlight.LIMIT):
+    for number in range(PLACES):
         invoked(talk, invoke_id=f"i{number}").asks("node.invoke.result", result(f"i{number}"), f"r{number}")
         assert talk.forward.owed
     first = talk.forward

@@ -10,7 +10,7 @@ import pytest
 from acl.model import Navigation, Policy
 from bridge.config import LimitsTable
 from bridge.lan.events import Answered, LinkLost
-from bridge.upstream.outcomes import InFlight
+from bridge.upstream.dispatches import PLACES
 from gateway_client.frames import ErrorShape
 from tests.bridge.lan.invokes import GATEWAY, LAN, answered, asleep, invoked, upstream
 from tests.bridge.lan.phones import IPHONE
@@ -221,9 +221,9 @@ def test_no_more_is_remembered_than_is_in_flight() -> None:
     """Goes red without the sweep in `ScreenGuard.begin`."""
     talk = node_in(IPHONE)
     guard = talk.session._traffic._invokes.screen  # type: ignore[union-attr]  # a node socket, and it is open
-    for number in range(5 * InFlight.LIMIT):
+    for number in range(5 * PLACES):
         command(talk, "screen.show", invoke_id=f"i{number}", timeoutMs=1_000)
-        assert len(guard) <= InFlight.LIMIT
+        assert len(guard) <= PLACES
         if number % 50 == 49:
             talk.after(1.5)
     assert len(guard) > 0

@@ -71,7 +71,9 @@ class Phone:
 class Stage:
     """A switchboard and what it stands on."""
 
-    def __init__(self, url: str, folder: Path, tasks: Tasks, stream: io.StringIO, key_again_s: float) -> None:
+    def __init__(
+        self, url: str, folder: Path, tasks: Tasks, stream: io.StringIO, key_again_s: float, linger_s: float
+    ) -> None:
         log = make_log("debug", "json", stream)
         self.environ = {"OPENCLAW_GATEWAY_TOKEN": TOKEN}
         self.reader = SecretReader(GatewayTable(url=url, token_source="env"), self.environ, folder)
@@ -89,6 +91,7 @@ class Stage:
             log=log,
             settled=self.flow.metrics.call,
             key_again_s=key_again_s,
+            linger_s=linger_s,
         )
         self._stream = stream
 
@@ -140,14 +143,14 @@ def forward(key: str, method: str, params: Any = None, *, link: Link = Link.OPER
 
 @asynccontextmanager
 async def staged(
-    url: str, folder: Path, *, run_operator: bool = True, key_again_s: float = KEY_AGAIN_S
+    url: str, folder: Path, *, run_operator: bool = True, key_again_s: float = KEY_AGAIN_S, linger_s: float = 0.0
 ) -> AsyncIterator[Stage]:
     """Build the gateway side for a gateway at `url` and take it down afterwards."""
     folder.mkdir(exist_ok=True)
     private_folder(folder)
     stream = io.StringIO()
     async with Tasks(make_log("debug", "json", stream)) as tasks:
-        stage = Stage(url, folder, tasks, stream, key_again_s)
+        stage = Stage(url, folder, tasks, stream, key_again_s, linger_s)
         if run_operator:
             tasks.spawn("operator-link", stage.operator.run())
         try:

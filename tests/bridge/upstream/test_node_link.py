@@ -14,7 +14,7 @@ import pytest_asyncio
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.demo.gateway.invokes import read_call
 from bridge.demo.gateway.refusals import Refusal
-from bridge.lan.events import FromGateway, LinkLost, LinkReady, SessionEvent, Unanswered
+from bridge.lan.events import FromGateway, LinkLost, LinkReady, Report, SessionEvent, Unanswered
 from bridge.pairing.records import Labels, Surface
 from bridge.upstream.channel import LinkDownError
 from bridge.upstream.node_link import NodeLink, node_profile
@@ -146,7 +146,8 @@ class TestAtTheGateway:
         found = await eventually(lambda: [e for e in phone.of(FromGateway) if e.event.event == "node.invoke.request"])
         payload = found[0].event.payload
         assert isinstance(payload, dict)
-        link_of(stage, phone).report(str(payload["id"]), ErrorShape("FORBIDDEN", "no", {"more": 1}, retryable=True))
+        error = ErrorShape("FORBIDDEN", "no", {"more": 1}, retryable=True)
+        link_of(stage, phone).report(Report(str(payload["id"]), error))
         with pytest.raises(Refusal) as caught:
             await call
         assert caught.value.error.detail("nodeError") == {"code": "FORBIDDEN", "message": "no"}
@@ -165,7 +166,7 @@ class TestAtTheGateway:
         link = link_of(stage, phone)
         await gateway.kill()
         await eventually(lambda: phone.of(LinkLost))
-        link.report("i1", ErrorShape("FORBIDDEN", "no"))
+        link.report(Report("i1", ErrorShape("FORBIDDEN", "no")))
         async with asyncio.timeout(1.0):
             await link.finish_reports()
         assert stage.events("report-lost")

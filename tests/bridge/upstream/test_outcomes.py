@@ -7,13 +7,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from bridge.upstream.outcomes import (
     DEFAULT_TIMEOUT_MS,
     MAX_NAME_CHARS,
     MAX_TIMEOUT_MS,
-    InFlight,
     Invoke,
     read_invoke,
 )
@@ -32,10 +30,6 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-
-
-def invoke(name: str, deadline: float = 30.0) -> Invoke:
-    return Invoke(name, "screen.show", None, 30_000, None, deadline)
 
 
 def read(**members: Json) -> Invoke:
@@ -89,93 +83,15 @@ class TestRead:
         found = read_invoke({**PAYLOAD, **extra}, 0.0)
         if found is None:
             return
-        request = found.request_for("bb")
+        request = found.request_for("bb", 100.0)
         assert request.keys() <= {"id", "nodeId", "command", "timeoutMs", "paramsJSON", "idempotencyKey"}
         assert request["nodeId"] == "bb"
         json.dumps(request, allow_nan=False)
 
     def test_what_was_absent_stays_absent(self) -> None:
         found = read(paramsJSON=None, idempotencyKey=None)
-        assert found.request_for("bb") == {"id": "i1", "nodeId": "bb", "command": "screen.eval", "timeoutMs": 12_341}
-        assert read(paramsJSON="null").request_for("bb")["paramsJSON"] == "null"
-
-
-class TestInFlight:
-    def test_parameters_and_keys_are_not_kept(self) -> None:
-        table = InFlight()
-        table.add(read())
-        kept = table.settle("i1")
-        assert kept is not None
-        assert (kept.params_json, kept.idempotency_key, kept.command) == (None, None, "screen.eval")
-
-    def test_an_id_in_use_and_one_too_many_are_the_callers_faults(self) -> None:
-        table = InFlight()
-        table.add(invoke("a"))
-        with pytest.raises(ValueError, match="no place"):
-            table.add(invoke("a", 99.0))
-        for number in range(InFlight.LIMIT - 1):
-            assert not table.full
-            table.add(invoke(str(number)))
-        assert table.full
-        with pytest.raises(ValueError, match="no place"):
-            table.add(invoke("b"))
-        assert len(table.drain()) == InFlight.LIMIT
-
-    def test_deadlines_come_in_order(self) -> None:
-        table = InFlight()
-        assert table.next_deadline() is None
-        for name, deadline in (("a", 3.0), ("b", 1.0), ("c", 2.0)):
-            table.add(invoke(name, deadline))
-        assert table.next_deadline() == 1.0
-        assert [one.id for one in table.overdue(2.0)] == ["b", "c"]
-        assert table.next_deadline() == 3.0
-        assert table.overdue(2.999) == []
-
-
-class InFlightMachine(RuleBasedStateMachine):
-    """Adds, settles, lets time pass and drains; counts how often each invoke left."""
-
-    @initialize()
-    def begin(self) -> None:
-        self.table, self.now, self.added = InFlight(), 0.0, 0
-        self.deadlines: dict[str, float] = {}
-        self.left: list[str] = []
-
-    @rule(timeout=st.floats(0.001, 10.0))
-    def add(self, timeout: float) -> None:
-        name = f"i{self.added}"
-        if self.table.full:
-            return
-        self.table.add(invoke(name, self.now + timeout))
-        self.deadlines[name] = self.now + timeout
-        self.added += 1
-
-    @rule(number=st.integers(0, 60))
-    def settle(self, number: int) -> None:
-        ended = self.table.settle(f"i{number}")
-        assert (ended is not None) == (f"i{number}" in self.deadlines and f"i{number}" not in self.left)
-        self.left += [ended.id] if ended is not None else []
-
-    @rule(seconds=st.floats(0.0, 5.0))
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
-        ended = [one.id for one in self.table.overdue(self.now)]
-        assert set(ended) == {n for n, at in self.deadlines.items() if at <= self.now and n not in self.left}
-        self.left += ended
-
-    @rule()
-    def drain(self) -> None:
-        self.left += [one.id for one in self.table.drain()]
-        assert self.table.next_deadline() is None
-
-    @invariant()
-    def each_leaves_once(self) -> None:
-        assert len(self.left) == len(set(self.left))
-        waiting = self.deadlines.keys() - set(self.left)
-        assert all(self.table.has(name) for name in waiting)
-        assert not any(self.table.has(name) for name in self.left)
-        assert len(waiting) <= InFlight.LIMIT
-        assert self.table.next_deadline() == min((self.deadlines[name] for name in waiting), default=None)
-
-
-TestMachine = InFlightMachine.TestCase
+        whole = {"id": "i1", "nodeId": "bb", "command": "screen.eval", "timeoutMs": 12_341}
+        assert found.request_for("bb", 100.0) == whole
+        assert found.request_for("bb", 110.0) == {**whole, "timeoutMs": 2_341}
+        assert found.request_for("bb", 999.0) == {**whole, "timeoutMs": 1}
+        assert read(paramsJSON="null").request_for("bb", 100.0)["paramsJSON"] == "null"

@@ -15,6 +15,7 @@ from bridge.demo.gateway.invokes import read_call
 from bridge.demo.gateway.refusals import Refusal
 from bridge.lan.events import Answered, FromGateway, Report
 from bridge.pairing.records import Surface, UpstreamIdentity
+from bridge.upstream.switchboard import CONNECTS
 from certs.errors import IdentityError
 from gateway_client.errors import GatewayError
 from gateway_client.frames import ErrorShape, Json, JsonObject
@@ -215,6 +216,26 @@ class TestAllowedAtTheGateway:
             link.relink()
             await eventually(lambda: withheld(stage, node.node_id) == ())
             assert "screen.show" in gateway.core.nodes.sessions[node.gateway_node_id].effective.commands
+
+
+async def test_eight_links_are_made_at_a_time_when_all_phones_come_back(tmp_path: Path) -> None:
+    """Red without the semaphore; when the gateway answers, the others follow, without a phone that comes again."""
+    async with ScriptedGateway() as scripted, staged(scripted.url, tmp_path / "home") as stage:
+        await eventually(lambda: stage.operator.is_open)
+        answer, go = scripted.hello, asyncio.Event()
+
+        async def later(params: JsonObject) -> object:
+            await go.wait()
+            return answer(dict(params))
+
+        scripted.hello = later
+        for number in range(3 * CONNECTS):
+            stage.join(stage.node(number))
+        await eventually(lambda: len(scripted.connects) == 1 + CONNECTS)
+        with pytest.raises(TimeoutError):
+            await eventually(lambda: len(scripted.connects) > 1 + CONNECTS, timeout_s=0.5)
+        go.set()
+        await eventually(lambda: len(stage.events("node-linked")) == 3 * CONNECTS)
 
 
 def withheld(stage: Stage, node_id: str) -> tuple[str, ...] | None:
