@@ -206,7 +206,7 @@ def connects(castle: Fortress, since: int) -> list[Json]:
 class TestE6:
     """The bridge's own `connect` says what the store holds, and nothing of what the phone claims.
 
-    Guard: `within(record.surface)` in `enter` (bridge/lan/entry.py), and the scopes narrowed beside it: without them
+    Guard: `offer_of` (bridge/lan/offer.py) and the scopes narrowed in `enter` (bridge/lan/entry.py): without them
     the claims go up.
     """
 
