@@ -54,6 +54,10 @@ class Canaries:
         """Plant a piece of content."""
         return self.words.setdefault(name, f"planted {name} {secrets.token_hex(12)}")
 
+    def piece(self, name: str, value: str | None = None) -> str:
+        """Plant a piece of content without spaces; `value` is one that somebody else has made."""
+        return self.words.setdefault(name, value or f"planted-{name}-{secrets.token_hex(12)}")
+
     def key(self, name: str, value: str | None = None) -> str:
         """Plant a credential; `value` is one that the bridge has made."""
         return self.keys.setdefault(name, value or f"planted-{name}-{secrets.token_urlsafe(24)}")

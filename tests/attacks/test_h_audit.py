@@ -98,7 +98,6 @@ async def test_what_was_answered_is_there_after_a_kill(castle: Fortress) -> None
     await asking
     await castle.bridge.start()
     for change, event in (
-        (lambda: castle.bridge.client.rename(phone.node_id, "Cellar"), "renamed"),
         (lambda: castle.bridge.client.revoke(RevokeBody(ids=[phone.node_id])), "revoked"),
         (lambda: castle.bridge.client.mint_native_link(["device"], None, 300, None), "code-made"),
     ):

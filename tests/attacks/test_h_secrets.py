@@ -114,9 +114,9 @@ async def test_no_secret_is_in_any_output() -> None:
 async def _invokes(stage: Scene, socket: PhoneSocket, node: str) -> None:
     """What the agent asks for and gets; and what it is refused."""
     planted, got = stage.planted, list[Any]()
-    page = f"https://example.com/{planted.key('url-path')}?q={planted.key('url-query')}"
-    picture = snapshot(planted.key("picture").encode())
-    planted.keys["picture-base64"] = picture[60:100]
+    page = f"https://example.com/{planted.piece('url-path')}?q={planted.piece('url-query')}"
+    picture = snapshot(planted.piece("picture").encode())
+    planted.piece("picture-base64", picture[60:100])
 
     def answer(value: Any) -> Any:
         def handler(params: Any) -> Any:

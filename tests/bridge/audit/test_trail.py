@@ -173,7 +173,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(log: Log) -> N
     Red when `record` returns before the flush, or when the next start does not mend what was torn.
     """
     acknowledged: set[str] = set()
-    for round_ in range(scale(60)):
+    for round_ in range(scale(40)):
         process = subprocess.Popen([sys.executable, "-c", WRITER, str(log.home)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         wanted = 1 + (seed() + round_ * 7919) % 23
