@@ -142,8 +142,8 @@ def invokes(socket: PhoneSocket) -> list[Json]:
 class TestE5:
     """A result for what another node was asked changes nothing for who asked.
 
-    Guard: `_open` of each `NodeInvokes` and the check of `nodeId` in `read_result` (bridge/lan/node_calls.py): with both
-    left out (one table for all sockets), the caller gets the forged result.
+    Guard: `_open` is each `NodeInvokes`' own, and `read_result` (bridge/lan/node_calls.py) checks `nodeId`: with one
+    table for all sockets and without the check, the caller gets the forged result.
     """
 
     async def test_results_and_progress_of_others(self, keep: Fortress, mallory: Insider, victim: Insider) -> None:
