@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 
 import pytest
-import pytest_asyncio
 
 from bridge.lan.intake import MAX_ITEMS
 from gateway_client.frames import Bounds, FrameFault
 from tests.attacks.fortress import Fortress
-from tests.attacks.insiders import Insider, inside
+from tests.attacks.insiders import Insider
 from tests.gateway_client.malformed import Carrier, carrier, cases, node_carriers
 from tests.support.iphone import PhoneSocket
 
@@ -34,13 +33,6 @@ DEEP = {f"deep-{depth}": b"[" * depth + b"]" * depth for depth in (33, 1_000, 10
 NOT_COUNTS = ("true", "1.5", '"5"', "-1", "null", "[]", "9007199254740993", "1e3", "-0")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="package")
-async def spy(keep: Fortress):  # type: ignore[no-untyped-def]
-    """A paired phone that may speak, chat and invoke."""
-    async with inside(keep, "voice", "chat", "nodes", "device", name="Spy") as made:
-        yield made
-
-
 def documents(name: str, within: Carrier) -> list[bytes]:
     """The documents of one class, in a request that is forwarded when it is whole."""
     found = [
@@ -52,54 +44,57 @@ def documents(name: str, within: Carrier) -> list[bytes]:
     return found
 
 
-def sockets(spy: Insider) -> list[tuple[PhoneSocket, Carrier]]:
+def sockets(mallory: Insider) -> list[tuple[PhoneSocket, Carrier]]:
     """Each socket with a request that it may send."""
-    return [(spy.node, node_carriers(spy.phone.node_id)[3]), (spy.chat, CHAT)]
+    return [(mallory.node, node_carriers(mallory.phone.node_id)[3]), (mallory.chat, CHAT)]
 
 
 @pytest.mark.parametrize("name", CLASSES)
-async def test_malformed_documents_are_refused_and_never_go_on(keep: Fortress, spy: Insider, name: str) -> None:
+async def test_malformed_documents_are_refused_and_never_go_on(keep: Fortress, mallory: Insider, name: str) -> None:
     """D1 to D6. Guards, in gateway_client/frames.py: the check of depth in `_skeleton` (D2), `_count_members` (D3) and
     `_check_numbers` (D4); with any of them left out, the gateway hears of it.
     """
     async with keep.unharmed():
-        for socket, within in sockets(spy):
-            await spy.stays(socket, documents(name, within))
+        for socket, within in sockets(mallory):
+            await mallory.stays(socket, documents(name, within))
             assert socket.closed is None
 
 
-async def test_the_same_requests_go_on_when_they_are_whole(spy: Insider) -> None:
+async def test_the_same_requests_go_on_when_they_are_whole(mallory: Insider) -> None:
     """The positive control of D1 to D6."""
-    for socket, within in sockets(spy):
-        before = len(spy.calls(within.method))
+    for socket, within in sockets(mallory):
+        before = len(mallory.calls(within.method))
         await socket.send_raw(within.holding(b'{"a":[1,"\xc3\xa9"]}'))
         await socket.request("voicewake.get", {})
-        assert len(spy.calls(within.method)) == before + 1
+        assert len(mallory.calls(within.method)) == before + 1
 
 
 @pytest.mark.parametrize("data", DEEP.values(), ids=DEEP)
-async def test_d2_nesting_is_refused_before_a_single_object_is_made(keep: Fortress, spy: Insider, data: bytes) -> None:
+async def test_d2_nesting_is_refused_before_a_single_object_is_made(
+    keep: Fortress, mallory: Insider, data: bytes
+) -> None:
     """With `max_depth` of `Bounds` five times as large, 33 levels go on."""
     async with keep.unharmed():
-        for socket, within in sockets(spy):
-            await spy.stays(socket, [data, within.holding(data)])
+        for socket, within in sockets(mallory):
+            await mallory.stays(socket, [data, within.holding(data)])
 
 
 @pytest.mark.parametrize("number", NOT_COUNTS)
-async def test_d4_what_is_no_count_is_no_count(keep: Fortress, spy: Insider, number: str) -> None:
+async def test_d4_what_is_no_count_is_no_count(keep: Fortress, mallory: Insider, number: str) -> None:
     """A member that has to be a count: refused on the operator socket, left out on the node's.
 
     With `count` of bridge/lan/member_kinds.py taking `True`, it goes on.
     """
-    text = '{"type":"req","id":"n","method":"agent.wait","params":{"runId":"r","timeoutMs":%s}}' % number  # noqa: UP031
-    before = len(spy.calls("agent.wait"))
+    text = '{"type":"req","id":"n","method":"agent.wait","params":{"runId":"r","timeoutMs":NUMBER}}'
+    text = text.replace("NUMBER", number)
+    before = len(mallory.calls("agent.wait"))
     async with keep.unharmed(heard=frozenset({"agent.wait"})):
-        await spy.stays(spy.chat, [text.encode()])
-        assert len(spy.calls("agent.wait")) == before
-        await spy.node.send_raw(text.encode())
-        await spy.node.request("health")
-    assert all(params.get("timeoutMs", 0) is not True for params in spy.calls("agent.wait"))
-    assert all(isinstance(params.get("timeoutMs", 0), int) for params in spy.calls("agent.wait"))
+        await mallory.stays(mallory.chat, [text.encode()])
+        assert len(mallory.calls("agent.wait")) == before
+        await mallory.node.send_raw(text.encode())
+        await mallory.node.request("health")
+    assert all(params.get("timeoutMs", 0) is not True for params in mallory.calls("agent.wait"))
+    assert all(isinstance(params.get("timeoutMs", 0), int) for params in mallory.calls("agent.wait"))
 
 
 ODD_NAMES = (
@@ -116,32 +111,32 @@ ODD_NAMES = (
 
 
 @pytest.mark.parametrize("name", ODD_NAMES, ids=lambda name: ascii(name[:12]))
-async def test_d7_a_name_that_nobody_knows_goes_nowhere(keep: Fortress, spy: Insider, name: str) -> None:
+async def test_d7_a_name_that_nobody_knows_goes_nowhere(keep: Fortress, mallory: Insider, name: str) -> None:
     """With `turn_members` or `PARAMS` passing what they do not know, the forwarded object differs."""
     golden = {"message": "hi", "sessionKey": "main", "idempotencyKey": "d7"}
     async with keep.unharmed(heard=frozenset({"agent", "chat.send"})):
-        for socket, method in ((spy.node, "agent"), (spy.chat, "chat.send")):
+        for socket, method in ((mallory.node, "agent"), (mallory.chat, "chat.send")):
             await socket.request(method, {**golden, name: {"approved": True}})
-            assert spy.calls(method)[-1] == golden
+            assert mallory.calls(method)[-1] == golden
         at_the_top = {"type": "req", "id": "t", "method": "agent", "params": golden, name: 1}
-        await spy.stays(spy.node, [json.dumps(at_the_top).encode()])
+        await mallory.stays(mallory.node, [json.dumps(at_the_top).encode()])
 
 
-async def test_d7_a_crowd_of_names_is_refused_before_it_is_read(keep: Fortress, spy: Insider) -> None:
+async def test_d7_a_crowd_of_names_is_refused_before_it_is_read(keep: Fortress, mallory: Insider) -> None:
     """What it takes to refuse them is given back: the first round makes room, the others need no more."""
-    await crowd_of_names(spy)
+    await crowd_of_names(mallory)
     async with keep.unharmed(heard=frozenset({"agent", "chat.send"}), growth_kib=4 * 1024):
         for _ in range(3):
-            await crowd_of_names(spy)
-    assert all("x" not in params for params in spy.calls("agent") + spy.calls("chat.send"))
+            await crowd_of_names(mallory)
+    assert all("x" not in params for params in mallory.calls("agent") + mallory.calls("chat.send"))
 
 
-async def crowd_of_names(spy: Insider) -> None:
+async def crowd_of_names(mallory: Insider) -> None:
     """Sends a hundred thousand names, which is too many, and a name of a megabyte, which goes nowhere."""
     crowd = json.dumps({f"k{number}": 0 for number in range(100_000)}).encode()
-    for socket, within in sockets(spy):
-        before = len(spy.calls(within.method))
-        await spy.stays(socket, [within.holding(crowd)])
-        assert len(spy.calls(within.method)) == before
+    for socket, within in sockets(mallory):
+        before = len(mallory.calls(within.method))
+        await mallory.stays(socket, [within.holding(crowd)])
+        assert len(mallory.calls(within.method)) == before
         await socket.send_raw(within.holding(b'{"%b":1}' % (b"k" * 900_000)))
         await socket.request("health")

@@ -65,6 +65,15 @@ class TestE13:
             assert heard == golden
             assert all("seq" not in one for one in socket.frames)
 
+    async def test_sessions_that_it_has_not_asked_about_stay_away(self, keep: Fortress) -> None:
+        async with inside(keep, "chat", "device", name="Incurious") as phone:
+            marks = {socket: len(socket.frames) for socket in (phone.node, phone.chat)}
+            for name, payload in TOLD:
+                await keep.tap.inject({"type": "event", "event": name, "payload": payload})
+            for socket, mark in marks.items():
+                await socket.request("health")
+                assert not {one.get("event") for one in socket.frames[mark:]} & {"chat", "agent"}
+
     async def test_without_permissions_there_is_nothing(self, keep: Fortress) -> None:
         async with inside(keep, "device", name="Deaf") as deaf:
             marks = {socket: len(socket.frames) for socket in (deaf.node, deaf.chat)}

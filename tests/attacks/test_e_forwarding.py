@@ -142,8 +142,8 @@ def invokes(socket: PhoneSocket) -> list[Json]:
 class TestE5:
     """A result for what another node was asked changes nothing for who asked.
 
-    Guard: `InFlight` of each socket and the check of `nodeId` in `read_result` (bridge/lan/node_calls.py): with both
-    left out, the caller gets the forged result.
+    Guard: `_open` is each `NodeInvokes`' own, and `read_result` (bridge/lan/node_calls.py) checks `nodeId`: with one
+    table for all sockets and without the check, the caller gets the forged result.
     """
 
     async def test_results_and_progress_of_others(self, keep: Fortress, mallory: Insider, victim: Insider) -> None:
@@ -206,7 +206,7 @@ def connects(castle: Fortress, since: int) -> list[Json]:
 class TestE6:
     """The bridge's own `connect` says what the store holds, and nothing of what the phone claims.
 
-    Guard: `within(record.surface)` in `enter` (bridge/lan/entry.py), and the scopes narrowed beside it: without them
+    Guard: `offer_of` (bridge/lan/offer.py) and the scopes narrowed in `enter` (bridge/lan/entry.py): without them
     the claims go up.
     """
 
