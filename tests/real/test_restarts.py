@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bridge.upstream.dispatches import RUNNING
 from tests.real.conftest import Estate
 from tests.support.iphone import IPhone, PhoneSocket, Refused
 from tests.support.model_server import say
@@ -55,7 +56,7 @@ async def test_the_gateway_is_killed_in_mid_traffic(estate: Estate) -> None:
         async with estate.operator() as agent:
             loop = asyncio.get_running_loop()
             invokes = [loop.create_task(_outcome(agent, node_id, f"g-{n}", LONG_S)) for n in range(10)]
-            await eventually(lambda: len(_asked(node)) >= 10, what="ten invokes at the phone")
+            await eventually(lambda: len(_asked(node)) >= RUNNING, what="the phone has its hands full")
             calls = await _calls_in_flight(estate, node)
             await estate.gateway.kill()
             killed = time.monotonic()
@@ -185,7 +186,7 @@ async def test_the_bridge_is_killed_in_mid_traffic(estate: Estate) -> None:
         async with estate.operator() as agent:
             loop = asyncio.get_running_loop()
             calls = [loop.create_task(_outcome(agent, node_id, f"b-{n}", LONG_S)) for n in range(10)]
-            await eventually(lambda: len(_asked(node)) >= 10, what="ten invokes at the phone")
+            await eventually(lambda: len(_asked(node)) >= RUNNING, what="the phone has its hands full")
             before = len(estate.tap.sent_up("agent.wait"))
             waiting = [loop.create_task(_own_call(node, f"no-run-{n}")) for n in range(5)]
             await eventually(lambda: len(estate.tap.sent_up("agent.wait")) == before + 5, what="calls at the gateway")
