@@ -123,6 +123,7 @@ class Daemon:
 
     async def _start(self, stack: AsyncExitStack, tasks: Tasks) -> None:
         parts = await build(self._home, self._config, tasks, self._log, self._trail)
+        parts.flow.metrics.audit_lines = lambda: self._trail.written
         hub, listen = parts.hub, self._config.listen
         stack.push_async_callback(hub.calls.flush)
         addresses = select_addresses(listen.hosts, machine_addresses(), listen.allow_public)

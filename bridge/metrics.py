@@ -16,6 +16,10 @@ from gateway_client.frames import Json
 PREFIX = "clawdis_bridge"
 GATEWAY_STATES = ("connected", "connecting", "refused", "down")
 LINK_STATES = ("ready", "making", "failed")
+_DROPPED = frozenset(
+    """event-too-large invoke-malformed invoke-repeated late-answer late-result pending-refused
+    result-lost""".split()  # noqa: SIM905 - one word a line would hide the list
+)
 HANDSHAKES = ("made", "refused", "aborted", "turned-away")
 # Seconds of an invoke: a phone shows a page within a second or two, and takes up to half a minute for a photo.
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -37,6 +41,7 @@ class Levels:
         bytes_buffered: that wait for phones.
         refused: answers that refused something to a node since the start, by kind.
         limited: limits that were met since the start, by limit.
+        audit_lines: lines of the audit log.
     """
 
     nodes: int = 0
@@ -50,6 +55,7 @@ class Levels:
     bytes_buffered: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
     limited: Mapping[str, int] = field(default_factory=dict)
+    audit_lines: int = 0
 
 
 class Metrics:
@@ -58,6 +64,8 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
         self._levels: Callable[[], Levels] = Levels
+        self.audit_lines: Callable[[], int] = int
+        """Tells how many lines the audit log has."""
         self._registry.register(_Now(self.levels))
         self._calls = self._counter("calls", "Calls of phones at the gateway.", "method", "outcome")
         self._invokes = self._counter("invokes", "Commands of the agent to nodes.", "family", "outcome")
@@ -107,6 +115,8 @@ class Metrics:
         match event:
             case "invoke":
                 self._invoke(fields, "ok" if fields.get("ok") is True else "failed")
+            case "invoke-replayed" | "invoke-shared":
+                self._invoke(fields, event.removeprefix("invoke-"))
             case "invoke-refused" | "invoke-ended":
                 self._invoke(fields, labels.code_label(_text(fields, "code")))
             case "invokes-lost":
@@ -114,7 +124,7 @@ class Metrics:
                 self._invokes.labels(labels.OTHER, "lost").inc(count if isinstance(count, int) else 1)
             case "connect-refused":
                 self._connects.labels(labels.code_label(_text(fields, "code"))).inc()
-            case "late-result" | "late-answer" | "invoke-malformed" | "pending-refused" | "event-too-large":
+            case _ if event in _DROPPED:
                 self._dropped.labels(event).inc()
 
     def _invoke(self, fields: Mapping[str, Json], outcome: str) -> None:
@@ -167,5 +177,6 @@ def _now(levels: Levels) -> Iterator[Metric]:
         ("bytes_in_flight", "Bytes of large messages on their way to the gateway.", levels.bytes_in_flight),
         ("sockets_held", "Sockets that wait for room for a large message.", levels.sockets_held),
         ("bytes_buffered", "Bytes that wait for phones.", levels.bytes_buffered),
+        ("audit_lines", "Lines of the audit log.", levels.audit_lines),
     ):
         yield GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)

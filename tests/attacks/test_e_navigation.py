@@ -19,8 +19,9 @@ from bridge.node.native_invokes import Handler
 from bridge.node.native_node import NativeNode
 from gateway_client.frames import JsonObject
 from tests.acl.addresses import CANVAS, CONTROLS, DISGUISED, ELSEWHERE, PRIVATE, PUBLIC, SCHEMES
-from tests.attacks.fortress import FACTS, Fortress
+from tests.attacks.fortress import FACTS, Fortress, fortress
 from tests.bridge.audit.logs import Log
+from tests.support.bridge_process import WIDE_LIMITS
 from tests.support.operator import OperatorError
 from tests.support.waiting import eventually
 
@@ -38,6 +39,7 @@ class Kiosk:
     """A node with a screen, and the agent that drives it."""
 
     castle: Fortress
+    node: NativeNode = field(init=False)
     gateway_id: str = ""
     visited: list[str] = field(default_factory=list)
     scripts: list[object] = field(default_factory=list)
@@ -57,6 +59,14 @@ class Kiosk:
     async def nothing(self, _params: JsonObject) -> JsonObject:
         """Do it."""
         return {}
+
+    async def reconnect(self) -> None:
+        """Go, and come back."""
+        await self.node.close()
+        await self.node.wait_closed()
+        await self.node.connect()
+        await self.castle.bridge.node_in(self.node.state.node_id, "connected")
+        await eventually(self.is_ready, timeout_s=20, what="kiosk is back")
 
     async def is_ready(self) -> bool:
         """Whether the agent can drive it."""
@@ -92,6 +102,13 @@ class Kiosk:
         await self.castle.bridge.ask(self.castle.bridge.client.reload_policy)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def castle() -> AsyncIterator[Fortress]:
+    """A bridge that lets the agent ask as often as it likes: that is not what is looked at here."""
+    async with fortress(limits={**WIDE_LIMITS, "invokes_per_second": 10_000, "invokes_burst": 10_000}) as made:
+        yield made
+
+
 def traces(castle: Fortress) -> list[dict[str, Any]]:
     """The violations in the audit log; a last line without an end is left out."""
     lines = [json.loads(line) for line in Log(castle.bridge.home).lines() if line.endswith(b"\n")]
@@ -109,6 +126,7 @@ async def kiosk(castle: Fortress) -> AsyncIterator[Kiosk]:
     handlers: dict[str, Handler] = {"screen.navigate": made.navigate, "screen.eval": made.evaluate}
     handlers |= {"screen.hide": made.nothing, "screen.setMode": made.nothing}
     async with NativeNode(identity, FACTS, wishes, handlers) as node:
+        made.node = node
         await node.connect()
         rows = await castle.bridge.ask(castle.bridge.client.nodes)
         made.gateway_id = next(row.gateway_node_id for row in rows if row.node_id == identity.node_id)
@@ -176,6 +194,7 @@ class TestE12:
 
     Guard: the second check in `ScreenGuard.judge`, bridge/lan/screen_guard.py; without it the agent gets the place's
     address and title. Guard: `READING` in `ScreenGuard.admit`; without it the agent's scripts run in the page.
+    Guard: `Hub.screen`; with a page for each socket, a node that reconnects is read.
     """
 
     async def test_the_agent_learns_nothing_of_the_place_and_cannot_read_it(self, kiosk: Kiosk) -> None:
@@ -206,6 +225,7 @@ class TestE12:
         assert await kiosk.asks("screen.setMode", mode="canvas") == {}
         assert (await kiosk.asks("screen.eval", javaScript="1"))["code"] == "FORBIDDEN"
         await kiosk.refused("https://evil.example/")
+        await kiosk.reconnect()
         assert (await kiosk.asks("screen.eval", javaScript="1"))["code"] == "FORBIDDEN"
         await kiosk.reached("https://ok.example/")
         assert await kiosk.asks("screen.eval", javaScript="1") == {"result": "what it shows"}

@@ -20,7 +20,7 @@ def read(metrics: Metrics) -> dict[str, float]:
 def test_levels_are_asked_at_every_reading() -> None:
     metrics, levels = (
         Metrics(),
-        [Levels(), Levels(2, "connected", {"ready": 2}, 9, 3, 6, 70_000, 1, 4096, {"method": 5}, {"calls": 7})],
+        [Levels(), Levels(2, "connected", {"ready": 2}, 9, 3, 6, 70_000, 1, 4096, {"method": 5}, {"calls": 7}, 12)],
     )
     metrics.watch(lambda: levels[0])
     assert read(metrics)["gateway down"] == 1
@@ -35,7 +35,7 @@ def test_levels_are_asked_at_every_reading() -> None:
     ]
     assert [now[name] for name in ("bytes_in_flight", "sockets_held", "bytes_buffered")] == [70_000, 1, 4096]
 
-    assert (now["refused_total method"], now["limited_total calls"]) == (5, 7)
+    assert (now["refused_total method"], now["limited_total calls"], now["audit_lines"]) == (5, 7, 12)
 
 
 def test_what_sessions_note_is_counted() -> None:
@@ -43,6 +43,8 @@ def test_what_sessions_note_is_counted() -> None:
     metrics.note("invoke", {"command": "screen.show", "ok": True, "ms": 300})
     metrics.note("invoke", {"command": "screen.show", "ok": False})
     metrics.note("invoke-refused", {"command": "system.run", "code": "FORBIDDEN"})
+    metrics.note("invoke-ended", {"command": "camera.snap", "code": "TIMEOUT"})
+    metrics.note("invoke-replayed", {"command": "camera.snap"})
     metrics.note("invokes-lost", {"count": 3})
     metrics.note("late-result", {})
     metrics.note("connect-refused", {"code": "NOT_PAIRED"})
@@ -52,6 +54,7 @@ def test_what_sessions_note_is_counted() -> None:
     now = read(metrics)
     assert now["invokes_total screen ok"] == now["invokes_total screen failed"] == 1
     assert now["invokes_total system FORBIDDEN"] == 1
+    assert now["invokes_total camera TIMEOUT"] == now["invokes_total camera replayed"] == 1
     assert now["invokes_total other lost"] == 3
     assert now["invoke_seconds_bucket screen 0.25"] == 0
     assert now["invoke_seconds_bucket screen 0.5"] == now["invoke_seconds_count screen"] == 1

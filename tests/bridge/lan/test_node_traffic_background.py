@@ -37,6 +37,15 @@ def test_an_app_that_goes_to_the_background_says_so_and_the_gateway_hears_it_too
     assert talk.session.in_background
 
 
+def test_the_word_of_an_app_that_stays_connected_is_believed_for_a_minute() -> None:
+    """Red without `until`: an app that does not say when it is back would be asleep for ever."""
+    talk = node_in(IPHONE).asks("node.event", {"event": "node.presence.alive", "payload": {"trigger": "background"}})
+    assert talk.after(59.0).session.in_background
+    assert not talk.after(1.0).session.in_background
+    assert invoked(talk).sent[0]["event"] == "node.invoke.request"
+    assert asleep().after(3_600.0).session.in_background  # a native node says so itself
+
+
 @pytest.mark.parametrize("trigger", ["connect", "silent_push", "bg_app_refresh", "significant_location", "manual"])
 def test_another_sign_of_life_changes_nothing(trigger: str) -> None:
     params = {"event": "node.presence.alive", "payloadJSON": f'{{"trigger":"{trigger}"}}'}

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from acl.aliases import STANDS_FOR
-from acl.model import Policy
+from acl.model import Direction, OwnerRule, Policy
 from bridge.lan.connect import read_connect
 from bridge.lan.entry import enter
 from bridge.lan.events import Admitted
@@ -76,6 +76,15 @@ def test_results_are_translated_back_and_checked() -> None:
 
 def test_the_rules_of_navigation_hold() -> None:
     assert asked(aliased(), "screen.navigate", {"url": "https://127.1/"}).reports[0].error.code == "FORBIDDEN"
+
+
+def test_a_rule_of_the_owner_about_either_name_holds() -> None:
+    """Goes red when `ScreenGuard.admit` decides about the name alone that was asked."""
+    for name in ("screen.eval", "canvas.eval"):
+        rule = OwnerRule("no-scripts", Direction.TO_NODE, name, None, allow=False)
+        talk = asked(aliased(replace(WITH, rules=(rule,))), "screen.eval", {"javaScript": "1"})
+        assert talk.reports[0].error.code == "FORBIDDEN"
+        assert not talk.sent
 
 
 def test_an_alias_is_off_by_default_and_part_of_what_a_person_approves() -> None:

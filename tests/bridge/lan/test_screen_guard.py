@@ -7,10 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from acl.model import Navigation, Policy
+from acl.model import Navigation, Policy, Subject
+from acl.permissions import Permission
 from bridge.config import LimitsTable
 from bridge.lan.events import Answered, LinkLost
+from bridge.lan.screen_guard import Admitted, ScreenGuard
+from bridge.lan.screen_page import ScreenPage
 from bridge.upstream.dispatches import PLACES
+from bridge.upstream.outcomes import Invoke
 from gateway_client.frames import ErrorShape
 from tests.bridge.lan.invokes import GATEWAY, LAN, answered, asleep, invoked, upstream
 from tests.bridge.lan.phones import IPHONE
@@ -219,14 +223,16 @@ def test_after_one_that_failed_or_was_never_answered_nobody_knows_what_is_shown(
 
 def test_no_more_is_remembered_than_is_in_flight() -> None:
     """Goes red without the sweep in `ScreenGuard.begin`."""
-    talk = node_in(IPHONE)
-    guard = talk.session._traffic._invokes.screen  # type: ignore[union-attr]  # a node socket, and it is open
+    guard = ScreenGuard(Subject(LAN, frozenset({Permission.SCREEN})), ScreenPage())
+    open_now: set[str] = set()
     for number in range(5 * PLACES):
-        command(talk, "screen.show", invoke_id=f"i{number}", timeoutMs=1_000)
-        assert len(guard) <= PLACES
-        if number % 50 == 49:
-            talk.after(1.5)
-    assert len(guard) > 0
+        admitted = guard.admit(Invoke(f"i{number}", "screen.show", None, 1_000, None, 1.0), Policy())
+        assert isinstance(admitted, Admitted)
+        if len(open_now) == PLACES:
+            open_now.clear()  # their time is up
+        open_now.add(admitted.invoke.id)
+        guard.begin(admitted, open_now.__contains__)
+        assert len(guard) == len(open_now)
 
 
 # What waits at the gateway, and the owner's rules.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import pytest_asyncio
 
 from bridge.demo.gateway import EmbeddedGateway
-from bridge.lan.events import Join, SessionEvent
+from bridge.lan.events import Join, Report, SessionEvent
 from bridge.pairing.records import NodeRecord, Role, Surface
 from bridge.upstream.lingering import MAX_LINGERING, Lingering
-from bridge.upstream.node_link import Attached, NodeLink
+from bridge.upstream.node_link import REPORT_TRIES, Attached, NodeLink
+from gateway_client.frames import ErrorShape
+from tests.bridge.upstream.scripted import Params, Refused, ScriptedGateway
 from tests.bridge.upstream.stage import OFFER, Phone, Stage, embedded, staged
 from tests.support.waiting import eventually
 
@@ -147,3 +150,30 @@ class TestSwitchboard:
             node, phone = await stage.linked()
             stage.switchboard.leave(phone, stand_in)
             assert stage.switchboard.link(node.node_id) is None
+
+
+async def test_a_report_that_the_gateway_refuses_for_a_moment_is_sent_again_and_not_for_ever(tmp_path: Path) -> None:
+    """Red without the loop of `NodeLink._report`: the invoke would only end with its time."""
+    refusals = [1, 2]
+
+    def result(params: Params) -> Params:
+        """Refuse twice, then take it."""
+        if refusals:
+            refusals.pop()
+            raise Refused("UNAVAILABLE", "changed", code="PAIRING_CHANGED")
+        return {"ok": True}
+
+    async with ScriptedGateway() as scripted, staged(scripted.url, tmp_path / "home") as stage:
+        await eventually(lambda: stage.operator.is_open)
+        node = await asyncio.to_thread(stage.node)
+        stage.join(node)
+        link = await eventually(lambda: stage.switchboard.link(node.node_id))
+        await eventually(lambda: link.is_open)
+        scripted.answers["node.invoke.result"] = result
+        link.report(Report("i1", ErrorShape("TIMEOUT", "x")))
+        await link.finish_reports()
+        assert [params["id"] for params in scripted.asked("node.invoke.result")] == ["i1"] * 3
+        refusals.extend(range(20))
+        link.report(Report("i2", ErrorShape("TIMEOUT", "x")))
+        await link.finish_reports()
+        assert len(scripted.asked("node.invoke.result")) == 3 + 1 + REPORT_TRIES
