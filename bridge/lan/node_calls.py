@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from acl.model import Call, Direction, canonical_session
+from acl.navigation import NAVIGATING
 from acl.permissions import needs_foreground
 from bridge.lan.session_names import named_session
 from gateway_client.frames import ErrorShape, Json, JsonObject, Request, Response, object_of, text_of
@@ -53,12 +54,13 @@ def call_of(request: Request, gateway_hello: Mapping[str, Json]) -> Call:
     params = object_of(request.params)
     match request.method:
         case "node.invoke":
-            target, command = params.get("nodeId"), params.get("command")
+            target, command = text_of(params, "nodeId"), text_of(params, "command")
             return Call(
                 Direction.FROM_NODE,
                 request.method,
-                target=target if isinstance(target, str) else None,
-                command=command if isinstance(command, str) else None,
+                target=target,
+                command=command,
+                url=_address(command, params.get("params")),
             )
         case "agent":
             return Call(
@@ -69,6 +71,12 @@ def call_of(request: Request, gateway_hello: Mapping[str, Json]) -> Call:
             )
         case _:
             return Call(Direction.FROM_NODE, request.method)
+
+
+def _address(command: str | None, params: Json) -> str | None:
+    """Where a command would send the screen of another node, which need not be behind this bridge."""
+    url = text_of(params, "url") if command in NAVIGATING else None
+    return None if url == "/" and command != "screen.navigate" else url  # that is the older app's own page
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,25 @@ def forwards(talk: Talk) -> list[Forward]:
     return [command for command in talk.did if isinstance(command, Forward)]
 
 
+@pytest.mark.parametrize("command", ["screen.navigate", "canvas.navigate", "canvas.present"])
+def test_a_screen_that_is_not_behind_this_bridge_is_sent_where_ours_may_go(command: str) -> None:
+    """Red when `call_of` says nothing of the address: nobody else asks about it on the way to that node."""
+    policy = Policy(invoke_targets=frozenset({OTHER}), invoke_commands=("screen.*", "canvas.*"))
+    there: Json = {"nodeId": OTHER, "command": command, "idempotencyKey": "k"}
+    talk = asked("node.invoke", {**there, "params": {"url": "https://192.168.0.1/admin"}}, policy=policy)
+    assert (talk.details, forwards(talk)) == ({"code": "POLICY", "reason": "navigation"}, [])
+    talk = asked("node.invoke", {**there, "params": {"url": "https://ok.example/"}}, policy=policy)
+    assert talk.forward.params["params"] == {"url": "https://ok.example/"}
+    talk = asked("node.invoke", {**there, "params": {"url": "/"}}, policy=policy)
+    assert bool(forwards(talk)) == (command != "screen.navigate")
+
+
+@pytest.mark.parametrize("command", [None, 5, [], {}, ["screen.navigate"]])
+def test_a_command_of_another_type_is_none(command: Any) -> None:
+    talk = asked("node.invoke", {**INVOKE, "command": command, "params": {"url": "https://ok.example/"}})
+    assert talk.details == {"code": "POLICY", "reason": "target"}
+
+
 # One call for a key.
 
 
