@@ -28,7 +28,7 @@ async def test_what_the_gateway_hears_is_seen(castle: Fortress) -> None:
             await eventually(castle.is_ready, timeout_s=10)
             await node.event("node.presence.alive", {"trigger": "manual"})
 
-    with pytest.raises(AssertionError, match="the gateway heard {'node.event'}"):
+    with pytest.raises(AssertionError, match=r"the gateway heard {'node.event'}"):
         async with castle.unharmed(heard=frozenset({"connect"})):
             await speak()
 
