@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from bridge.control.requests import RevokeBody
+from bridge.upstream.idempotency import caller_owner, node_owner
 from gateway_client.frames import JsonObject, Response, object_of
 from tests.attacks.fortress import Fortress
 from tests.attacks.workers import Worker, a_key, allow_commands, worker, written
@@ -106,7 +107,7 @@ class TestE8OneKeyIsOneDeed:
             await hand.invoked(mine)
             assert (await calls(node, hand, theirs)).ok
             if how == "kill":
-                await written(castle)
+                await written(castle, (node_owner(hand.node_id), mine), (caller_owner(hand.node_id), theirs))
             await (castle.bridge.stop() if how == "stop" else castle.bridge.kill())
         await castle.bridge.start()
         await castle.bridge.connected()
