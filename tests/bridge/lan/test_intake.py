@@ -247,6 +247,17 @@ def test_what_the_owner_narrows_is_no_sign_of_an_attack() -> None:
     assert (allowance.refusals.row, allowance.refused) == (0, {"policy": 19})
 
 
+def test_parameters_that_an_app_of_another_version_sends_do_not_keep_it_out() -> None:
+    """Its outbox sends a message again and again. Red when `counts` in bridge/lan/operator_traffic.py is left out."""
+    talk = operator_in(IPHONE, FULL)
+    for number in range(39):
+        talk.asks("chat.send", {"sessionKey": "main", "message": 7, "idempotencyKey": "k"}, f"c{number}")
+        assert talk.error["code"] == "INVALID_REQUEST"
+    assert talk.closed is None
+    allowance = talk.session.directory.allowance(IPHONE.node_id)
+    assert (allowance.refusals.row, allowance.refused) == (0, {"malformed": 39})
+
+
 def test_a_method_of_another_role_counts_and_the_eleventh_in_a_row_closes() -> None:
     talk = node()
     for number in range(10):
