@@ -113,8 +113,12 @@ def test_the_name_of_an_event_is_found_for_its_sender() -> None:
 )
 def test_who_says_everything_at_once_cannot_make_the_rest_costly(data: bytes) -> None:
     """200 frames a second are read of a node, for a twentieth of a core. Red when the tail is searched all the same
-    (16 %), and when the head is read to its end (10 %)."""
-    began = time.process_time()
-    for _ in range(200):
-        assert peek_at(data) == Peek("r", "node.event")
-    assert time.process_time() - began < 0.05
+    (16 %), and when the head is read to its end (2 % and more)."""
+
+    def second() -> float:
+        began = time.process_time()
+        for _ in range(200):
+            assert peek_at(data) == Peek("r", "node.event")
+        return time.process_time() - began
+
+    assert min(second() for _ in range(3)) < 0.015
