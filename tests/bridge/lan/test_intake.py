@@ -210,6 +210,16 @@ def test_at_the_cap_it_goes_on() -> None:
     assert invoked(node()).receives(padded("node.invoke.result", 20_000_000, **key)).forward.method
 
 
+def test_reading_pauses_after_large_frames_on_every_socket_of_the_key() -> None:
+    """Red when a frame is charged without its size."""
+    talk = node().named(r1="node.invoke.result")
+    for number in range(2):
+        assert talk.session.pause(talk.now) == 0.0
+        talk.receives(padded("node.invoke.result", 20_000_000, id=f"i{number}", nodeId=IPHONE.node_id, ok=True))
+    assert 0.0 < talk.session.pause(talk.now) < 2.2
+    assert talk.after(2.2).session.pause(talk.now) == 0.0
+
+
 def test_sizes_never_count_as_refusals_but_as_calls() -> None:
     """An app with a long text is told so, again and again; a flood of long texts is a flood."""
     talk = node()
