@@ -192,7 +192,6 @@ class Hub:
         self.empty.clear()
         for former in self.roster.join(record.node_id, command.role, relay):
             former.post(Ended(1000, "replaced by a newer connection"))
-        self._log.info("joined", node=record.node_id, role=command.role.value, address=relay.address)
         if command.role is not Role.NODE:
             return
         self.connected_at[record.node_id] = clock.now().wall
@@ -206,8 +205,8 @@ class Hub:
             """When it was here, what it wants, and its versions: of what is stored at that moment."""
             if known is None:
                 raise StoreError("the node is gone")
-            labels = known.labels.refreshed(join.record.labels)
-            return known.model_copy(update={"last_seen_at": clock.now().wall, "wants": wants, "labels": labels})
+            labels, seen = known.labels.refreshed(join.record.labels), known.seen(clock.now().wall)
+            return known.model_copy(update={"last_seen_at": seen, "wants": wants, "labels": labels})
 
         try:
             await self.reception.store.update(node_id, change)

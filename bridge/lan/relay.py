@@ -154,7 +154,7 @@ class Relay:
             self.post(Lost())
             self._outflow.forget(self)
             if self.admitted is not None:
-                self._log.info("left")
+                self._note(Note("left"))
             self._rooms.leave(self)
             self._stop_timer()
             self._closing = True
@@ -203,6 +203,7 @@ class Relay:
                 self._upgraded.inflow.belongs_to(command.record.node_id)
                 self.admitted = command.record
                 self._log = self._log.bind(node=command.record.node_id, role=command.role.value)
+                self._note(Note("joined"))
                 self._rooms.join(self, command)
             case Forward():
                 self._rooms.forward(self, command)
