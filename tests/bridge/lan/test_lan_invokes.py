@@ -129,6 +129,8 @@ def test_what_was_not_done_may_be_asked_for_again(code: str) -> None:
         (wrapped("TIMEOUT"), False),
         (wrapped("DISCONNECTED"), False),
         (wrapped("NOT_CONNECTED", dispatched=False), True),
+        (wrapped("NODE_NOT_READY"), True),
+        (wrapped("NODE_BACKGROUND_UNAVAILABLE"), True),
         (bad("INVALID_REQUEST", "no", {"reason": "command not allowlisted"}), True),
         (Fault.GONE, False),
         (Fault.TIMEOUT, False),
@@ -149,6 +151,17 @@ def test_a_node_elsewhere_is_not_asked_twice_when_nobody_knows_what_it_did(answe
         assert talk.forward.params["nodeId"] == OTHER
     else:
         assert (talk.error["code"], forwards(talk)) == ("CONFLICT", [])
+
+
+def test_an_error_of_a_node_elsewhere_is_its_outcome_and_is_told_again() -> None:
+    """Red when its key is free again: an error may come after half a deed."""
+    params = {**INVOKE, "nodeId": OTHER}
+    talk = asked("node.invoke", params, policy=WITH_OTHER)
+    talk.gets(Answered(talk.forward.key, wrapped("CAMERA_DISABLED")))
+    first = talk.error
+    talk.asks("node.invoke", params, "r2")
+    assert (talk.error, forwards(talk)) == (first, [])
+    assert talk.after(KEPT_S).asks("node.invoke", params, "r3").forward.params["nodeId"] == OTHER
 
 
 def test_requests_that_wait_for_another_have_a_cap() -> None:
