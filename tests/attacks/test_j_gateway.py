@@ -280,8 +280,7 @@ async def test_j6_a_new_token_works_within_five_seconds_and_the_old_one_is_not_t
         await asyncio.wait({running})
         source.close()
         text = json.dumps(stage.logged)
-        assert "old-token" not in text
-        assert "new-token" not in text
+        assert not [token for token in ("old-token", "new-token") if token in text]
 
 
 async def test_j7_whoever_took_the_port_before_the_gateway_gets_no_token(tmp_path: Path) -> None:
