@@ -44,7 +44,7 @@ class TokenBucket:
         """
         wait = self.wait(now, n)
         if wait == 0.0:
-            self._tokens -= n
+            self._tokens = max(0.0, self._tokens - n)  # the dust that was missing is not owed
         return wait
 
     def wait(self, now: float, n: float = 1.0) -> float:
