@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -65,14 +66,14 @@ def tail(
 
 def _print_all(first: Iterator[Entry | bytes], later: Iterator[Entry | bytes | None], *, as_json: bool) -> None:
     """Prints entries until there are no more, or until nobody reads them."""
-    console = page()
+    console, last = page(), 0
     try:
-        for part in (first, later):
-            for each in part:
-                if each is not None:
-                    _print(console, each, as_json=as_json)
-                else:
-                    sys.stdout.flush()
+        for each in chain(first, later):
+            if each is None:
+                sys.stdout.flush()
+            elif isinstance(each, bytes) or each.seq > last:  # what came between is in both
+                _print(console, each, as_json=as_json)
+                last = last if isinstance(each, bytes) else each.seq
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
