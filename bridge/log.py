@@ -71,7 +71,8 @@ def make_log(
 def _tapped(tap: Tap, level: int) -> Processor:
     def tapped(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Tells the tap, then drops what is below the log's own level."""
-        tap(str(event.get("event", "")), event)
+        if method != "debug":
+            tap(str(event.get("event", "")), event)
         if _LEVELS.get(method, logging.ERROR) < level:
             raise structlog.DropEvent
         return event
@@ -89,6 +90,17 @@ def _said(level: int) -> Processor:
         return event
 
     return said
+
+
+def repeated(left_out: int | None) -> dict[str, object]:
+    """Returns the fields of an entry that may be one of many.
+
+    Args:
+        left_out: how many like it were left out before it; None: it is left out, too, and only the tap hears of it.
+    """
+    if left_out is None:
+        return {UNSAID: True}
+    return {"left_out": left_out} if left_out else {}
 
 
 class LibraryHandler(logging.Handler):

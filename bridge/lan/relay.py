@@ -38,7 +38,7 @@ from bridge.lan.listener import Upgraded
 from bridge.lan.outflow import Outflow
 from bridge.lan.recall import Remember, Replay
 from bridge.lan.session import Session
-from bridge.log import UNSAID, Log
+from bridge.log import Log, repeated
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
 from bridge.upstream.idempotency import Change
@@ -219,10 +219,10 @@ class Relay:
                 assert_never(command)
 
     def _note(self, note: Note) -> None:
-        repeats = 0 if note.quiet or note.event in _EACH else self._rooms.line(self.node_id or self.address, note.event)
-        more = {UNSAID: True} if repeats is None else {"left_out": repeats} if repeats else {}
+        each = note.quiet or note.event in _EACH
+        left_out = 0 if each else self._rooms.line(self.node_id or self.address, note.event)
         fields = note.fields if self.node_id is None else {"node": self.node_id, **note.fields}
-        (self._log.debug if note.quiet else self._log.info)(note.event, **fields, **more)
+        (self._log.debug if note.quiet else self._log.info)(note.event, **fields, **repeated(left_out))
 
     def _send(self, frame: Frame) -> None:
         if self._closing:

@@ -7,6 +7,7 @@ import json
 
 from acl.permissions import PROFILES
 from bridge import clock
+from bridge.lan.coalesced import FIRST, Coalesced
 from bridge.lan.events import FromGateway, LinkLost, LinkReady, Report
 from bridge.lan.recall import Replay
 from bridge.lan.stand_in import StandIn
@@ -27,8 +28,12 @@ class Ear:
         self.directory = book()
         offer = Surface(commands=("screen.show", "device.info"))
         record = IPHONE.record(PROFILES["phone"])
-        log = make_log("info", "json", self.log)
-        self.stand_in = StandIn(record, offer, self.directory, self.said.append, log)
+        self.heard: list[dict[str, object]] = []
+        log = make_log("info", "json", self.log, tap=lambda _, fields: self.heard.append(dict(fields)))
+        lines = Coalesced()
+        self.stand_in = StandIn(
+            record, offer, self.directory, self.said.append, lambda who, event: lines.line(who, event, 0.0), log
+        )
 
     def hears(self, command: str, **more: Json) -> None:
         """The gateway invokes something."""
@@ -46,6 +51,17 @@ async def test_an_invoke_is_answered_and_noted_without_what_it_said() -> None:
     assert (line["event"], line["command"], line["code"]) == ("invoke-refused", "device.info", "NODE_DISCONNECTED")
     assert line["away"] is True
     assert "planted" not in ear.log.getvalue()
+
+
+async def test_an_agent_in_a_loop_fills_no_log_and_the_audit_log_hears_of_each_with_the_whole_id() -> None:
+    """Red when a line is written for each, or the id is shortened: `audit tail --node` would not find it."""
+    ear = Ear()
+    for _ in range(1_000):
+        ear.hears("device.info")
+    assert len(ear.said) == 1_000
+    assert len(ear.log.getvalue().splitlines()) == FIRST
+    assert len(ear.heard) == 1_000
+    assert {one["node"] for one in ear.heard} == {IPHONE.node_id}
 
 
 async def test_what_was_done_before_is_told_again() -> None:
