@@ -6,13 +6,14 @@ remembered, a refusal, a time-out or a disconnect.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import orjson
 
 from acl.engine import decide
-from acl.model import Allow, Call, Direction, Subject
+from acl.model import Allow, Call, Deny, Direction, Subject
 from bridge.lan import answers, node_calls
 from bridge.lan.directory import Directory
 from bridge.lan.events import Answered, Command, Instant, Note, Report, Send, Unanswered
@@ -28,6 +29,8 @@ from bridge.upstream.idempotency import Again, Conflict, Memo, memo_of, node_own
 from bridge.upstream.outcomes import Invoke, read_invoke
 from gateway_client.frames import ErrorShape, Event, Json, JsonObject, Request, text_of
 
+NOT_OFFERED = "not-offered"  # in the place of a rule's id: the ACL allows the command, and the node does not have it
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")  # an error's code that may be logged; a node could write anything there
 CANCELLED = ErrorShape("UNAVAILABLE", "the invoke was cancelled")
 _BUSY = ErrorShape("UNAVAILABLE", "the node has too many invokes at once")
 _TIMEOUT = ErrorShape("TIMEOUT", "the node did not answer in time")
@@ -74,7 +77,7 @@ class NodeInvokes:
         if self._open.has(invoke.id):
             return [Note("invoke-repeated", {"command": invoke.command})]  # it gets the outcome that it is owed already
         if not self.may_do(invoke.command):
-            return _refused(invoke, not_granted(invoke.command))
+            return _refused(invoke, not_granted(invoke.command), self._denied_by(invoke.command))
         error = self._limits.refuse(invoke.command, invoke.params_json, now.mono)
         if error is not None:
             return _refused(invoke, error)
@@ -88,6 +91,10 @@ class NodeInvokes:
     def may_do(self, command: str) -> bool:
         """Whether the node may be asked for a command, whoever brings it: it offers it, and the ACL allows it."""
         return is_granted(self.directory, self.subject, self.offered, command)
+
+    def _denied_by(self, command: str) -> str:
+        decision = decide(self.directory.policy, self.subject, Call(Direction.TO_NODE, command))
+        return decision.rule if isinstance(decision, Deny) else NOT_OFFERED
 
     def _take(self, invoke: Invoke, memo: Memo | None, now: Instant) -> list[Command]:
         admitted = self.screen.admit(invoke, self.directory.policy)
@@ -125,8 +132,7 @@ class NodeInvokes:
             admitted = self.screen.admit(invoke, self.directory.policy)
         if isinstance(admitted, ErrorShape):
             self._open.settle(invoke.id)
-            noted = Note("invoke-refused", {"command": invoke.command, "code": admitted.code})
-            return [noted, *(Report(caller, admitted) for caller in job.callers)]
+            return _ended(job, admitted)
         self.screen.begin(admitted, self._open.expects)
         request = Send(Event("node.invoke.request", admitted.invoke.request_for(self.subject.node_id, now.mono)))
         if job.memo is None:
@@ -169,11 +175,11 @@ class NodeInvokes:
 
     def _outsized(self, request: Request, job: Job, error: ErrorShape, now: Instant) -> list[Command]:
         """It was done, and its result is more than may be passed on: that is the outcome."""
-        out: list[Command] = [Note("invoke-refused", {"command": job.invoke.command, "code": error.code})]
+        out: list[Command] = []
         if job.memo is not None:
             outcome: JsonObject = {"ok": False, "error": {"code": error.code, "message": error.message}}
             out.append(Remember(self.directory.ledger.done(job.memo, outcome, now.mono)))
-        return [*out, *(Report(caller, error) for caller in job.callers), Send(answers.failure(request.id, error))]
+        return [*out, *_ended(job, error), Send(answers.failure(request.id, error))]
 
     def _late(self, result: node_calls.InvokeResult, now: Instant) -> list[Command]:
         """Nobody waits any more; but whoever asks again with the same key may have it."""
@@ -213,7 +219,7 @@ class NodeInvokes:
             return []
         if job.sent_at is None:
             self._open.leave(dispatch_id)
-            return [Report(dispatch_id, _BUSY)]
+            return _reported([Ended(dispatch_id, job.invoke.command, was_sent=False)], _BUSY)
         return [Send(Event("node.invoke.input", self._own("node.invoke.input", payload)))]
 
     def cancelled(self, payload: Json, now: Instant) -> list[Command]:
@@ -225,7 +231,8 @@ class NodeInvokes:
         if job.sent_at is not None and len(job.callers) == 1:
             return [Send(Event("node.invoke.cancel", {"nodeId": self.subject.node_id, "invokeId": job.invoke.id}))]
         self._open.leave(dispatch_id)
-        return [Report(dispatch_id, CANCELLED), *self._ask_next(now)]
+        ended = Ended(dispatch_id, job.invoke.command, job.sent_at is not None)
+        return [*_reported([ended], CANCELLED), *self._ask_next(now)]
 
     def _own(self, name: str, payload: Json) -> JsonObject:
         return node_calls.own_stream_event(name, payload, self.subject.node_id)
@@ -238,7 +245,7 @@ class NodeInvokes:
         error = ErrorShape("PAYLOAD_TOO_LARGE", "larger than the device takes")
         self.screen.judge(_not_begun(job.invoke.id), self.directory.policy)
         forgotten = [Remember(self.directory.ledger.forget(job.memo))] if job.memo is not None else []
-        return [*forgotten, *(Report(caller, error) for caller in job.callers), *self._ask_next(now)]
+        return [*forgotten, *_ended(job, error), *self._ask_next(now)]
 
     # Time and the end.
 
@@ -292,8 +299,15 @@ def look_up(invoke: Invoke, memo: Memo, directory: Directory, now: Instant) -> l
             return []
 
 
-def _refused(invoke: Invoke, error: ErrorShape) -> list[Command]:
-    return [Note("invoke-refused", {"command": invoke.command, "code": error.code}), Report(invoke.id, error)]
+def _refused(invoke: Invoke, error: ErrorShape, rule: str | None = None) -> list[Command]:
+    noted: dict[str, Json] = {"command": invoke.command, "code": error.code}
+    return [Note("invoke-refused", noted if rule is None else {**noted, "rule": rule}), Report(invoke.id, error)]
+
+
+def _ended(job: Job, error: ErrorShape) -> list[Command]:
+    """A job that is refused: one outcome, for everybody who waits for it."""
+    noted = Note("invoke-refused", {"command": job.invoke.command, "code": error.code})
+    return [noted, *(Report(caller, error) for caller in job.callers)]
 
 
 def _reported(ended: Iterable[Ended], error: ErrorShape) -> list[Command]:
@@ -315,4 +329,6 @@ def _noted(job: Job, result: node_calls.InvokeResult, now: Instant) -> Note:
     took = now.mono - (job.sent_at if job.sent_at is not None else now.mono)
     size = len(orjson.dumps(result.members))
     fields: dict[str, Json] = {"command": job.invoke.command, "ok": result.ok, "ms": round(took * 1000), "bytes": size}
+    if not result.ok and result.code is not None and _CODE.fullmatch(result.code):
+        fields["code"] = result.code
     return Note("invoke", {**fields, "callers": len(job.callers)} if len(job.callers) > 1 else fields)
