@@ -118,6 +118,15 @@ def test_verify_says_what_is_wrong_where_and_what_to_do(program: Program, log: L
     assert after.status == 0, "what came after is whole"
 
 
+def test_verify_vouches_for_nothing_that_it_did_not_look_at(program: Program, log: Log) -> None:
+    """Red when a number beyond the end is a success: a script with a slip in it would never fail."""
+    log.write(10)
+    result = program("audit", "verify", "--from", "900")
+    assert result.status == 1
+    assert "There is no entry with number 900" in result.err
+    assert program("audit", "verify", "--from", "5").status == 0
+
+
 def test_what_peers_wrote_cannot_play_with_the_terminal(program: Program, log: Log) -> None:
     """Whoever can write into the file can put anything there; red when a line is shown as it is."""
     written(log, about("joined"))
