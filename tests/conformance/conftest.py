@@ -14,13 +14,27 @@ BOTH = [pytest.param("embedded"), pytest.param("real", marks=pytest.mark.real)]
 NOT_INSTALLED = "the real gateway is not installed (run `make test` with the npm registry in reach)"
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=BOTH)
-async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Target]:
-    """A gateway that pairs loopback devices silently; shared, so every test brings its own device keys."""
-    if request.param == "real" and install.installed() is None:
-        pytest.skip(NOT_INSTALLED)
-    async with real() if request.param == "real" else embedded() as target:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def embedded_target() -> AsyncIterator[Target]:
+    """One that pairs loopback devices silently, of the demo."""
+    async with embedded() as target:
         yield target
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def real_target() -> AsyncIterator[Target]:
+    """The real one; started once for all files of a process, since that takes long."""
+    if install.installed() is None:
+        pytest.skip(NOT_INSTALLED)
+    async with real() as target:
+        yield target
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def gateway(request: pytest.FixtureRequest) -> Target:
+    """A gateway that pairs loopback devices silently; shared, so every test brings its own device keys."""
+    target: Target = request.getfixturevalue(f"{request.param}_target")
+    return target
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", params=BOTH)

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -52,6 +53,16 @@ enabled = {discovery}
 level = "{log_level}"
 format = "json"
 """
+
+
+@contextmanager
+def _hearing_hangups() -> Iterator[None]:
+    """A process started in the block hears SIGHUP as one of a service does, also when the tests run under nohup."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, former)
 
 
 class BridgeProcess:
@@ -148,7 +159,7 @@ class BridgeProcess:
             environment["OPENCLAW_GATEWAY_TOKEN"] = self._token
         if self._openclaw_config is not None:
             environment["OPENCLAW_CONFIG_PATH"] = str(self._openclaw_config)
-        with self.log_path.open("ab") as log:
+        with self.log_path.open("ab") as log, _hearing_hangups():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bridge", "run", "--home", str(self.home)],
                 cwd=Path(__file__).parents[2],
