@@ -47,7 +47,7 @@ DIRECT: dict[str, Kept] = {
     "code-made": Kept("token", ("code_id", "for", "permissions", "expires"), NEVER),
     "certificate-given": Kept("key", ("node", "serial", "until"), NEVER),
     "key-change": Kept("key", ("what",), NEVER),
-    "policy-in-force": Kept("policy", ("file", "rules"), NEVER),
+    "policy-in-force": Kept("policy", ("file", "rules", "sha256"), NEVER),
 }
 """Written, flushed to disk, and only then carried out."""
 
