@@ -38,7 +38,7 @@ from bridge.lan.retries import Retries
 from bridge.lan.roster import Roster
 from bridge.lan.screen_page import ScreenPage, ScreenPages
 from bridge.lan.stand_in import StandIn
-from bridge.log import Log, repeated
+from bridge.log import Log, marks
 from bridge.pairing.admissions import Admissions
 from bridge.pairing.reception import Reception
 from bridge.pairing.records import NodeRecord, Role
@@ -166,7 +166,7 @@ class Hub:
         retry = self.reception.desk.holds(command.draft)
         wait_s = 0.0 if retry else relay.visit.ask(clock.now().mono)
         if wait_s > 0:
-            more = repeated(self.line(relay.address, "pairing-throttled"))
+            more = marks(self.line(relay.address, "pairing-throttled"))
             self._log.info("pairing-throttled", address=relay.address, seconds=int(wait_s), **more)
             relay.post(FilingFailed(NotFiled.BUSY, int(wait_s * 1000)))
         elif not self.reception.file(relay, command.draft):
@@ -192,7 +192,6 @@ class Hub:
         self.empty.clear()
         for former in self.roster.join(record.node_id, command.role, relay):
             former.post(Ended(1000, "replaced by a newer connection"))
-        self._log.info("joined", node=record.node_id, role=command.role.value, address=relay.address)
         if command.role is not Role.NODE:
             return
         self.connected_at[record.node_id] = clock.now().wall
@@ -206,8 +205,8 @@ class Hub:
             """When it was here, what it wants, and its versions: of what is stored at that moment."""
             if known is None:
                 raise StoreError("the node is gone")
-            labels = known.labels.refreshed(join.record.labels)
-            return known.model_copy(update={"last_seen_at": clock.now().wall, "wants": wants, "labels": labels})
+            labels, seen = known.labels.refreshed(join.record.labels), known.seen(clock.now().wall)
+            return known.model_copy(update={"last_seen_at": seen, "wants": wants, "labels": labels})
 
         try:
             await self.reception.store.update(node_id, change)
@@ -321,14 +320,14 @@ class Hub:
     def adopt(self, policy: Policy, default_permissions: Permissions) -> int:
         """Puts another policy into force; returns how many sockets have to come again because of it.
 
-        Whoever was told other methods or events than it has now, or offers other commands, is one of them. A link whose
-        phone is away ends when it offers what it should not.
+        Whoever was told other methods or events than it has now, or offers other commands, is one of them. Its link
+        does not outlive its socket; one whose phone is away ends at once.
         """
         before, self._policy, self._default_permissions = self._policy, policy, default_permissions
         concerned = [relay for relay in self.roster.everyone() if self._concerns(relay, before)]
         for record in self.reception.store.nodes.values():
-            if self.roster.node(record.node_id) is None and is_concerned(record, Role.NODE, before, policy):
-                self.switchboard.close(record.node_id)
+            if is_concerned(record, Role.NODE, before, policy):
+                self.switchboard.outdate(record.node_id)
         for relay in concerned:
             relay.post(Ended(RESTART, "policy changed"))
         return len(concerned)

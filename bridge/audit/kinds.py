@@ -117,7 +117,7 @@ FROM_LOG: dict[str, Kept] = {
     "limited": Kept("limit", ("node", "role", "address", "limit")),
     "too-large": Kept("limit", ("node", "role", "address", "bytes", "most")),
     "event-too-large": Kept("limit", ("node", "role", "bytes")),
-    "invoke": Kept("invoke", ("node", "command", "ok", "code", "bytes", "ms", "callers"), SOME),
+    "invoke": Kept("invoke", ("node", "command", "ok", "code", "bytes", "ms", "rule", "callers"), SOME),
     "invoke-asked": Kept("invoke", ("node", "command", "target"), SOME),
     "invoke-shared": Kept("invoke", ("node", "command"), SOME),
     "invoke-replayed": Kept("invoke", ("node", "command"), SOME),

@@ -29,7 +29,7 @@ from bridge.lan.handshake import read_failure
 from bridge.lan.inflow import Inflow, Pool
 from bridge.lan.metered import MeteredProtocol
 from bridge.lan.quiet import QuietHandler, QuietServer, empty_answer, no_access
-from bridge.log import Log, repeated
+from bridge.log import Log, marks
 from bridge.tasks import Tasks
 
 ACCEPT_RETRY_S = 1.0  # seconds to wait when the process has no file descriptor left
@@ -37,7 +37,6 @@ REFUSAL_LINES = 20  # lines of the log per minute about strangers that are refus
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ROOT = "/"
 _PLAIN = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})  # what apps ask before they open their socket
-
 PAIR = "/pair/v1/"
 
 Handler = Callable[["Upgraded"], Awaitable[None]]
@@ -229,7 +228,7 @@ class Listener:
 
     def _note(self, event: str, **fields: str) -> None:
         said = self._lines.spend(event, clock.now().mono)
-        self._log.info(event, **fields, **repeated(0 if said else None))
+        self._log.info(event, **fields, **marks(0 if said else None))
 
     def _greet(self, peer: socket.socket, visit: Visit) -> None:
         metered = MeteredProtocol(self._server(), visit, lambda: self._forget(metered), self._deadlines.request_s)
@@ -322,7 +321,8 @@ class Listener:
         handler.on_breach = lambda breach: self._cut(socket_, metered, breach)
         inflow = self._pool.open()
         metered.on_end(inflow.close)
-        handler.metering = Metering(inflow, handler, self._frame_max_bytes, self._deadlines.message_s)
+        limits = self._deadlines
+        handler.metering = Metering(inflow, handler, self._frame_max_bytes, limits.message_s, limits.ping_s / 4)
         try:
             await socket_.prepare(request)
         except web.HTTPException as refused:

@@ -10,7 +10,7 @@ from bridge.lan.absence import Absence
 from bridge.lan.directory import Directory
 from bridge.lan.events import FromGateway, Note, Report, SessionEvent
 from bridge.lan.recall import Replay
-from bridge.log import Log, repeated
+from bridge.log import Log, marks
 from bridge.pairing.records import NodeRecord, Surface
 
 
@@ -22,7 +22,7 @@ class StandIn:
         offer: what its link offers.
         directory: what may be looked up.
         report: tells the gateway how an invoke ended.
-        line: how many lines of the log were left out before this one, of a node and event; None: leave it out.
+        line: how many lines of the log of a node and an event were left out before this one; None: leave it out, too.
     """
 
     def __init__(
@@ -50,6 +50,6 @@ class StandIn:
                 case Report() | Replay():
                     self._report(command)
                 case Note(event=name, fields=fields):
-                    self._log.info(name, **fields, **repeated(self._line(self._node_id, name)))
+                    self._log.info(name, **fields, **marks(self._line(self._node_id, name)))
                 case _:
                     raise TypeError(f"nobody is there for {type(command).__name__}")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bridge.audit.kinds import FROM_LOG
 from bridge.config import GatewayTable
 from bridge.lan.events import Answered, Fault, Unanswered
 from bridge.upstream.operator_link import OperatorLink
@@ -297,6 +298,8 @@ async def test_j7_whoever_took_the_port_before_the_gateway_gets_no_token(tmp_pat
         await eventually(lambda: link.state == "refused")
         assert "held by a process of the user 54321" in (link.detail or "")
         assert gateway.dials == 0
+        assert [event["state"] for event in stage.events("gateway-not-connected")] == ["refused"]
+        assert "state" in FROM_LOG["gateway-not-connected"].fields  # so it is in the audit log
         running.cancel()
         table.write_text("head\n" + row.format(54_320))
         running = stage.tasks.spawn("operator-link", link.run())

@@ -28,8 +28,8 @@ class Ear:
         self.directory = book()
         offer = Surface(commands=("screen.show", "device.info"))
         record = IPHONE.record(PROFILES["phone"])
-        self.heard: list[dict[str, object]] = []
-        log = make_log("info", "json", self.log, tap=lambda _, fields: self.heard.append(dict(fields)))
+        self.tapped: list[dict[str, object]] = []
+        log = make_log("info", "json", self.log, tap=lambda _, event: self.tapped.append(dict(event)))
         lines = Coalesced()
         self.stand_in = StandIn(
             record, offer, self.directory, self.said.append, lambda who, event: lines.line(who, event, 0.0), log
@@ -50,6 +50,7 @@ async def test_an_invoke_is_answered_and_noted_without_what_it_said() -> None:
     line = json.loads(ear.log.getvalue())
     assert (line["event"], line["command"], line["code"]) == ("invoke-refused", "device.info", "NODE_DISCONNECTED")
     assert line["away"] is True
+    assert [event["node"] for event in ear.tapped] == [IPHONE.node_id]  # whole, as the audit log has it of all others
     assert "planted" not in ear.log.getvalue()
 
 
@@ -60,8 +61,8 @@ async def test_an_agent_in_a_loop_fills_no_log_and_the_audit_log_hears_of_each_w
         ear.hears("device.info")
     assert len(ear.said) == 1_000
     assert len(ear.log.getvalue().splitlines()) == FIRST
-    assert len(ear.heard) == 1_000
-    assert {one["node"] for one in ear.heard} == {IPHONE.node_id}
+    assert len(ear.tapped) == 1_000
+    assert {one["node"] for one in ear.tapped} == {IPHONE.node_id}
 
 
 async def test_what_was_done_before_is_told_again() -> None:
