@@ -38,7 +38,7 @@ from bridge.lan.retries import Retries
 from bridge.lan.roster import Roster
 from bridge.lan.screen_page import ScreenPage, ScreenPages
 from bridge.lan.stand_in import StandIn
-from bridge.log import Log
+from bridge.log import Log, marks
 from bridge.pairing.admissions import Admissions
 from bridge.pairing.reception import Reception
 from bridge.pairing.records import NodeRecord, Role
@@ -166,8 +166,8 @@ class Hub:
         retry = self.reception.desk.holds(command.draft)
         wait_s = 0.0 if retry else relay.visit.ask(clock.now().mono)
         if wait_s > 0:
-            if self.line(relay.address, "pairing-throttled") is not None:
-                self._log.info("pairing-throttled", address=relay.address, seconds=int(wait_s))
+            more = marks(self.line(relay.address, "pairing-throttled"))
+            self._log.info("pairing-throttled", address=relay.address, seconds=int(wait_s), **more)
             relay.post(FilingFailed(NotFiled.BUSY, int(wait_s * 1000)))
         elif not self.reception.file(relay, command.draft):
             relay.visit.unask()

@@ -72,7 +72,8 @@ def marks(left_out: int | None) -> dict[str, object]:
     """Returns the fields of an entry that may be one of many.
 
     Args:
-        left_out: how many lines like it were left out before it; None: it is left out, too.
+        left_out: how many lines like it were left out before it; None: it is left out, too, and only the
+            tap hears of it.
     """
     return {UNSAID: True} if left_out is None else {"left_out": left_out} if left_out else {}
 
@@ -80,7 +81,8 @@ def marks(left_out: int | None) -> dict[str, object]:
 def _tapped(tap: Tap, level: int) -> Processor:
     def tapped(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Tells the tap, then drops what is below the log's own level."""
-        tap(str(event.get("event", "")), event)
+        if method != "debug":
+            tap(str(event.get("event", "")), event)
         if _LEVELS.get(method, logging.ERROR) < level:
             raise structlog.DropEvent
         return event

@@ -22,7 +22,8 @@ from bridge.strict_toml import ConfigError
 
 def traced(policy: PolicyInForce) -> dict[str, object]:
     """Returns what the audit log says about a policy."""
-    return {"file": str(policy.file) if policy.file is not None else "built-in", "rules": len(policy.policy.rules)}
+    told = {"file": str(policy.file) if policy.file is not None else "built-in", "rules": len(policy.policy.rules)}
+    return told if not policy.digest else {**told, "sha256": policy.digest}
 
 
 class PolicyDesk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,12 +27,14 @@ class PolicyInForce:
         default: the permissions that a prompt proposes: those of `pairing.default_profile` under this policy.
         file: the file it was read from; None: there was none, so it is the built-in one.
         loaded_at: when.
+        digest: SHA-256 of the file, hex; empty without one.
     """
 
     policy: Policy
     default: Permissions
     file: Path | None
     loaded_at: datetime
+    digest: str = ""
 
 
 def load_policy(home: Path, default_profile: str, loaded_at: datetime) -> PolicyInForce:
@@ -53,7 +56,8 @@ def load_policy(home: Path, default_profile: str, loaded_at: datetime) -> Policy
     except PrivateFileError as exc:
         raise ConfigError(str(exc.path), [ConfigProblem("", exc.why, exc.mend)]) from exc
     policy = parse_policy(text, file=str(path))
-    return PolicyInForce(policy, _default(home, policy, default_profile), path, loaded_at)
+    digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return PolicyInForce(policy, _default(home, policy, default_profile), path, loaded_at, digest)
 
 
 def check_policy(path: Path) -> Policy:

@@ -176,11 +176,17 @@ class Journal:
         self._opening.append(("gap", {"why": why}))
 
     def _close_file(self) -> None:
-        """Ends the file that is written and begins the next one."""
+        """Ends the file that is written and begins the next one; if there can be none, the former one goes on."""
+        closed = self._folder / self._free_name()
         with suppress(FileNotFoundError):
-            self._path.rename(self._folder / self._free_name())
-        flush_folder(self._folder)
-        fresh = open_to_append(self._path)
+            self._path.rename(closed)
+        try:
+            flush_folder(self._folder)
+            fresh = open_to_append(self._path)
+        except OSError:
+            with suppress(OSError):
+                closed.rename(self._path)  # its absence would be taken for somebody's doing
+            raise
         os.close(self._file)
         self._file, self._size = fresh, os.fstat(fresh).st_size
         flush_folder(self._folder)

@@ -47,7 +47,7 @@ DIRECT: dict[str, Kept] = {
     "code-made": Kept("token", ("code_id", "for", "permissions", "expires"), NEVER),
     "certificate-given": Kept("key", ("node", "serial", "until"), NEVER),
     "key-change": Kept("key", ("what",), NEVER),
-    "policy-in-force": Kept("policy", ("file", "rules"), NEVER),
+    "policy-in-force": Kept("policy", ("file", "rules", "sha256"), NEVER),
 }
 """Written, flushed to disk, and only then carried out."""
 
@@ -106,7 +106,9 @@ FROM_LOG: dict[str, Kept] = {
     "gateway-not-connected": Kept("connect", ("state",)),
     "node-link-refused": Kept("connect", ("node", "code")),
     # Calls.
-    "refused": Kept("deny", ("node", "role", "address", "what", "code", "rule", "count")),
+    "refused": Kept("deny", ("node", "role", "address", "what", "code", "rule")),
+    "scope-refused": Kept("deny", ("node", "role", "address", "what", "code", "rule")),
+    "event-refused": Kept("deny", ("node", "role", "address", "what")),
     "invoke-refused": Kept("deny", ("node", "command", "code", "rule")),
     "pending-refused": Kept("deny", ("node", "count", "commands")),
     "invoke-malformed": Kept("deny", ("node",)),
@@ -116,6 +118,7 @@ FROM_LOG: dict[str, Kept] = {
     "too-large": Kept("limit", ("node", "role", "address", "bytes", "most")),
     "event-too-large": Kept("limit", ("node", "role", "bytes")),
     "invoke": Kept("invoke", ("node", "command", "ok", "code", "bytes", "ms", "rule", "callers"), SOME),
+    "invoke-asked": Kept("invoke", ("node", "command", "target"), SOME),
     "invoke-shared": Kept("invoke", ("node", "command"), SOME),
     "invoke-replayed": Kept("invoke", ("node", "command"), SOME),
     "invoke-ended": Kept("invoke", ("node", "command", "code"), SOME),

@@ -78,7 +78,7 @@ def entry_of(line: bytes) -> Entry | bytes:
 
 
 def follow(folder: Path, wanted: Wanted, stopped: Callable[[], bool] = lambda: False) -> Iterator[Entry | bytes | None]:
-    """Yields what is written from now on; None whenever there is nothing new, so that the caller can flush and leave.
+    """Yields what is written after this call; None when there is nothing new, so that the caller can flush and leave.
 
     Over the end of a file it goes on with the next one, and a line is given when it is whole.
 
@@ -87,9 +87,16 @@ def follow(folder: Path, wanted: Wanted, stopped: Callable[[], bool] = lambda: F
         wanted: which entries.
         stopped: whether to leave.
     """
-    file, left = _open(folder / ACTIVE), b""
+    file = _open(folder / ACTIVE)  # now, not when the first entry is asked for
     if file is not None:
         os.lseek(file, 0, os.SEEK_END)
+    return _followed(folder, file, wanted, stopped)
+
+
+def _followed(
+    folder: Path, file: int | None, wanted: Wanted, stopped: Callable[[], bool]
+) -> Iterator[Entry | bytes | None]:
+    left = b""
     while not stopped():
         successor = _open(folder / ACTIVE)  # opened before the last look at the former, so that nothing falls between
         data = _rest(file)

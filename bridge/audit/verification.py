@@ -79,7 +79,8 @@ class Verifier:
         except DamagedLineError as exc:
             if not self._begun and self.since > 1:
                 return None
-            return Break(expected, Why.CHANGED if exc.changed else Why.DAMAGED, str(exc), expected + 1)
+            why, detail = (Why.CHANGED, "") if exc.changed else (Why.DAMAGED, str(exc))
+            return Break(expected, why, detail, expected + 1)
         if entry.seq < self.since:
             return None
         return self._next(entry, expected)

@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ from bridge.cli.audit_words import line_of, meaning
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
 from bridge.cli.output import advise, fields, page, print_json, safe
 from bridge.control.audit_documents import AuditVerdict
-from bridge.errors import EXIT_FAILED, UsageError
+from bridge.errors import EXIT_FAILED, RefusedError, UsageError
 from bridge.pairing.database import FILE_NAME
 
 app = typer.Typer(help="What happened, and whether the record of it was changed.", no_args_is_help=True)
@@ -65,14 +66,14 @@ def tail(
 
 def _print_all(first: Iterator[Entry | bytes], later: Iterator[Entry | bytes | None], *, as_json: bool) -> None:
     """Prints entries until there are no more, or until nobody reads them."""
-    console = page()
+    console, last = page(), 0
     try:
-        for part in (first, later):
-            for each in part:
-                if each is not None:
-                    _print(console, each, as_json=as_json)
-                else:
-                    sys.stdout.flush()
+        for each in chain(first, later):
+            if each is None:
+                sys.stdout.flush()
+            elif isinstance(each, bytes) or each.seq > last:  # what came between is in both
+                _print(console, each, as_json=as_json)
+                last = last if isinstance(each, bytes) else each.seq
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
@@ -107,7 +108,11 @@ def verify_log(
     """
     invocation = invocation_of(ctx)
     folder = invocation.home / FOLDER
-    document = _document(verify(folder, invocation.home / FILE_NAME, since), folder, invocation)
+    verdict = verify(folder, invocation.home / FILE_NAME, since)
+    if since > 1 and not verdict.events and verdict.broken is None:  # what was not looked at is not vouched for
+        newest_one = invocation.command("audit", "tail", "-n", "1", "--json")
+        raise RefusedError(f"There is no entry with number {since} or a later one.", f"See the newest: {newest_one}")
+    document = _document(verdict, folder, invocation)
     if as_json:
         print_json(document)
     else:

@@ -152,14 +152,15 @@ class Intake:
         if not isinstance(result, Refused):
             self.allowance.refusals.accept()
             return Taken(result)
-        if result.counts:
-            return self._refused(result.what, result.kind, now, *result.commands)
+        commands = [*result.commands, result.note()]
         self.allowance.count_refusal(result.kind)
-        return Taken(list(result.commands))
+        return self._counted(commands, now) if result.counts else Taken(commands)
 
     def _refused(self, what: str, kind: str, now: Instant, *before: Command) -> Taken:
         self.allowance.count_refusal(kind)
-        commands = [*before, Note("refused", {"what": what})]
+        return self._counted([*before, Note("refused", {"what": what})], now)
+
+    def _counted(self, commands: list[Command], now: Instant) -> Taken:
         if not self.allowance.refusals.refuse(now.mono):
             return Taken(commands)
         self.allowance.refusals.clear()

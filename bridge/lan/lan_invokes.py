@@ -101,6 +101,7 @@ class LanInvokes:
         if isinstance(sent, Refused):
             return sent
         self._calls.update({command.key: call for command in sent if isinstance(command, Forward)})
+        sent = [Note("invoke-asked", {"command": str(params["command"]), "target": target}), *sent]
         return sent if call.guarded else [Remember(self.directory.ledger.sent(call.memo, now.mono)), *sent]
 
     def settled(self, event: Answered | Unanswered, told: list[Command], now: Instant) -> list[Command]:

@@ -29,7 +29,7 @@ from bridge.lan.handshake import read_failure
 from bridge.lan.inflow import Inflow, Pool
 from bridge.lan.metered import MeteredProtocol
 from bridge.lan.quiet import QuietHandler, QuietServer, empty_answer, no_access
-from bridge.log import UNSAID, Log
+from bridge.log import Log, marks
 from bridge.tasks import Tasks
 
 ACCEPT_RETRY_S = 1.0  # seconds to wait when the process has no file descriptor left
@@ -227,8 +227,8 @@ class Listener:
             self._greet(peer, visit)
 
     def _note(self, event: str, **fields: str) -> None:
-        more = {} if self._lines.spend(event, clock.now().mono) else {UNSAID: True}
-        self._log.info(event, **fields, **more)
+        said = self._lines.spend(event, clock.now().mono)
+        self._log.info(event, **fields, **marks(0 if said else None))
 
     def _greet(self, peer: socket.socket, visit: Visit) -> None:
         metered = MeteredProtocol(self._server(), visit, lambda: self._forget(metered), self._deadlines.request_s)

@@ -27,6 +27,7 @@ TURN_BOUNDS = Bounds(max_bytes=10 * 1024 * 1024, max_depth=8, max_items=1_024)  
 _TRANSCRIPT_IDS = ("eventId", "providerEventId", "transcriptId", "callId")
 _TRANSCRIPT_COUNTS = ("sequence", "timestamp")
 _TURNS = {"voice.transcript": "text", "agent.request": "message"}
+NOT_PERMITTED = "not_permitted"  # why an event was not handled: the ACL denies it
 NOTIFICATION = "notifications.changed"
 # Characters of each text of a notification; the gateway shows 120 of title and text, and key and package as they are.
 _NOTIFICATION_CHARS = {"key": 256, "packageName": 128, "title": 256, "text": 1_024}
@@ -111,7 +112,7 @@ def read_event(params: Json, subject: Subject, policy: Policy, gateway_hello: Ma
         return _turn(name, fields, subject, policy, gateway_hello)
     decision = decide(policy, subject, Call(Direction.NODE_EVENT, name))
     if not isinstance(decision, Allow):
-        return Answer(handled(name, "not_permitted"))
+        return Answer(handled(name, NOT_PERMITTED))
     try:
         payload = _payload(fields, Bounds(max_bytes=MAX_PAYLOAD_BYTES))
     except FrameError:
@@ -125,7 +126,7 @@ def read_event(params: Json, subject: Subject, policy: Policy, gateway_hello: Ma
         session = plain_session(about[0], None, gateway_hello)
         decision = decide(policy, subject, Call(Direction.NODE_EVENT, name, session=session))
         if not isinstance(decision, Allow):
-            return Answer(handled(name, "not_permitted"))
+            return Answer(handled(name, NOT_PERMITTED))
     return Pass(_as_given(name, fields), decision, background, lambda _: _unhandled(name), about)
 
 
@@ -163,7 +164,7 @@ def _turn(
     call = Call(Direction.NODE_EVENT, name, session=session, text=text_of(payload, _TURNS[name]))
     decision = decide(policy, subject, call)
     if not isinstance(decision, Allow):
-        return Answer(handled(name, "not_permitted"))
+        return Answer(handled(name, NOT_PERMITTED))
     if name == "voice.transcript":
         members = _transcript(members, payload)
     text = orjson.dumps(members).decode("utf-8")
@@ -174,7 +175,7 @@ def _notification(fields: JsonObject, subject: Subject, policy: Policy) -> Readi
     """A notification goes to the main session, whatever session the phone names: no app of the phone chooses one."""
     decision = decide(policy, subject, Call(Direction.NODE_EVENT, NOTIFICATION))
     if not isinstance(decision, Allow):
-        return Answer(handled(NOTIFICATION, "not_permitted"))
+        return Answer(handled(NOTIFICATION, NOT_PERMITTED))
     try:
         payload = object_of(_payload(fields, Bounds(max_bytes=MAX_PAYLOAD_BYTES)))
     except FrameError:

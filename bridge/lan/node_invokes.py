@@ -141,7 +141,7 @@ class NodeInvokes:
 
     def _unasked(self, job: Job, error: ErrorShape, noted: Note) -> list[Command]:
         self._open.settle(job.invoke.id)
-        return [noted, *(Report(caller, error) for caller in job.callers)]
+        return _ended(job, error, noted)
 
     # Up: the node's results.
 
@@ -179,11 +179,11 @@ class NodeInvokes:
 
     def _outsized(self, request: Request, job: Job, error: ErrorShape, now: Instant) -> list[Command]:
         """It was done, and its result is more than may be passed on: that is the outcome."""
-        out: list[Command] = [Note("invoke-refused", {"command": job.invoke.command, "code": error.code})]
+        out: list[Command] = []
         if job.memo is not None:
             outcome: JsonObject = {"ok": False, "error": {"code": error.code, "message": error.message}}
             out.append(Remember(self.directory.ledger.done(job.memo, outcome, now.mono)))
-        return [*out, *(Report(caller, error) for caller in job.callers), Send(answers.failure(request.id, error))]
+        return [*out, *_ended(job, error), Send(answers.failure(request.id, error))]
 
     def _late(self, result: node_calls.InvokeResult, now: Instant) -> list[Command]:
         """Nobody waits any more; but whoever asks again with the same key may have it."""
@@ -223,7 +223,7 @@ class NodeInvokes:
             return []
         if job.sent_at is None:
             self._open.leave(dispatch_id)
-            return [Report(dispatch_id, _BUSY)]
+            return _reported([Ended(dispatch_id, job.invoke.command, was_sent=False)], _BUSY)
         return [Send(Event("node.invoke.input", self._own("node.invoke.input", payload)))]
 
     def cancelled(self, payload: Json, now: Instant) -> list[Command]:
@@ -235,7 +235,7 @@ class NodeInvokes:
         if job.sent_at is not None and len(job.callers) == 1:
             return [Send(Event("node.invoke.cancel", {"nodeId": self.subject.node_id, "invokeId": job.invoke.id}))]
         self._open.leave(dispatch_id)
-        return [Report(dispatch_id, CANCELLED), *self._ask_next(now)]
+        return [*_reported([Ended(dispatch_id, job.invoke.command, was_sent=False)], CANCELLED), *self._ask_next(now)]
 
     def _own(self, name: str, payload: Json) -> JsonObject:
         return node_calls.own_stream_event(name, payload, self.subject.node_id)
@@ -246,9 +246,10 @@ class NodeInvokes:
         if job is None:
             return []
         error = ErrorShape("PAYLOAD_TOO_LARGE", "larger than the device takes")
-        self.screen.judge(_not_begun(job.invoke.id), self.directory.policy)
+        not_begun: JsonObject = {"error": {"code": "INVALID_REQUEST"}}
+        self.screen.judge(node_calls.InvokeResult(job.invoke.id, False, not_begun), self.directory.policy)
         forgotten = [Remember(self.directory.ledger.forget(job.memo))] if job.memo is not None else []
-        return [*forgotten, *(Report(caller, error) for caller in job.callers), *self._ask_next(now)]
+        return [*forgotten, *_ended(job, error), *self._ask_next(now)]
 
     # Time and the end.
 
@@ -274,8 +275,9 @@ class NodeInvokes:
 
 
 def decision_on(directory: Directory, subject: Subject, offered: frozenset[str], command: str) -> Decision | None:
-    """Returns what the ACL says of a command for a node; None: the node does not offer it."""
-    return decide(directory.policy, subject, Call(Direction.TO_NODE, command)) if command in offered else None
+    """Returns what the ACL says of a command for a node; None: it would allow it, and the node does not offer it."""
+    decision = decide(directory.policy, subject, Call(Direction.TO_NODE, command))  # who denies is named in any case
+    return decision if command in offered or not isinstance(decision, Allow) else None
 
 
 def not_granted(command: str) -> ErrorShape:
@@ -305,6 +307,11 @@ def _refused(invoke: Invoke, error: ErrorShape) -> list[Command]:
     return [_refusal(invoke.command, error), Report(invoke.id, error)]
 
 
+def _ended(job: Job, error: ErrorShape, noted: Note | None = None) -> list[Command]:
+    """A job that ends with a refusal: one outcome, for everybody who waits for it."""
+    return [noted or _refusal(job.invoke.command, error), *(Report(caller, error) for caller in job.callers)]
+
+
 def _refusal(command: str, error: ErrorShape) -> Note:
     return Note("invoke-refused", {"command": command, "code": error.code})
 
@@ -320,10 +327,6 @@ def _reported(ended: Iterable[Ended], error: ErrorShape) -> list[Command]:
     for one in ended:
         out += [Note("invoke-ended", {"command": one.command, "code": error.code}), Report(one.id, error)]
     return out
-
-
-def _not_begun(invoke_id: str) -> node_calls.InvokeResult:
-    return node_calls.InvokeResult(invoke_id, False, {"error": {"code": "INVALID_REQUEST"}})
 
 
 def _ignored(request: Request) -> list[Command]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from acl.engine import decide
 from acl.model import Allow, Call, Direction, Subject
 from acl.permissions import Permission
-from acl.refusals import counts
 from bridge.lan import answers, node_calls, node_events
 from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
@@ -39,9 +38,9 @@ from bridge.lan.screen_params import ScreenCaps
 from bridge.lan.session_names import named_session, session_keys
 from bridge.lan.streams import RUN_EVENTS
 from bridge.lan.subscriptions import Subscriptions
-from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
+from bridge.lan.traffic import Forwarding, Result, denied, refused, too_large_answer
 from bridge.lan.wakefulness import app_asleep
-from bridge.pairing.records import NodeRecord
+from bridge.pairing.records import NodeRecord, Role
 from gateway_client.frames import ErrorShape, Event, Json, JsonObject, Request, Response, object_of, text_of
 
 _PUBLISHING = frozenset({"node.pluginTools.update", "node.skills.update", "node.runnerInventory.update"})
@@ -91,7 +90,7 @@ class NodeTraffic:
         call = node_calls.call_of(request, self.directory.gateway_hello)
         decision = decide(self.directory.policy, self.subject, call)
         if not isinstance(decision, Allow):
-            return refused(request, answers.denied(decision, "node"), counts=counts(decision, request.method))
+            return denied(request, decision, Role.NODE)
         if handler is None:
             return refused(request, answers.unauthorized_role("node"))
         return handler(self, request, decision, now)
@@ -129,7 +128,9 @@ class NodeTraffic:
             case node_events.Bad(message=message):
                 return refused(request, answers.invalid(message))
             case node_events.Answer(payload=payload):
-                return [Send(answers.ok(request.id, payload))]
+                answer = Send(answers.ok(request.id, payload))
+                name = payload["event"] if payload.get("reason") == node_events.NOT_PERMITTED else None
+                return [answer] if name is None else [Note("event-refused", {"what": name}), answer]
             case node_events.State(wakefulness=wakefulness, name=name):
                 self._invokes.wakefulness = wakefulness
                 return [Send(answers.ok(request.id, node_events.handled(name)))]

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from acl.engine import decide
 from acl.model import MAIN_SESSION, Allow, Call, Direction, Policy, Subject
-from acl.refusals import counts
 from bridge.lan import answers, node_calls, session_lists
 from bridge.lan.directory import Directory
 from bridge.lan.event_payloads import rebuilt
@@ -27,7 +26,8 @@ from bridge.lan.events import (
 from bridge.lan.operator_params import read_params
 from bridge.lan.session_names import named_session, of_agent, session_keys
 from bridge.lan.streams import RUN_EVENTS, RunFilter
-from bridge.lan.traffic import Forwarding, Result, refused, too_large_answer
+from bridge.lan.traffic import Forwarding, Result, denied, refused, too_large_answer
+from bridge.pairing.records import Role
 from gateway_client.frames import Event, JsonObject, Request, Response, object_of, text_of
 
 # Answered here: one connection serves all phones, so that one phone's word would act on the others, and would outlive
@@ -60,7 +60,7 @@ class OperatorTraffic:
         policy, named = self.directory.policy, object_of(request.params)
         decision = decide(policy, self.subject, self._call(request.method, named))
         if not isinstance(decision, Allow):
-            return refused(request, answers.denied(decision, "operator"), counts=counts(decision, request.method))
+            return denied(request, decision, Role.OPERATOR)
         if request.method == "health":
             return [Send(answers.ok(request.id, {"ok": True, "ts": now.wall_ms}))]
         try:

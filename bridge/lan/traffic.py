@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from acl.model import Allow
+from acl import refusals
+from acl.model import Allow, Deny
 from bridge.lan import answers
 from bridge.lan.events import (
     Answered,
@@ -21,6 +22,7 @@ from bridge.lan.events import (
     SessionEvent,
     Unanswered,
 )
+from bridge.pairing.records import Role
 from gateway_client.frames import ErrorShape, JsonObject, Request, Response
 
 MAX_FORWARDED = 32  # requests of one socket that the gateway has not answered; more would only queue behind them
@@ -35,12 +37,22 @@ class Refused:
         what: what was refused, for the log: names of methods, never contents.
         counts: whether it counts towards closing the socket.
         kind: which kind of refusal it is, of a closed set.
+        code: of the answer.
+        rule: id of the rule that denied it; None: no rule did.
     """
 
     commands: tuple[Command, ...]
     what: str
     counts: bool = True
     kind: str = "malformed"
+    code: str | None = None
+    rule: str | None = None
+
+    def note(self) -> Note:
+        """What is worth a trace; what apps try on their own has a name of its own, so that it hides nothing else."""
+        told: JsonObject = {"what": self.what, "code": self.code, "rule": self.rule}
+        name = "refused" if self.counts or self.kind != "scope" else "scope-refused"
+        return Note(name, {key: value for key, value in told.items() if value is not None})
 
 
 Result = list[Command] | Refused
@@ -72,9 +84,17 @@ class Traffic(Protocol):
         """When `on_timer` is due, in monotonic seconds; None: never."""
 
 
-def refused(request: Request, error: ErrorShape, *, counts: bool = True) -> Refused:
+def refused(request: Request, error: ErrorShape, *, counts: bool = True, rule: str | None = None) -> Refused:
     """Returns a refusal that answers the request."""
-    return Refused((Send(answers.failure(request.id, error)),), request.method, counts, _kind_of(error))
+    answer, detail = Send(answers.failure(request.id, error)), error.detail("code")
+    code = detail if isinstance(detail, str) else error.code
+    return Refused((answer,), request.method, counts, _kind_of(error), code, rule)
+
+
+def denied(request: Request, deny: Deny, role: Role) -> Refused:
+    """Returns the refusal of a call that the ACL denied."""
+    error = answers.denied(deny, role.value)
+    return refused(request, error, counts=refusals.counts(deny, request.method), rule=deny.rule)
 
 
 def _kind_of(error: ErrorShape) -> str:

@@ -247,6 +247,14 @@ class TestTap:
         (line,) = stream.getvalue().splitlines()
         assert json.loads(line)["node"] == "abababab"
 
+    def test_it_hears_the_same_at_level_debug(self) -> None:
+        """Red when the audit log says more because somebody looks for a fault."""
+        heard: list[str] = []
+        log = make_log("debug", "json", io.StringIO(), tap=lambda event, _: heard.append(event))
+        log.debug("connect-refused")
+        log.info("joined")
+        assert heard == ["joined"]
+
     def test_without_one_the_level_decides_alone(self) -> None:
         stream = io.StringIO()
         log = make_log("warning", "json", stream)

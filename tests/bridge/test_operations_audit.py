@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from acl.permissions import PROFILES
@@ -117,7 +119,11 @@ async def test_a_policy_without_a_trace_does_not_come_into_force(bridge: House, 
     bridge.trail.refuses = None
     await operations.policy.reload()
     assert plain_http(bridge) is True
-    assert bridge.trail.named("policy-in-force") == [{"file": str(bridge.home / "policy.toml"), "rules": 0}]
+    digest = hashlib.sha256((bridge.home / "policy.toml").read_bytes()).hexdigest()
+    told = {"file": str(bridge.home / "policy.toml"), "rules": 0, "sha256": digest}
+    assert bridge.trail.named("policy-in-force") == [told], (
+        "which rules they are is told by the file that has this hash"
+    )
 
 
 def plain_http(bridge: House) -> bool:

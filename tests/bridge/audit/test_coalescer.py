@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
-from bridge.audit.coalescer import MANY, MAX_ROWS, WINDOW_S, Coalescer
+from bridge.audit.coalescer import MANY, MAX_ROWS, MAX_ROWS_OF_NODE, MAX_ROWS_OF_NODES, WINDOW_S, Coalescer
 from bridge.audit.entry import Draft
 
 Fields = dict[str, str | int]
@@ -12,6 +12,10 @@ Fields = dict[str, str | int]
 
 def event(ts: int = 0, name: str = "refused", kind: str = "deny", **fields: str | int) -> Draft:
     return Draft(f"t{ts}", kind, name, {"node": "a", **fields})
+
+
+def stranger(address: str) -> Draft:
+    return Draft("t", "tls", "tls-refused", {"address": address})
 
 
 def test_a_hundred_thousand_repeats_are_two_lines() -> None:
@@ -66,7 +70,7 @@ def test_a_crowd_of_rows_is_told_of_in_common_and_memory_stays_flat() -> None:
     coalescer = Coalescer()
     tracemalloc.start()
     try:
-        lines = [line for n in range(10_000) for line in coalescer.add(event(n, address=f"::{n:x}"), 1, 0.0)]
+        lines = [line for n in range(10_000) for line in coalescer.add(stranger(f"::{n:x}"), 1, 0.0)]
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -77,4 +81,30 @@ def test_a_crowd_of_rows_is_told_of_in_common_and_memory_stays_flat() -> None:
     assert [line.fields["count"] for line in told] == [10_000 - MAX_ROWS - 1]
     assert told[0].fields["address"] == MANY
     assert len(coalescer) == 0
-    assert coalescer.add(event(address="::1"), 1, 0.0) == [event(address="::1")], "the room is free again"
+    assert coalescer.add(stranger("::1"), 1, 0.0) == [stranger("::1")], "the room is free again"
+
+
+def test_neither_a_stranger_nor_another_node_makes_a_node_s_traces_say_less() -> None:
+    """Red when all share one table: the line of node `b` would be `various` by the time it comes."""
+    coalescer = Coalescer()
+    for number in range(5_000):
+        coalescer.add(stranger(f"fe80::{number:x}"), 1, 0.0)
+        coalescer.add(Draft("t", "connect", "connect-refused", {"node": f"{number}", "code": "x"}), 1, 0.0)
+        coalescer.add(event(node="a", command=f"c{number}"), 1, 0.0)
+    mine = event(node="b", command="screen.eval", code="FORBIDDEN")
+    assert coalescer.add(mine, 1, 0.0) == [mine]
+    assert len(coalescer) <= MAX_ROWS + MAX_ROWS_OF_NODE + 1 + 4
+    common = [line.fields for line in coalescer.due(0.0, all_rows=True) if line.fields.get("node") == "a"]
+    assert [(one["address"], one["count"]) for one in common] == [(MANY, 5_000 - MAX_ROWS_OF_NODE - 1)], "it is named"
+    assert len(coalescer) == 0
+    assert coalescer.add(event(node="a", command="c1"), 1, 0.0) == [event(node="a", command="c1")], "its room is back"
+
+
+def test_many_nodes_that_make_many_rows_are_bounded_together() -> None:
+    coalescer = Coalescer()
+    for node in range(100):
+        for number in range(10 * MAX_ROWS_OF_NODE):
+            coalescer.add(event(node=f"n{node}", command=f"c{number}"), 1, 0.0)
+    assert len(coalescer) <= MAX_ROWS_OF_NODES + 20
+    told = coalescer.due(0.0, all_rows=True)
+    assert sum(int(str(line.fields["count"])) for line in told) <= 100 * 10 * MAX_ROWS_OF_NODE

@@ -250,3 +250,21 @@ def test_it_verifies_while_it_is_written_and_files_come_and_go(log: Log) -> None
     assert {verdict.broken for verdict in verdicts} == {None}
     assert len({verdict.last for verdict in verdicts}) > 1, "it was seen growing"
     assert log.verify().pruned > 0
+
+
+def test_a_rotation_that_finds_no_room_is_tried_again_and_blames_nobody(log: Log) -> None:
+    """No file can be opened any more, after the full one was renamed; red when it keeps its new name: a `gap`."""
+    journal = log.journal()
+    while (log.folder / ACTIVE).stat().st_size < log.file_bytes:
+        journal.append([draft()])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(AuditError):
+            journal.append([draft("late")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    journal.append([draft("late")])
+    journal.close()
+    assert len(log.files) == 2
+    assert (log.verify().broken, log.events().count("gap"), log.events().count("late")) == (None, 0, 1)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from bridge.audit.entry import Draft
+from bridge.audit.entry import Draft, Entry
 from bridge.audit.files import ACTIVE
+from bridge.audit.reading import Wanted, follow, newest
+from bridge.cli.audit import _print_all
 from tests.bridge.audit.logs import TS, Log
 from tests.bridge.cli.program import ROOT, Program, command_line, in_pipe, on_terminal
 
@@ -115,6 +118,15 @@ def test_verify_says_what_is_wrong_where_and_what_to_do(program: Program, log: L
     assert after.status == 0, "what came after is whole"
 
 
+def test_verify_vouches_for_nothing_that_it_did_not_look_at(program: Program, log: Log) -> None:
+    """Red when a number beyond the end is a success: a script with a slip in it would never fail."""
+    log.write(10)
+    result = program("audit", "verify", "--from", "900")
+    assert result.status == 1
+    assert "There is no entry with number 900" in result.err
+    assert program("audit", "verify", "--from", "5").status == 0
+
+
 def test_what_peers_wrote_cannot_play_with_the_terminal(program: Program, log: Log) -> None:
     """Whoever can write into the file can put anything there; red when a line is shown as it is."""
     written(log, about("joined"))
@@ -163,6 +175,24 @@ def test_tail_follows_over_the_end_of_files_while_they_are_written(log: Log) -> 
     assert [event for event in seen if event.startswith("n")] == [f"n{n}" for n in range(12)]
     assert len(log.files) > 1
     assert log.verify().broken is None
+
+
+def test_what_is_written_while_the_newest_are_printed_is_followed_too(log: Log) -> None:
+    """Red when the end of the file is looked for only when the first new entry is asked for."""
+    written(log, about("before"))
+    later = follow(log.folder, Wanted())
+    written(log, about("between"))
+    seen = [each.draft.event for each in islice(later, 2) if isinstance(each, Entry)]
+    assert "between" in seen
+
+
+def test_what_is_printed_and_followed_is_printed_once(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    written(log, about("one"), about("two"))
+    first = list(newest(log.folder, 10, Wanted()))
+    _print_all(iter(first[:-1]), iter([*first[-2:], None]), as_json=True)
+    events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert events[-2:] == ["one", "two"]
+    assert events.count("one") == 1
 
 
 def test_help_names_what_there_is(program: Program) -> None:

@@ -54,12 +54,15 @@ async def test_an_invoke_is_answered_and_noted_without_what_it_said() -> None:
     assert "planted" not in ear.log.getvalue()
 
 
-async def test_a_loop_of_the_agent_fills_no_log() -> None:
-    """Red when each invoke is a line: nothing limits how often the agent asks for a phone that is away."""
+async def test_an_agent_in_a_loop_fills_no_log_and_the_audit_log_hears_of_each_with_the_whole_id() -> None:
+    """Red when a line is written for each, or the id is shortened: `audit tail --node` would not find it."""
     ear = Ear()
-    for _ in range(5 * FIRST):
+    for _ in range(1_000):
         ear.hears("device.info")
-    assert (len(ear.said), len(ear.log.getvalue().splitlines())) == (5 * FIRST, FIRST)
+    assert len(ear.said) == 1_000
+    assert len(ear.log.getvalue().splitlines()) == FIRST
+    assert len(ear.tapped) == 1_000
+    assert {one["node"] for one in ear.tapped} == {IPHONE.node_id}
 
 
 async def test_what_was_done_before_is_told_again() -> None:
