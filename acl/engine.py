@@ -119,13 +119,17 @@ def _unlisted(call: Call) -> Deny:
 
 def _narrowed(policy: Policy, subject: Subject, call: Call) -> Reason | None:
     if call.direction is Direction.FROM_NODE and call.name == "node.invoke":
-        return _invoke(policy, subject, call)
+        return _invoke(policy, subject, call) or _elsewhere(policy, call)
     if (call.direction, call.name) in _AGENT_TURNS:
         return _agent_turn(policy, call)
     if (call.direction, call.name) in _OF_A_SESSION:
         return None if policy.may_address(call.session) else Reason.SESSION
     if (call.direction, call.name) in _OF_A_SESSION_IF_NAMED and call.session:
         return None if policy.may_address(call.session) else Reason.SESSION
+    return _elsewhere(policy, call)
+
+
+def _elsewhere(policy: Policy, call: Call) -> Reason | None:
     if call.url is not None and isinstance(navigation.check(call.url, policy.navigation), navigation.Fault):
         return Reason.NAVIGATION
     return None

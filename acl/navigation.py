@@ -14,7 +14,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from urllib.parse import unquote
 
 import ada_url
@@ -23,6 +23,8 @@ from acl.model import Navigation
 
 MAX_URL_CHARS = 16_384  # longer than any address that a browser's bar takes whole; bounds what a log or a store sees
 MAX_HOST_CHARS = 253  # RFC 1035 section 2.3.4, without the dot at the end
+NAVIGATING = frozenset({"screen.navigate", "canvas.navigate", "canvas.present"})
+"""Commands that send a screen to an address."""
 WEB_PORTS = frozenset({"", "80", "443"})  # an empty one is the scheme's own
 LOWEST_FREE_PORT = 1_024  # below are services of the system, which understand more than HTTP
 
@@ -34,6 +36,8 @@ _PRIVATE_SUFFIXES = frozenset(
     {"localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private"}
 )
 """Last labels that no public name has (RFC 6761, RFC 6762, ICANN's reserved ones, and what routers hand out)."""
+# Protocol assignments and the relays of 6to4 (RFC 6890, RFC 7526): releases of Python differ about the former.
+_SPECIAL_IPV4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 _PUBLIC_IPV6 = IPv6Network("2000::/3")  # the only part that is given out: RFC 4291 section 2.4
 # Scripts that are written together in one word (UTS 39, "highly restrictive"), as the names of their letters begin.
 _TOGETHER = (
@@ -47,7 +51,7 @@ class Fault(StrEnum):
     """Why an address may not be navigated to."""
 
     LENGTH = "length"
-    """Empty, or longer than `MAX_URL_CHARS`."""
+    """Empty, or longer than `MAX_URL_CHARS`, as it came or as it is handed on."""
     CHARACTERS = "characters"
     """Controls, invisible characters, or blanks around it."""
     SCHEME = "scheme"
@@ -105,6 +109,11 @@ def check(url: str, navigation: Navigation) -> Target | Fault:
     """
     if not 0 < len(url) <= MAX_URL_CHARS:
         return Fault.LENGTH
+    target = _target(url, navigation)
+    return Fault.LENGTH if isinstance(target, Target) and len(target.url) > MAX_URL_CHARS else target
+
+
+def _target(url: str, navigation: Navigation) -> Target | Fault:
     if url != url.strip() or any(unicodedata.category(char) in _UNSEEN for char in url):
         return Fault.CHARACTERS
     scheme = _SCHEME.match(url)
@@ -206,6 +215,8 @@ def is_private(host: str) -> bool:
 
 
 def _is_public4(address: IPv4Address) -> bool:
+    if any(address in network for network in _SPECIAL_IPV4):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -125,6 +125,7 @@ class Daemon:
         parts = await build(self._home, self._config, tasks, self._log, self._trail)
         parts.flow.metrics.audit_lines = lambda: self._trail.written
         hub, listen = parts.hub, self._config.listen
+        await self._trail.record("policy-in-force", **traced(parts.policy))  # before anybody can come in by it
         stack.push_async_callback(hub.calls.flush)
         addresses = select_addresses(listen.hosts, machine_addresses(), listen.allow_public)
         for listener in parts.listeners:
@@ -132,7 +133,6 @@ class Daemon:
             stack.push_async_callback(listener.stop)
             self._log.info("listening", listener=listener.name, addresses=listener.addresses, port=listener.port)
         stack.push_async_callback(_goodbye, hub)
-        await self._trail.record("policy-in-force", **traced(parts.policy))
         policy = PolicyDesk(self._home, self._config.pairing.default_profile, parts.policy, hub, self._log)
         self._on_hangup(lambda: tasks.spawn("policy-reload", policy.reload_on_signal()))
         operations = BridgeOperations(

@@ -113,7 +113,7 @@ def _call(subject: Subject, method: str, command: str | None, about: About) -> t
         event = Call(Direction.NODE_EVENT, command, session=about.session, text=about.text)
         return event, "the node may send this event"
     if about.target is not None:
-        invoke = Call(Direction.FROM_NODE, "node.invoke", target=about.target, command=command or method)
+        invoke = Call(Direction.FROM_NODE, "node.invoke", target=about.target, command=command or method, url=about.url)
         return invoke, "the node may have that one do this"
     if command is not None or method in COMMANDS:
         return Call(Direction.TO_NODE, command or method, url=about.url), "the agent may have the node do this"

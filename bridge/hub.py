@@ -192,7 +192,6 @@ class Hub:
         self.empty.clear()
         for former in self.roster.join(record.node_id, command.role, relay):
             former.post(Ended(1000, "replaced by a newer connection"))
-        self._log.info("joined", node=record.node_id, role=command.role.value, address=relay.address)
         if command.role is not Role.NODE:
             return
         self.connected_at[record.node_id] = clock.now().wall
@@ -206,8 +205,8 @@ class Hub:
             """When it was here, what it wants, and its versions: of what is stored at that moment."""
             if known is None:
                 raise StoreError("the node is gone")
-            labels = known.labels.refreshed(join.record.labels)
-            return known.model_copy(update={"last_seen_at": clock.now().wall, "wants": wants, "labels": labels})
+            labels, seen = known.labels.refreshed(join.record.labels), known.seen(clock.now().wall)
+            return known.model_copy(update={"last_seen_at": seen, "wants": wants, "labels": labels})
 
         try:
             await self.reception.store.update(node_id, change)
@@ -232,7 +231,7 @@ class Hub:
             self.switchboard.leave(relay, self._stand_in)
 
     def _stand_in(self, link: NodeLink) -> StandIn:
-        return StandIn(link.record, link.offer, self, link.report, self._log)
+        return StandIn(link.record, link.offer, self, link.report, self.line, self._log)
 
     def forward(self, relay: Relay, command: Forward) -> None:
         """Sends a request to the gateway."""
@@ -321,14 +320,14 @@ class Hub:
     def adopt(self, policy: Policy, default_permissions: Permissions) -> int:
         """Puts another policy into force; returns how many sockets have to come again because of it.
 
-        Whoever was told other methods or events than it has now, or offers other commands, is one of them. A link whose
-        phone is away ends when it offers what it should not.
+        Whoever was told other methods or events than it has now, or offers other commands, is one of them. Its link
+        does not outlive its socket; one whose phone is away ends at once.
         """
         before, self._policy, self._default_permissions = self._policy, policy, default_permissions
         concerned = [relay for relay in self.roster.everyone() if self._concerns(relay, before)]
         for record in self.reception.store.nodes.values():
-            if self.roster.node(record.node_id) is None and is_concerned(record, Role.NODE, before, policy):
-                self.switchboard.close(record.node_id)
+            if is_concerned(record, Role.NODE, before, policy):
+                self.switchboard.outdate(record.node_id)
         for relay in concerned:
             relay.post(Ended(RESTART, "policy changed"))
         return len(concerned)

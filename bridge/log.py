@@ -68,6 +68,15 @@ def make_log(
     return log
 
 
+def marks(left_out: int | None) -> dict[str, object]:
+    """Returns the fields of an entry that may be one of many.
+
+    Args:
+        left_out: how many lines like it were left out before it; None: it is left out, too.
+    """
+    return {UNSAID: True} if left_out is None else {"left_out": left_out} if left_out else {}
+
+
 def _tapped(tap: Tap, level: int) -> Processor:
     def tapped(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Tells the tap, then drops what is below the log's own level."""

@@ -70,6 +70,8 @@ def parse_document(text: str, model: type[D], *, file: str) -> D:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(file, [ConfigProblem("", f"it is not TOML: {error}", "Correct that line.")]) from error
+    except ValueError:  # Python reads no whole number of thousands of digits, and tomllib lets that through
+        raise ConfigError(file, [ConfigProblem("", "a number in it is too long", "Write a shorter one.")]) from None
     except RecursionError:
         mend = "Take out the nested brackets."
         raise ConfigError(file, [ConfigProblem("", "it is nested too deeply", mend)]) from None

@@ -43,8 +43,13 @@ class Head:
     """Of an event: its name."""
 
 
-def members_of(data: bytes) -> dict[str, str]:
-    """Returns the texts that stand before the first array or object, within the first `HEAD_BYTES`, by their names."""
+def members_of(data: bytes, enough: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Returns the texts that stand before the first array or object, within the first `HEAD_BYTES`, by their names.
+
+    Args:
+        data: the message.
+        enough: names after which nothing more is looked for, once all of them are there; empty: everything is.
+    """
     head = data[:HEAD_BYTES]
     opening = _OPENING.match(head)
     texts: dict[str, str] = {}
@@ -53,6 +58,8 @@ def members_of(data: bytes) -> dict[str, str]:
         if member[2] is not None:
             texts.setdefault(member[1].decode("ascii"), member[2].decode("utf-8", "replace"))
         at = member.end()
+        if enough and enough <= texts.keys():
+            break
     return texts
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
+from bridge.cli.limits import counts_text
 from bridge.cli.moments import ago
 from bridge.cli.output import SHORT_ID, advise, commands, fields, page, permission_lines, print_json, safe, table
 from bridge.cli.pairing import print_not_granted, print_withheld, secured_by
@@ -199,6 +200,9 @@ def _limits(node: NodeDetail) -> list[tuple[str, Text | str]]:
     """What it was stopped at, when it was."""
     met = [f"{name} {use.met} times" for name, use in node.limits.items() if use.met]
     rows: list[tuple[str, Text | str]] = [("  Limited", ", ".join(met))] if met else []
+    refused = counts_text(node.refused)
+    if refused:
+        rows.append(("  Refused", safe(refused)))
     if node.penalty_s is not None:
         rows.append(("  Kept out", safe(f"for {node.penalty_s} s: it was refused or limited too often", "red")))
     return rows

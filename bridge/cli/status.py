@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bridge.cli.invocation import AsJson, Invocation, invocation_of
+from bridge.cli.limits import limit_rows
 from bridge.cli.moments import ago, until
 from bridge.cli.output import SHORT_ID, advise, fields, page, print_json, safe
 from bridge.cli.policy import source_text
@@ -46,11 +47,7 @@ def print_page(
     rows: list[tuple[str, Text | str]] = [("Gateway", _gateway(answer.gateway))]
     rows += [("", safe(line)) for line in (answer.gateway.detail or "").splitlines()]
     rows.append(("Nodes", f"{answer.nodes.connected} connected of {answer.nodes.paired} paired"))
-    kept_out = answer.limits_in_use.penalties
-    if kept_out:
-        names = ", ".join(each.node_id[:SHORT_ID] for each in kept_out[:_SHOWN_REQUESTS])
-        more = f" and {len(kept_out) - _SHOWN_REQUESTS} more" if len(kept_out) > _SHOWN_REQUESTS else ""
-        rows.append(("Kept out", safe(f"{names}{more}: refused or limited too often", "red")))
+    rows += limit_rows(answer.load, answer.limits_in_use)
     for each in answer.listeners:
         label = "For nodes" if each.name == "nodes" else "For apps"
         rows.append((label, safe(f"port {each.port} on {', '.join(each.addresses) or 'no address'}")))

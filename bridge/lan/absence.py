@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from acl.model import Subject
+from acl.model import Allow, Subject
 from bridge.lan import answers
 from bridge.lan.directory import Directory
 from bridge.lan.events import Command, Instant, Note, Report
 from bridge.lan.node_calls import needs_foreground
-from bridge.lan.node_invokes import is_granted, look_up, memo_for, not_granted
+from bridge.lan.node_invokes import decision_on, denial, look_up, memo_for, not_granted
 from bridge.lan.wakefulness import RETRY_MS
 from bridge.upstream.outcomes import Invoke, read_invoke
 from gateway_client.frames import ErrorShape, Event
@@ -42,12 +42,14 @@ class Absence:
         if invoke is None:
             return []
         memo = memo_for(self.subject.node_id, invoke)
-        granted = is_granted(self.directory, self.subject, self.offered, invoke.command)
-        if granted and memo is not None:
+        decision = decision_on(self.directory, self.subject, self.offered, invoke.command)
+        if not isinstance(decision, Allow):
+            return [denial(invoke.command, decision), Report(invoke.id, not_granted(invoke.command))]
+        if memo is not None:
             before = look_up(invoke, memo, self.directory, now)
             if before:
                 return before
-        why = _away(invoke) if granted else not_granted(invoke.command)
+        why = _away(invoke)
         return [Note("invoke-refused", {"command": invoke.command, "code": why.code}), Report(invoke.id, why)]
 
 

@@ -20,6 +20,7 @@ MAX_KEYS = 1_024
 # answered and no more costs some 0.2 ms of a small core, so that a flood of them costs a twentieth of it.
 FRAMES_PER_SECOND = 200
 FRAMES_BURST = 400
+FRAME_BYTES = 64 * 1024  # each of these counts as one more: 12 MiB a second, and the largest message at once
 FRAMES_AT_A_TIME = 20  # that may be read after a pause: waking up for each of them would cost more than it
 BURSTS = 3  # the third burst of calls in a row ends a socket: one that passes, one that is answered, and one too many
 
@@ -112,9 +113,9 @@ class Allowance:
         """Counts a call over its limit; returns whether it begins a burst too many (security 3F, F3)."""
         return self._excess.take(now) > 0.0
 
-    def read(self, now: float) -> None:
-        """A frame was read, whatever it is."""
-        self._frames.charge(now, 1)
+    def read(self, now: float, size: int = 0) -> None:
+        """A frame of so many bytes was read, whatever it is."""
+        self._frames.charge(now, 1 + size // FRAME_BYTES)
 
     def pause(self, now: float) -> float:
         """Returns the seconds until the next frame may be read, and some more after it; 0.0: now."""

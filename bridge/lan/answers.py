@@ -22,6 +22,7 @@ _RETRY_AFTER = re.compile(r"retry after ([0-9]{1,3}) s$")
 _WORDS = {
     Reason.TARGET: "this node may not invoke that command there",
     Reason.SESSION: "this node may not address that session",
+    Reason.NAVIGATION: "that screen may not be sent there",
     Reason.OWNER: "the policy of this bridge denies it to this node",
     Reason.COMMAND_TEXT: "text that begins like a gateway command is not accepted from a node",
 }

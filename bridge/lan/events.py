@@ -303,8 +303,8 @@ class Forward:
         allow: the decision that permits it.
         wait_s: seconds to wait for the answer; None: as long as the link lives.
         delay_s: seconds to wait before sending.
-        owed: whether it ends what the gateway has begun, or the bridge says it by itself; such a request takes no place
-            of the node's own calls.
+        owed: whether it is about what the gateway has begun, or the bridge says it by itself; such a request takes no
+            place of the node's own calls.
     """
 
     link: Link

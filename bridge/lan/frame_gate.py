@@ -35,6 +35,9 @@ class Valve(Protocol):
     def let_go(self) -> None:
         """Reads again."""
 
+    def excuse(self) -> None:
+        """Puts the end of its patience off: the peer cannot answer a ping that is not read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metering:
@@ -45,12 +48,14 @@ class Metering:
         valve: holds the peer back while there is no room.
         max_bytes: of the longest message.
         message_s: seconds that a large message may take from the moment at which there is room for it.
+        excuse_s: seconds between excuses for a peer that is held back.
     """
 
     inflow: Inflow
     valve: Valve
     max_bytes: int
     message_s: float
+    excuse_s: float
 
 
 class FrameGate:
@@ -123,6 +128,13 @@ class FrameGate:
         self._waits = True
         metering.valve.hold()
         self._reader.feed_data(before)
+        self._excuse(metering)
+
+    def _excuse(self, metering: Metering) -> None:
+        """Only while it waits for others: one that is held up by what it does not read itself gets no excuse."""
+        if metering.inflow.is_empty:
+            metering.valve.excuse()
+        self._timer = asyncio.get_running_loop().call_later(metering.excuse_s, self._excuse, metering)
 
     def _watch(self, metering: Metering) -> None:
         """A peer that announced a large message and does not send it would keep others from sending theirs."""
@@ -133,6 +145,7 @@ class FrameGate:
         if self._metering is None or self._broken:
             return
         self._waits = False
+        self.stop()
         self._watch(self._metering)
         self._go_on(self._metering)
         while self._later and not self._waits and not self._broken:
@@ -153,7 +166,7 @@ class FrameGate:
         self._reader.feed_eof()
 
     def stop(self) -> None:
-        """No large message is under way any more."""
+        """No large message is under way or waited for any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -50,6 +50,11 @@ class Inflow:
         self.admitted = False
         """Whether its peer may send large messages at all."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds nothing."""
+        return self._account.held == 0
+
     def belongs_to(self, owner: str) -> None:
         """Names whose connection it is: all connections of one owner have one share."""
         self._account.owner = owner

@@ -88,7 +88,7 @@ class Intake:
 
     def take(self, data: bytes, now: Instant) -> Taken:
         """Takes a frame."""
-        self.allowance.read(now.mono)
+        self.allowance.read(now.mono, len(data))
         peek = peek_at(data)
         most = most_bytes(peek.method, self.frame_max_bytes)
         limits = limits_of(peek.method, self.role) if len(data) <= most else (Limit.CALLS,)

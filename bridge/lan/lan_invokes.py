@@ -17,7 +17,7 @@ from bridge.lan.directory import Directory
 from bridge.lan.events import Answered, Command, Fault, Forward, Instant, Link, Note, Send, Unanswered
 from bridge.lan.recall import Remember
 from bridge.lan.traffic import Forwarding, Refused, Result, refused
-from bridge.upstream.idempotency import Again, Change, Conflict, Memo, caller_owner, memo_of
+from bridge.upstream.idempotency import Again, Change, Conflict, Memo, caller_owner, memo_of, was_done
 from gateway_client.frames import ErrorShape, Json, JsonObject, Request, Response, object_of, text_of
 
 MAX_SHARERS = 64  # requests of one socket that wait for another's answer; an id of at most 256 bytes each
@@ -83,8 +83,8 @@ class LanInvokes:
     def _made_before(self, request: Request, call: _Call, now: Instant) -> Result | None:
         match self.directory.ledger.look(call.memo, now.mono):
             case Again(result=result):
-                again = Response(request.id, True, result.get("payload"), has_payload="payload" in result)
-                return [Note("invoke-replayed", {"command": text_of(request.params, "command")}), Send(again)]
+                noted = Note("invoke-replayed", {"command": text_of(request.params, "command")})
+                return [noted, Send(_again(request.id, result))]
             case Conflict(message=message):
                 return _conflict(request, message)
             case None:
@@ -130,6 +130,8 @@ class LanInvokes:
             told = said[0]
             result: JsonObject = {"payload": told.payload} if told.has_payload or told.payload is not None else {}
             return ledger.done(call.memo, result, now.mono)
+        if isinstance(event, Answered) and said and not call.guarded and _has_tried(event.response):
+            return ledger.done(call.memo, {"error": _members(said[0].error)}, now.mono)
         unknown = event.fault not in _NOT_SENT if isinstance(event, Unanswered) else _is_unknown(event.response)
         return [] if unknown and not call.guarded else ledger.forget(call.memo)
 
@@ -139,6 +141,30 @@ def _conflict(request: Request, message: str) -> Result:
     return refused(request, ErrorShape("CONFLICT", message, details), counts=False)
 
 
+def _again(request_id: str, result: JsonObject) -> Response:
+    if "error" not in result:
+        return Response(request_id, True, result.get("payload"), has_payload="payload" in result)
+    error = object_of(result["error"])
+    return answers.failure(
+        request_id, ErrorShape(text_of(error, "code") or "", text_of(error, "message") or "", error.get("details"))
+    )
+
+
+def _members(error: ErrorShape | None) -> JsonObject:
+    return {"code": error.code, "message": error.message, "details": error.details} if error is not None else {}
+
+
 def _is_unknown(response: Response) -> bool:
-    node_error = object_of(object_of(response.error.details).get("nodeError")) if response.error else {}
-    return node_error.get("code") in _UNKNOWN
+    return _node_code(response) in _UNKNOWN
+
+
+def _has_tried(response: Response) -> bool:
+    """Whether it is a node's own error, of a command that it may have done half of."""
+    code = _node_code(response)
+    dispatched = response.error is not None and response.error.detail("nodeCommandDispatched") is True
+    return dispatched and code is not None and code not in _UNKNOWN and was_done(ok=False, code=code)
+
+
+def _node_code(response: Response) -> str | None:
+    details = object_of(response.error.details) if response.error else {}
+    return text_of(details.get("nodeError"), "code")

@@ -37,7 +37,6 @@ REFUSAL_LINES = 20  # lines of the log per minute about strangers that are refus
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ROOT = "/"
 _PLAIN = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})  # what apps ask before they open their socket
-
 PAIR = "/pair/v1/"
 
 Handler = Callable[["Upgraded"], Awaitable[None]]
@@ -322,7 +321,8 @@ class Listener:
         handler.on_breach = lambda breach: self._cut(socket_, metered, breach)
         inflow = self._pool.open()
         metered.on_end(inflow.close)
-        handler.metering = Metering(inflow, handler, self._frame_max_bytes, self._deadlines.message_s)
+        limits = self._deadlines
+        handler.metering = Metering(inflow, handler, self._frame_max_bytes, limits.message_s, limits.ping_s / 4)
         try:
             await socket_.prepare(request)
         except web.HTTPException as refused:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from acl.model import Call, Direction, canonical_session
+from acl.navigation import NAVIGATING
 from acl.permissions import needs_foreground
-from bridge.lan.session_names import named_session
+from bridge.lan.session_names import plain_session
 from gateway_client.frames import ErrorShape, Json, JsonObject, Request, Response, object_of, text_of
 
 __all__ = [
@@ -53,22 +54,29 @@ def call_of(request: Request, gateway_hello: Mapping[str, Json]) -> Call:
     params = object_of(request.params)
     match request.method:
         case "node.invoke":
-            target, command = params.get("nodeId"), params.get("command")
+            target, command = text_of(params, "nodeId"), text_of(params, "command")
             return Call(
                 Direction.FROM_NODE,
                 request.method,
-                target=target if isinstance(target, str) else None,
-                command=command if isinstance(command, str) else None,
+                target=target,
+                command=command,
+                url=_address(command, params.get("params")),
             )
         case "agent":
             return Call(
                 Direction.FROM_NODE,
                 request.method,
-                session=named_session({"sessionKey": params.get("sessionKey")}, gateway_hello),
+                session=turn_session(params, gateway_hello),
                 text=text_of(params, "message"),
             )
         case _:
             return Call(Direction.FROM_NODE, request.method)
+
+
+def _address(command: str | None, params: Json) -> str | None:
+    """Where a command would send the screen of another node, which need not be behind this bridge."""
+    url = text_of(params, "url") if command in NAVIGATING else None
+    return None if url == "/" and command != "screen.navigate" else url  # that is the older app's own page
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +270,12 @@ def agent_params(method: str, params: Json) -> JsonObject:
     if key is None or not _IDEMPOTENCY.fullmatch(key):
         raise ParamsError("invalid agent params: idempotencyKey is required")
     return {**turn_members(fields, "message"), "idempotencyKey": key}
+
+
+def turn_session(fields: JsonObject, gateway_hello: Mapping[str, Json]) -> str | None:
+    """Returns the session of an agent turn for the ACL: the one that `turn_members` names to the gateway."""
+    key = text_of(fields, "sessionKey")
+    return None if key is None else plain_session(canonical_session(key), None, gateway_hello)
 
 
 def turn_members(fields: JsonObject, text_name: str) -> JsonObject:

@@ -16,8 +16,8 @@ from acl.engine import decide
 from acl.model import Allow, Call, Direction, Policy, Subject
 from bridge.lan import answers
 from bridge.lan.events import Fault
-from bridge.lan.node_calls import ParamsError, turn_members
-from bridge.lan.session_names import named_session, plain_session
+from bridge.lan.node_calls import ParamsError, turn_members, turn_session
+from bridge.lan.session_names import plain_session
 from bridge.lan.subscriptions import subscription
 from bridge.lan.wakefulness import Wakefulness, read_state
 from gateway_client.frames import Bounds, FrameError, Json, JsonObject, Response, object_of, parse_json, text_of
@@ -159,7 +159,7 @@ def _turn(
         members = turn_members(payload, _TURNS[name])
     except (FrameError, ParamsError):
         return Answer(handled(name, "invalid_payload"))
-    session = named_session({"sessionKey": payload.get("sessionKey")}, gateway_hello)
+    session = turn_session(payload, gateway_hello)
     call = Call(Direction.NODE_EVENT, name, session=session, text=text_of(payload, _TURNS[name]))
     decision = decide(policy, subject, call)
     if not isinstance(decision, Allow):

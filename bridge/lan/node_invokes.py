@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from acl.engine import decide
-from acl.model import Allow, Call, Direction, Subject
+from acl.model import Allow, Call, Decision, Direction, Subject
+from bridge import metric_labels
 from bridge.lan import answers, node_calls
 from bridge.lan.directory import Directory
 from bridge.lan.events import Answered, Command, Instant, Note, Report, Send, Unanswered
@@ -73,8 +74,9 @@ class NodeInvokes:
             return [Note("invoke-malformed")]
         if self._open.has(invoke.id):
             return [Note("invoke-repeated", {"command": invoke.command})]  # it gets the outcome that it is owed already
-        if not self.may_do(invoke.command):
-            return _refused(invoke, not_granted(invoke.command))
+        decision = decision_on(self.directory, self.subject, self.offered, invoke.command)
+        if not isinstance(decision, Allow):
+            return [denial(invoke.command, decision), Report(invoke.id, not_granted(invoke.command))]
         error = self._limits.refuse(invoke.command, invoke.params_json, now.mono)
         if error is not None:
             return _refused(invoke, error)
@@ -87,14 +89,18 @@ class NodeInvokes:
 
     def may_do(self, command: str) -> bool:
         """Whether the node may be asked for a command, whoever brings it: it offers it, and the ACL allows it."""
-        return is_granted(self.directory, self.subject, self.offered, command)
+        return isinstance(decision_on(self.directory, self.subject, self.offered, command), Allow)
+
+    def _admit(self, invoke: Invoke) -> Admitted | ErrorShape:
+        admitted = self.screen.admit(invoke, self.directory.policy)
+        if not isinstance(admitted, ErrorShape) and not self.wakefulness.can_do(invoke.command):
+            return answers.background(invoke.command, self.wakefulness.retry_after_ms)
+        return admitted
 
     def _take(self, invoke: Invoke, memo: Memo | None, now: Instant) -> list[Command]:
-        admitted = self.screen.admit(invoke, self.directory.policy)
+        admitted = self._admit(invoke)
         if isinstance(admitted, ErrorShape):
             return _refused(invoke, admitted)
-        if not self.wakefulness.can_do(invoke.command):
-            return _refused(invoke, answers.background(invoke.command, self.wakefulness.retry_after_ms))
         if not self._open.has_room(len(self._results)):
             return _refused(invoke, _BUSY)
         self._open.add(invoke, memo)
@@ -107,7 +113,7 @@ class NodeInvokes:
             return look_up(invoke, memo, self.directory, now)
         if job.memo != memo:
             return _refused(invoke, ErrorShape("CONFLICT", "CONFLICT: this idempotency key stands for another call"))
-        if not self._open.has_room_beside():
+        if not self._open.has_room_beside(self._results.copies):
             return _refused(invoke, _BUSY)
         self._open.share(job, invoke)
         return [Note("invoke-shared", {"command": invoke.command})]
@@ -120,18 +126,22 @@ class NodeInvokes:
 
     def _ask(self, job: Job, invoke: Invoke, now: Instant) -> list[Command]:
         """Its turn has come: what holds now decides, not what held when it began to wait."""
-        admitted: Admitted | ErrorShape = not_granted(invoke.command)
-        if self.may_do(invoke.command):
-            admitted = self.screen.admit(invoke, self.directory.policy)
+        decision = decision_on(self.directory, self.subject, self.offered, invoke.command)
+        if not isinstance(decision, Allow):
+            return self._unasked(job, not_granted(invoke.command), denial(invoke.command, decision))
+        admitted = self._admit(invoke)
         if isinstance(admitted, ErrorShape):
-            self._open.settle(invoke.id)
-            noted = Note("invoke-refused", {"command": invoke.command, "code": admitted.code})
-            return [noted, *(Report(caller, admitted) for caller in job.callers)]
+            return self._unasked(job, admitted, _refusal(invoke.command, admitted))
+        job.rule = decision.rule
         self.screen.begin(admitted, self._open.expects)
         request = Send(Event("node.invoke.request", admitted.invoke.request_for(self.subject.node_id, now.mono)))
         if job.memo is None:
             return [request]
         return [Remember(self.directory.ledger.sent(job.memo, now.mono)), request]
+
+    def _unasked(self, job: Job, error: ErrorShape, noted: Note) -> list[Command]:
+        self._open.settle(job.invoke.id)
+        return [noted, *(Report(caller, error) for caller in job.callers)]
 
     # Up: the node's results.
 
@@ -263,14 +273,13 @@ class NodeInvokes:
         return min((at for at in due if at is not None), default=None)
 
 
-def is_granted(directory: Directory, subject: Subject, offered: frozenset[str], command: str) -> bool:
-    """Tells whether a node offers a command and the ACL allows it."""
-    decision = decide(directory.policy, subject, Call(Direction.TO_NODE, command))
-    return command in offered and isinstance(decision, Allow)
+def decision_on(directory: Directory, subject: Subject, offered: frozenset[str], command: str) -> Decision | None:
+    """Returns what the ACL says of a command for a node; None: the node does not offer it."""
+    return decide(directory.policy, subject, Call(Direction.TO_NODE, command)) if command in offered else None
 
 
 def not_granted(command: str) -> ErrorShape:
-    """Returns what the gateway is told of a command that `is_granted` denies."""
+    """Returns what the gateway is told of a command that the ACL denies, or that the node does not offer."""
     return ErrorShape("FORBIDDEN", f"{command} is not granted to this node")
 
 
@@ -293,7 +302,17 @@ def look_up(invoke: Invoke, memo: Memo, directory: Directory, now: Instant) -> l
 
 
 def _refused(invoke: Invoke, error: ErrorShape) -> list[Command]:
-    return [Note("invoke-refused", {"command": invoke.command, "code": error.code}), Report(invoke.id, error)]
+    return [_refusal(invoke.command, error), Report(invoke.id, error)]
+
+
+def _refusal(command: str, error: ErrorShape) -> Note:
+    return Note("invoke-refused", {"command": command, "code": error.code})
+
+
+def denial(command: str, decision: Decision | None) -> Note:
+    """Returns what is noted of a command that `decision_on` denies."""
+    rule: JsonObject = {"rule": decision.rule} if decision is not None else {}
+    return Note("invoke-refused", {"command": command, "code": not_granted(command).code, **rule})
 
 
 def _reported(ended: Iterable[Ended], error: ErrorShape) -> list[Command]:
@@ -313,6 +332,16 @@ def _ignored(request: Request) -> list[Command]:
 
 def _noted(job: Job, result: node_calls.InvokeResult, now: Instant) -> Note:
     took = now.mono - (job.sent_at if job.sent_at is not None else now.mono)
-    size = len(orjson.dumps(result.members))
-    fields: dict[str, Json] = {"command": job.invoke.command, "ok": result.ok, "ms": round(took * 1000), "bytes": size}
+    fields: dict[str, Json] = {"command": job.invoke.command, "ok": result.ok, "rule": job.rule}
+    fields |= {"ms": round(took * 1000), "bytes": _size(result.members)}
+    if not result.ok:
+        fields["code"] = metric_labels.code_label(result.code or "")  # the node's own words are not for the log
     return Note("invoke", {**fields, "callers": len(job.callers)} if len(job.callers) > 1 else fields)
+
+
+def _size(members: JsonObject) -> int:
+    """Bytes of what a node has answered. Of a text they are known without writing it out: it may have millions."""
+    text = members.get("payloadJSON")
+    if not isinstance(text, str):
+        return len(orjson.dumps(members))
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

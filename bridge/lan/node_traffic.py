@@ -120,7 +120,7 @@ class NodeTraffic:
         if listener is None:
             ignored: JsonObject = {"ok": True, "ignored": True}
             return [Send(answers.ok(request.id, ignored))]
-        return self._forwarding.send(request, Link.NODE, {**params, "invokeId": listener}, allow)
+        return self._forwarding.send(request, Link.NODE, {**params, "invokeId": listener}, allow, owed=True)
 
     def _event(self, request: Request, _allow: Allow, now: Instant) -> Result:
         policy, gateway_hello = self.directory.policy, self.directory.gateway_hello

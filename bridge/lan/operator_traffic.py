@@ -68,7 +68,8 @@ class OperatorTraffic:
         try:
             params = read_params(request.method, named)
         except node_calls.ParamsError as exc:
-            return refused(request, answers.invalid(str(exc)))
+            # An app of another version: what it repeats (a message in its outbox) must not keep the whole phone out.
+            return refused(request, answers.invalid(str(exc)), counts=False)
         if request.method in _SUBSCRIBING:
             return self._subscribe(request, params)
         result = self._go_on(request, params, decision, policy, now)

@@ -29,6 +29,11 @@ class QuietHandler(web.RequestHandler):
         """Reads again, unless what was read still waits to be worked on."""
         self._resume_reading_for_buffer()
 
+    def excuse(self) -> None:
+        """Lets the WebSocket believe that the peer has just been heard."""
+        if self._data_received_cb is not None:
+            self._data_received_cb()
+
     def set_parser(self, parser: WebSocketReader, data_received_cb: Callable[[], None] | None = None) -> None:
         """Puts the rules of frames before the reader of a WebSocket."""
         gate = FrameGate(parser, self.on_breach, self.metering)

@@ -38,7 +38,7 @@ from bridge.lan.listener import Upgraded
 from bridge.lan.outflow import Outflow
 from bridge.lan.recall import Remember, Replay
 from bridge.lan.session import Session
-from bridge.log import UNSAID, Log
+from bridge.log import Log, marks
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
 from bridge.upstream.idempotency import Change
@@ -154,7 +154,7 @@ class Relay:
             self.post(Lost())
             self._outflow.forget(self)
             if self.admitted is not None:
-                self._log.info("left")
+                self._note(Note("left"))
             self._rooms.leave(self)
             self._stop_timer()
             self._closing = True
@@ -203,6 +203,7 @@ class Relay:
                 self._upgraded.inflow.belongs_to(command.record.node_id)
                 self.admitted = command.record
                 self._log = self._log.bind(node=command.record.node_id, role=command.role.value)
+                self._note(Note("joined"))
                 self._rooms.join(self, command)
             case Forward():
                 self._rooms.forward(self, command)
@@ -220,9 +221,8 @@ class Relay:
 
     def _note(self, note: Note) -> None:
         repeats = 0 if note.quiet or note.event in _EACH else self._rooms.line(self.node_id or self.address, note.event)
-        more = {UNSAID: True} if repeats is None else {"left_out": repeats} if repeats else {}
         fields = note.fields if self.node_id is None else {"node": self.node_id, **note.fields}
-        (self._log.debug if note.quiet else self._log.info)(note.event, **fields, **more)
+        (self._log.debug if note.quiet else self._log.info)(note.event, **fields, **marks(repeats))
 
     def _send(self, frame: Frame) -> None:
         if self._closing:

@@ -49,8 +49,8 @@ class _Waiting:
 class Results:
     """The results that the gateway has not answered.
 
-    There are never more than dispatches can be open: an invoke keeps its place until its result is taken, and so do
-    those that shared its job.
+    There are never more than dispatches can be open: an invoke keeps its place until its result is taken, and each of
+    those that shared its job keeps its place among the sharers.
     """
 
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
@@ -58,6 +58,11 @@ class Results:
     def __len__(self) -> int:
         """How many results of the node there are; copies for those that shared a job are not counted."""
         return sum(waiting.request_id is not None for waiting in self._waiting.values())
+
+    @property
+    def copies(self) -> int:
+        """How many there are for those that shared a job."""
+        return len(self._waiting) - len(self)
 
     def __contains__(self, key: str) -> bool:
         return key in self._waiting

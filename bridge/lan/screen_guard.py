@@ -15,6 +15,7 @@ import orjson
 from acl import navigation
 from acl.engine import decide
 from acl.model import Allow, Call, Direction, Policy, Reason, Subject
+from acl.navigation import NAVIGATING
 from bridge.lan import answers, screen_params, screen_results
 from bridge.lan.events import Note
 from bridge.lan.node_calls import InvokeResult, ParamsError
@@ -26,10 +27,10 @@ from gateway_client.frames import ErrorShape, Json, JsonObject, object_of, text_
 
 READING = frozenset({"screen.eval", "screen.snapshot", "screen.record", "canvas.eval", "canvas.snapshot"})
 """Commands whose results are what the screen shows, or come from it."""
-NAVIGATING = frozenset({"screen.navigate", "canvas.navigate", "canvas.present"})
 NOT_BEGUN = frozenset({answers.BACKGROUND, "NODE_NOT_READY", "INVALID_REQUEST"})
 """Errors of a device that has not tried (mobile-clients §7)."""
 _FORBIDDEN = "what the screen shows is not allowed by the policy; navigate to an allowed address first"
+_MOVED = "the screen was sent elsewhere before the device answered; ask again when that has ended"
 _UNKNOWN = "the last navigation has not been confirmed; wait for its result, or navigate again"
 
 
@@ -80,7 +81,7 @@ class ScreenGuard:
     page: ScreenPage
     aliases: Mapping[str, str] = field(default_factory=dict)
     caps: ScreenCaps = field(default_factory=ScreenCaps)
-    _asked: dict[str, Admitted] = field(default_factory=dict)
+    _asked: dict[str, tuple[Admitted, int]] = field(default_factory=dict)  # with the page's turn
 
     def __len__(self) -> int:
         return len(self._asked)
@@ -144,7 +145,7 @@ class ScreenGuard:
         for invoke_id in [known for known in self._asked if not is_open(known)]:
             del self._asked[invoke_id]
         if admitted.asked is not None:
-            self._asked[admitted.invoke.id] = admitted
+            self._asked[admitted.invoke.id] = admitted, self.page.turn
         if admitted.moves:
             self.page.begin(admitted.invoke.id)
 
@@ -175,14 +176,16 @@ class ScreenGuard:
             result: the device's.
             policy: the one in force.
         """
-        admitted = self._asked.pop(result.id, None)
+        admitted, turn = self._asked.pop(result.id, (None, 0))
         if admitted is None or admitted.asked is None:
             return Judged(result)
+        command, is_begun = admitted.asked.command, result.ok or result.code not in NOT_BEGUN
+        if command in READING and is_begun and (why_not := self._unanswered(command, turn)) is not None:
+            return _refused(result, why_not.code, why_not.message)
         if not result.ok:
-            if admitted.moves and object_of(result.members.get("error")).get("code") in NOT_BEGUN:
+            if admitted.moves and not is_begun:
                 self.page.not_begun(result.id)
             return Judged(result)
-        command = admitted.asked.command
         try:
             payload = self._payload(admitted.asked, result)
         except ResultError as exc:
@@ -191,11 +194,15 @@ class ScreenGuard:
         target = navigation.check(url, policy.navigation) if url is not None else None
         if isinstance(target, navigation.Fault):
             return self._strayed(result, command, url or "", target)
-        if command in READING and self.page.shown is Shown.FORBIDDEN:
-            return _refused(result, "FORBIDDEN", f"{command}: {_FORBIDDEN}")
         if admitted.moves:
             self.page.arrived(result.id)
         return Judged(_with(result, payload) if screen_results.is_typed(command) else result)
+
+    def _unanswered(self, command: str, turn: int) -> ErrorShape | None:
+        """Why the agent may not have what was read, nor the words of a script that threw: it may be of another page."""
+        if self.page.shown is Shown.FORBIDDEN:
+            return self._unread(command)
+        return ErrorShape("UNAVAILABLE", f"{command}: {_MOVED}") if turn != self.page.turn else None
 
     def _payload(self, asked: Asked, result: InvokeResult) -> JsonObject:
         is_text = "payloadJSON" in result.members

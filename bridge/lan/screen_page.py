@@ -27,6 +27,8 @@ class ScreenPage:
     """The page of one device, over all of its connections."""
 
     shown: Shown = Shown.ALLOWED
+    turn: int = 0
+    """Navigations that have begun: what was asked in one turn and is answered in another may be of any page between."""
     _last: str = ""
     _before: Shown = Shown.ALLOWED
 
@@ -34,11 +36,12 @@ class ScreenPage:
         """A navigation is on its way to the device; the one before, if it is still open, no longer counts."""
         self._last, self._before = invoke_id, self.shown
         self.shown = Shown.UNKNOWN
+        self.turn += 1
 
     def arrived(self, invoke_id: str) -> None:
         """It ended at an allowed place."""
         if invoke_id == self._last:
-            self.shown = Shown.ALLOWED
+            self.shown, self._last = Shown.ALLOWED, ""
 
     def strayed(self) -> None:
         """One ended at a place that is not allowed: what others that are still open end in does not count."""
@@ -48,6 +51,7 @@ class ScreenPage:
         """The device did not even try: the page is what it was."""
         if invoke_id == self._last:
             self.shown, self._last = self._before, ""
+            self.turn -= 1  # nothing was read in it: a screen is read where it is known what it shows
 
 
 @dataclass(slots=True)

@@ -16,7 +16,9 @@ May = Callable[[JsonObject], bool]
 
 CUT = frozenset({"sessions.list", "sessions.preview", "sessions.resolve", "tasks.list", "artifacts.download"})
 """The methods that this is about."""
-_TOTALS = ("totalCount", "total", "hasMore", "nextOffset", "nextCursor")
+# Of an answer of `sessions.list`, beside the rows: the rest counts all sessions, names everybody who has a part in one
+# (`owners`, `people`), or is a path on the gateway's machine.
+_OF_NO_SESSION = ("ts", "limitApplied", "offset", "defaults")
 # Where a task works when it is no session that anybody talks in: what it does, it does for the session that asked.
 _HELPER = re.compile(r"agent:[^:]+:(?:subagent|acp):.+|(?:image|video|music)_generate:.+")
 
@@ -58,7 +60,7 @@ def cut_answer(method: str, asked: JsonObject, may: May) -> Callable[[Response],
 
 def _listed(payload: JsonObject, may: May) -> JsonObject:
     rows: list[Json] = [row for row in _rows(payload.get("sessions")) if text_of(row, "key") and may(object_of(row))]
-    kept: JsonObject = {name: value for name, value in payload.items() if name not in _TOTALS}
+    kept: JsonObject = {name: payload[name] for name in _OF_NO_SESSION if name in payload}
     return {**kept, "sessions": rows, "count": len(rows)}
 
 

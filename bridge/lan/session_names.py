@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from acl.model import MAIN_SESSION
+from acl.model import MAIN_SESSION, canonical_session
 from gateway_client.frames import Json, JsonObject, object_of, text_of
 
 _MAIN_AGENT = "main"
@@ -39,9 +39,18 @@ def plain_session(key: str, agent: str | None, gateway_hello: Mapping[str, Json]
     own_agent = text_of(defaults, "defaultAgentId") or _MAIN_AGENT
     if agent is not None and agent != own_agent:
         # A key of another agent's, or one that contradicts itself: whole, so that it is none that anybody listed.
-        return key if key.startswith(f"agent:{agent}:") else f"agent:{agent}:{key}"
+        return _whole(key if key.startswith(f"agent:{agent}:") else f"agent:{agent}:{key}", own_agent)
     mains = {text_of(defaults, "mainSessionKey"), text_of(defaults, "mainKey"), f"agent:{own_agent}:{MAIN_SESSION}"}
-    return MAIN_SESSION if key in mains else key
+    return MAIN_SESSION if key in mains else _whole(key, own_agent)
+
+
+def _whole(key: str, own_agent: str) -> str:
+    """Returns a key so that the policy does not take the main session of an agent `main` beside the default one for it.
+
+    The policy reads `agent:main:main` as `main`. Whether there is such an agent, the gateway does not say.
+    """
+    is_anothers = own_agent != _MAIN_AGENT and canonical_session(key) != key
+    return f"agent:{_MAIN_AGENT}:{key}" if is_anothers else key
 
 
 def told_by_key(fields: JsonObject) -> JsonObject:

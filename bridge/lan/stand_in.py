@@ -10,7 +10,7 @@ from bridge.lan.absence import Absence
 from bridge.lan.directory import Directory
 from bridge.lan.events import FromGateway, Note, Report, SessionEvent
 from bridge.lan.recall import Replay
-from bridge.log import Log
+from bridge.log import Log, marks
 from bridge.pairing.records import NodeRecord, Surface
 
 
@@ -22,6 +22,7 @@ class StandIn:
         offer: what its link offers.
         directory: what may be looked up.
         report: tells the gateway how an invoke ended.
+        line: how many lines of the log of a node and an event were left out before this one; None: leave it out, too.
     """
 
     def __init__(
@@ -30,12 +31,15 @@ class StandIn:
         offer: Surface,
         directory: Directory,
         report: Callable[[Report | Replay], None],
+        line: Callable[[str, str], int | None],
         log: Log,
     ) -> None:
         subject = Subject(record.node_id, record.granted)
         self._absence = Absence(subject, frozenset(offer.commands), directory)
         self._report = report
-        self._log = log.bind(node=record.node_id[:8], away=True)
+        self._node_id = record.node_id
+        self._line = line
+        self._log = log.bind(node=record.node_id, away=True)
 
     def post(self, event: SessionEvent) -> None:
         """Takes what would have gone to the phone."""
@@ -46,6 +50,6 @@ class StandIn:
                 case Report() | Replay():
                     self._report(command)
                 case Note(event=name, fields=fields):
-                    self._log.info(name, **fields)
+                    self._log.info(name, **fields, **marks(self._line(self._node_id, name)))
                 case _:
                     raise TypeError(f"nobody is there for {type(command).__name__}")

@@ -123,6 +123,7 @@ class Forwarding:
         wait_s: float | None = 30.0,
         reshape: Callable[[Response], Response] = as_it_came,
         on_fault: Callable[[Fault], Response] | None = None,
+        owed: bool = False,
     ) -> Result:
         """Forwards a request.
 
@@ -134,6 +135,7 @@ class Forwarding:
             wait_s: seconds to wait.
             reshape: what the peer sees of the gateway's answer.
             on_fault: what it sees when there is none; None: a typed error.
+            owed: whether it is about what the gateway has begun.
         """
         if len(self._waiting) >= MAX_FORWARDED:
             return refused(request, answers.busy("too many unanswered requests"), counts=False)
@@ -141,7 +143,7 @@ class Forwarding:
             return refused(request, answers.invalid("request id is in use"))
         key = self.next_key()
         self._waiting[key] = _Waiting(request.id, reshape, on_fault)
-        return [Forward(link, key, request.method, params, allow, wait_s)]
+        return [Forward(link, key, request.method, params, allow, wait_s, owed=owed)]
 
     def answered(self, event: Answered) -> list[Command]:
         """Passes an answer on; a late or unknown one is dropped and noted."""

@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +16,7 @@ from acl.permissions import CAPABILITIES, COMMANDS, OS_PERMISSIONS, Permission, 
 
 STORE_VERSION = 1
 MAX_LABEL_CHARS = 64
+SEEN_WITHIN = timedelta(seconds=10)  # how exactly it is kept when a node was here: each time is a write to disk
 # Default_Ignorable_Code_Point outside the categories C* (DerivedCoreProperties.txt of Unicode 15), and a blank symbol.
 _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 MAX_TOKENS_PER_ROLE = 4  # a former token stays valid until a newer one is used, so a few may be alive at once
@@ -203,6 +204,11 @@ class NodeRecord(Document):
     def operator_scopes(self) -> frozenset[str]:
         """The scopes its operator socket may have: reading and writing with `chat`, else none."""
         return frozenset({"operator.read", "operator.write"}) if Permission.CHAT in self.granted else frozenset()
+
+    def seen(self, now: datetime) -> datetime:
+        """Returns when it was here last, now that it is here: who comes all the time is not written down each time."""
+        known = self.last_seen_at
+        return known if known is not None and timedelta(0) <= now - known < SEEN_WITHIN else now
 
     def tokens(self, role: Role) -> tuple[TokenEntry, ...]:
         """Returns the tokens of one role, oldest first."""

@@ -28,12 +28,14 @@ class Job:
         memo: what the call is known by; None: it has no idempotency key.
         callers: the dispatches that wait for its outcome, and when each gives up, in monotonic seconds.
         sent_at: when the node was asked, likewise; None: it waits for its turn.
+        rule: id of the rule that let the command go to the node.
     """
 
     invoke: Invoke
     memo: Memo | None
     callers: dict[str, float]
     sent_at: float | None = None
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,14 @@ class Dispatches:
         """
         return len(self) + held < PLACES
 
-    def has_room_beside(self) -> bool:
-        """Whether another dispatch may share a job."""
-        return len(self._by_caller) - len(self) < SHARERS
+    def has_room_beside(self, held: int) -> bool:
+        """Whether another dispatch may share a job.
+
+        Args:
+            held: places that results hold which are for those that shared a job before, and which the gateway has not
+                taken.
+        """
+        return len(self._by_caller) - len(self) + held < SHARERS
 
     def add(self, invoke: Invoke, memo: Memo | None) -> None:
         """A dispatch begins a job, which waits for its turn; the caller has made sure that there is room.

@@ -1,7 +1,8 @@
 """Sends the calls of phones to the gateway, each when its turn has come, and tells their sockets the one outcome.
 
-Who may go next is decided by `fair_queue`. What a node owes to the gateway (results, acknowledgements) ends what is
-under way there, so it has a lane of its own and waits for nobody's calls.
+Who may go next is decided by `fair_queue`. What a node owes to the gateway (progress and results, acknowledgements) is
+about what is under way there, so it has a lane of its own and waits for nobody's calls; a result stays behind its
+progress.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.lan.events import Answered, Fault, Forward, Link, Unanswered
+from bridge.lan.traffic import MAX_FORWARDED
 from bridge.log import Log
 from bridge.tasks import Tasks
 from bridge.upstream import dispatches
@@ -34,9 +36,10 @@ PLACES = 32  # calls that the gateway is answering at a time, of all phones: a q
 # bridge's own. A call costs a task and its parameters, some 4 KiB; those above 64 KiB are in the byte budget as well.
 MAX_CALLS = 480
 MAX_CALLS_OF_NODE = 64  # a socket has at most 32 (lan.traffic), and a phone has two
-# What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, and by the bridge
-# one acknowledgement and one subscription at a time. Copies of a result that many share wait for these places.
-MAX_OWED = dispatches.PLACES + 2
+# What a socket owes to the gateway beside its calls: a result for each invoke that may be in flight, its unanswered
+# progress (17 KiB each), and by the bridge one acknowledgement and one subscription at a time. Copies of a result that
+# many share wait for these places.
+MAX_OWED = dispatches.PLACES + MAX_FORWARDED + 2
 PLACE_S = 30.0  # seconds for which an unanswered call keeps its place: what takes longer is meant to
 _POLICY, _SLOW = 1008, "slow consumer"  # how the gateway ends a connection in which more than 50 MiB wait
 TURN_S = 30.0  # seconds that a call without a time limit of its own waits for a place
@@ -117,7 +120,7 @@ class Forwarding:
             has_room = ticket is not None
         if not has_room:
             self._settled(command.method, Fault.BUSY.value)
-            self._tasks.spawn("forward", _post(peer, Unanswered(command.key, Fault.BUSY)))
+            self._tasks.spawn("forward", _post(peer, Unanswered(command.key, Fault.BUSY), command.delay_s))
             return
         now = asyncio.get_running_loop().time()
         deadline = None if command.wait_s is None else now + command.delay_s + command.wait_s
@@ -210,7 +213,8 @@ class Forwarding:
             self._turns[ticket].set()
 
 
-async def _post(peer: Peer, event: Unanswered) -> None:
+async def _post(peer: Peer, event: Unanswered, delay_s: float) -> None:
+    await asyncio.sleep(delay_s)  # what is sent again and again would otherwise come back at once, each time
     peer.post(event)
 
 

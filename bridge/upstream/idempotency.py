@@ -146,6 +146,12 @@ def _canonical(params_json: str | None) -> tuple[bytes, bytes]:
         return b"text", _bytes(params_json)
 
 
+def _is_surely_large(result: JsonObject) -> bool:
+    """Whether one of its texts alone is too much: to write out many millions of characters only tells the same."""
+    texts = [*result.values(), *object_of(result.get("payload")).values()]
+    return any(isinstance(text, str) and len(text) > MAX_RESULT_BYTES for text in texts)
+
+
 def was_done(ok: bool, code: str | None) -> bool:
     """Tells whether a node's own result says that it has done, or tried, what it was asked."""
     return ok or code not in _NOT_DONE
@@ -205,8 +211,8 @@ class Ledger:
             result: what it is answered with from now on.
             now: monotonic seconds.
         """
-        text = orjson.dumps(result)
-        large = len(text) > MAX_RESULT_BYTES
+        text = b"" if _is_surely_large(result) else orjson.dumps(result)
+        large = not text or len(text) > MAX_RESULT_BYTES
         return self._put(
             Entry(memo, Status.LARGE if large else Status.DONE, now + KEPT_S, None if large else text), now
         )

@@ -172,13 +172,19 @@ class Switchboard:
         return node_id in self._lingering
 
     def changed(self, record: NodeRecord) -> None:
-        """A record has changed. With other terms, the node's link ends with its socket, at once when that is gone."""
+        """A record has changed; a link that was made on other terms is outdated."""
         link = self.link(record.node_id)
         if link is not None and link.record.terms != record.terms:
-            link.outdated = True
-            if self.lingers(record.node_id):
-                self.close(record.node_id)
+            self.outdate(record.node_id)
         self.rename(record)
+
+    def outdate(self, node_id: str) -> None:
+        """What a node's link offers is true no longer: it ends with its socket, at once when that is gone."""
+        link = self.link(node_id)
+        if link is not None:
+            link.outdated = True
+        if self.lingers(node_id):
+            self.close(node_id)
 
     def close(self, node_id: str, last: set[asyncio.Task[None]] | None = None) -> None:
         """Ends the link of a node, after what is still being said over it.

@@ -56,6 +56,7 @@ TABLE: list[tuple[str, str, str, str]] = [
 LISTED: dict[tuple[Direction, str], tuple[str, str]] = {
     (Direction(way), name): (grants, scope) for way, names, grants, scope in TABLE for name in names.split()
 }
+WEB = ("https://ok.example/", "canvas://main/")  # of the addresses tried, where a screen may be sent
 TURN_EVENTS = ("voice.transcript", "agent.request", "notifications.changed")
 TURNS = {("from-node", "agent"), *(("node-event", name) for name in TURN_EVENTS)}
 # What is about a session: "must" means the main one when none is named, "may" means none then.
@@ -86,6 +87,8 @@ def allowed(policy: Policy, subject: Subject, call: Call) -> bool:
     if scope and scope not in subject.scopes:
         return False
     way = (str(call.direction), call.name)
+    if call.url not in (None, *WEB):
+        return False
     if way == ("from-node", "node.invoke"):
         return _may_invoke(policy, subject, call)
     open_sessions = {_session(key) for key in policy.agent_sessions}

@@ -1,7 +1,8 @@
 """E16: random policies, subjects and calls; the decision is the reference's every time.
 
 Goes red when the engine asks the table before the owner, forgets a node's name in a rule, lets an allow of the owner's
-stand for a scope, a target or a session as well, or leaves a method out of those that are about a session.
+stand for a scope, a target or a session as well, leaves a method out of those that are about a session, or sends a
+screen where it may not go, also that of another node.
 """
 
 import random
@@ -10,7 +11,7 @@ from collections import Counter
 from acl.engine import decide
 from acl.model import Allow, Call, Direction, OwnerRule, Policy, Subject
 from acl.permissions import Permission
-from tests.acl.reference import LISTED, SESSIONED, allowed
+from tests.acl.reference import LISTED, SESSIONED, WEB, allowed
 from tests.support.scale import is_full, seed
 
 IN_CI = 10_000
@@ -24,6 +25,7 @@ PATTERNS = [
     *("screen.*", "device.*", "system.*", "*", ".*", "camera.snap", "screen", "canvas.a2ui.*", "vendor.x"),
     *("vendor.*", ""),
 ]
+URLS = [*WEB, "", "http://ok.example/", "https://127.1/", "https://a@ok.example/", "javascript:1", "canvas://main/.."]
 SCOPES = ["operator.read", "operator.write", "operator.admin", "operator.approvals", ""]
 NOISE = ["", "x", "vendor.x", "screen.", "screen.*", "Health", "node.invoke ", "node\u2024invoke", "\u017fystem.run"]
 NARROWED: list[tuple[Direction, str]] = [
@@ -48,7 +50,9 @@ def any_call(rng: random.Random) -> Call:
         case 2 | 3:
             direction, name = rng.choice(NARROWED)
     command = rng.choice([None, *NOISE, *rng.sample(NAMES, 20)])
-    return Call(direction, name, rng.choice(TARGETS), command, rng.choice(SESSIONS), rng.choice(TEXTS))
+    is_command = direction is Direction.TO_NODE or name == "node.invoke"
+    url = rng.choice(URLS) if is_command and rng.random() < 0.5 else None
+    return Call(direction, name, rng.choice(TARGETS), command, rng.choice(SESSIONS), rng.choice(TEXTS), url)
 
 
 def any_rules(rng: random.Random, call: Call) -> tuple[OwnerRule, ...]:

@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +27,16 @@ def invoke(target: str | None, command: str | None, policy: Policy | None = None
         assert decision.rule == "node-invoke"
         return decision.reason
     return None
+
+
+@pytest.mark.parametrize("target", ["me", "other"])
+def test_a_screen_is_sent_nowhere_by_a_detour_over_another_node(target: str) -> None:
+    """Red without `_elsewhere` beside `_invoke`: a node of the gateway that is not behind the bridge would be sent."""
+    policy = Policy(invoke_targets=frozenset({"other"}))
+    call = Call(Direction.FROM_NODE, "node.invoke", target=target, command="screen.navigate")
+    assert isinstance(decide(policy, ME, replace(call, url="https://ok.example/")), Allow)
+    denied = decide(policy, ME, replace(call, url="https://127.0.0.1/"))
+    assert denied == Deny("node-invoke", Reason.NAVIGATION)
 
 
 @pytest.mark.parametrize("target", [None, "", "other", "ME", "me ", "me\x00", "m", "mee", "*"])

@@ -259,6 +259,7 @@ class TestD16:
                         started = time.monotonic()
                         assert (await socket.request("health"))["ok"], data
                         assert time.monotonic() - started < 5.0
+                assert (await socket.request("voicewake.get", {}))["ok"], "what was whole has been at the gateway"
                 assert socket.closed is None, (socket.closed, seed())
         async with keep.unharmed():
             pass

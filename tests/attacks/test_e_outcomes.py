@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from bridge.control.requests import RevokeBody
+from bridge.upstream.idempotency import caller_owner, node_owner
 from gateway_client.frames import JsonObject, Response, object_of
 from tests.attacks.fortress import Fortress
 from tests.attacks.workers import Worker, a_key, allow_commands, worker, written
@@ -106,7 +107,7 @@ class TestE8OneKeyIsOneDeed:
             await hand.invoked(mine)
             assert (await calls(node, hand, theirs)).ok
             if how == "kill":
-                await written(castle)
+                await written(castle, (node_owner(hand.node_id), mine), (caller_owner(hand.node_id), theirs))
             await (castle.bridge.stop() if how == "stop" else castle.bridge.kill())
         await castle.bridge.start()
         await castle.bridge.connected()
@@ -176,6 +177,8 @@ class TestE5ResultsThatAreNotOnesOwn:
             issued = _dispatched(castle, other)
             for invoke_id in (issued, "of-nobody"):
                 assert await _claims(liar, hand, invoke_id) == {"ok": True, "ignored": True}
+                chunk: JsonObject = {"invokeId": invoke_id, "nodeId": hand.node_id, "seq": 0, "chunk": "planted"}
+                assert (await liar.request("node.invoke.progress", chunk)).payload == {"ok": True, "ignored": True}
             other.free.set()
             assert await asked == {"count": before + 1}
             assert await _claims(victim, other, issued) == {"ok": True, "ignored": True}
@@ -184,7 +187,8 @@ class TestE5ResultsThatAreNotOnesOwn:
             assert await _claims(victim, other, _dispatched(castle, other)) == {"ok": True, "ignored": True}
             other.free.set()
             await eventually(lambda: len(castle.events("late-result", log)) >= 4, what="counted")
-            told = [one["params"] for one in castle.tap.sent_up("node.invoke.result")]
+            names = ("node.invoke.result", "node.invoke.progress")
+            told = [one["params"] for name in names for one in castle.tap.sent_up(name)]
             assert not [params for params in told if "planted" in str(params)]
 
 

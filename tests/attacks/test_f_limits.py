@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from bridge.control.limit_documents import LimitsInUse
+from bridge.lan.bound_socket import BACKLOG
 from bridge.node.native_identity import NodeIdentity
 from bridge.node.phone import Phone
 from bridge.node.phone_state import PhoneSetup
@@ -31,7 +32,6 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-T = 1_000.0
 LOOP_S = 60  # F4
 LINES = 100  # F4: of the log
 CORE = 0.05  # F4: of a core
@@ -68,9 +68,11 @@ def turned_away(use: LimitsInUse) -> int:
 
 
 async def dialled(stack: AsyncExitStack, castle: Fortress, address: str, count: int) -> None:
-    """Connects and says nothing, until the end of the stack."""
+    """Connects and says nothing, until the end of the stack; where the line is full the system tries again too late."""
     loop = asyncio.get_running_loop()
-    for _ in range(count):
+    for number in range(count):
+        if number % (BACKLOG // 2) == 0:
+            await in_use(castle)
         dialling = stack.enter_context(socket.socket())
         dialling.setblocking(False)
         dialling.bind((address, 0))

@@ -83,6 +83,7 @@ async def test_each_kind_of_event_leaves_its_trace(castle: Fortress) -> None:
     assert entries(castle, "connect-refused")[-1]["node"] == phone.node_id, "who was refused, once its key is proven"
     (invoke,) = entries(castle, "invoke")[:1]
     assert (invoke["node"], invoke["command"], invoke["ok"]) == (castle.canary.node_id, "device.info", True)
+    assert invoke["rule"] == "command-device"
     refused = [(entry["what"], entry["node"]) for entry in entries(castle, "refused")]
     methods = ("config.get", "exec.run", "sessions.delete")
     assert refused == [(method, castle.canary.node_id) for method in methods], "each method once, repeats are counted"

@@ -38,6 +38,7 @@ FAULTS = scale.scale(1_000)
 RESTARTS = scale.scale(10)
 TIMEOUT_MS = 400  # of an invoke
 PACE_S = 0.08  # seconds between the calls of a phone, and between the agent's rounds: below every limit
+NONE = "no outcome"  # of an invoke: neither an answer nor the end of the connection
 LAST_S = 12.0  # seconds until the last call has its outcome: its time-out, five seconds of the bridge's, and a margin
 
 pytestmark = pytest.mark.timeout(900)
@@ -120,6 +121,9 @@ class Agent:
             await link.request("node.invoke", params, timeout_s=10.0)
         except OperatorError as exc:
             outcome = exc.code
+        except TimeoutError:
+            self.outcomes[NONE] += link.closed is None
+            raise
         else:
             outcome = "ok"
         self.outcomes[outcome] += 1
@@ -213,6 +217,7 @@ async def test_every_invoke_and_every_call_has_one_outcome(tmp_path: Path) -> No
             task.cancel()
         await asyncio.wait(tasks)
         check(played)
+        assert agent.outcomes[NONE] == 0
     codes = sum((handset.codes for handset in played.handsets), Counter[str]())
     sys.stdout.write(f"{dict(played.faulty.done)}; calls {dict(codes)}; invokes {dict(agent.outcomes)}\n")
 

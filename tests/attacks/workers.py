@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bridge.node.native_enrolment import Wishes
 from bridge.node.native_identity import NodeIdentity
 from bridge.node.native_node import NativeNode
+from bridge.upstream.idempotency import memo_of
 from gateway_client.frames import JsonObject, object_of
 from tests.attacks.fortress import FACTS, Fortress
 from tests.support.operator import OperatorError
@@ -114,12 +116,12 @@ def a_key() -> str:
     return secrets.token_hex(8)
 
 
-async def written(castle: Fortress) -> None:
-    """Wait until what the bridge remembers is on its disk."""
-    import sqlite3
+async def written(castle: Fortress, *keys: tuple[str, str]) -> None:
+    """Wait until the outcomes of these keys, each with its owner, are on the bridge's disk."""
+    digests = {memo_of(owner, key, "", None).digest for owner, key in keys}
 
-    def is_written() -> bool:
-        with sqlite3.connect(castle.bridge.home / "bridge.sqlite3") as database:
-            return bool(database.execute("SELECT count(*) FROM calls WHERE status = 'done'").fetchone()[0])
+    def are_written() -> bool:
+        with closing(sqlite3.connect(castle.bridge.home / "bridge.sqlite3")) as database:
+            return digests <= {row[0] for row in database.execute("SELECT digest FROM calls WHERE status = 'done'")}
 
-    await eventually(is_written, what="outcomes on disk")
+    await eventually(are_written, what="outcomes on disk")

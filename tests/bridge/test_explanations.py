@@ -144,3 +144,7 @@ def test_where_a_screen_would_be_sent_is_followed() -> None:
     assert (told.decision, told.rule) == ("deny", "command-screen")
     assert told.reason.startswith("its screen may not be sent there: loopback, private")
     assert explain_call(Policy(), screen, "screen.navigate", None, About(url="file:///etc/passwd")).decision == "deny"
+    to_other = About(target="bb" * 32, url="https://127.0.0.1/")
+    policy, caller = Policy(invoke_targets=frozenset({"bb" * 32})), subject(frozenset({Permission.NODES}))
+    told = explain_call(policy, caller, "screen.navigate", None, to_other)
+    assert (told.decision, told.rule) == ("deny", "node-invoke")

@@ -12,7 +12,7 @@ from acl.model import Direction, Policy
 from acl.permissions import Permission
 from bridge.errors import RefusedError
 from bridge.policy_file import POLICY_NAME
-from tests.bridge.house import House
+from tests.bridge.house import House, house
 from tests.bridge.lan.phones import ANDROID, IPHONE, Phone
 from tests.bridge.lan.rooms import Caller
 from tests.support.waiting import eventually
@@ -69,6 +69,23 @@ async def test_a_lent_command_is_offered_and_a_denied_one_is_not(bridge: House) 
         link = await eventually(lambda: bridge.stage.switchboard.link(IPHONE.node_id))
         assert "screen.show" not in link.offer.commands
         assert link.offer.commands
+
+
+async def test_a_link_that_offers_what_is_denied_now_ends_with_its_phone_and_does_not_linger(tmp_path: Path) -> None:
+    """Red when the link is only told to the phone: with that gone, the gateway would count on it for ten minutes."""
+    async with house(tmp_path / "home", linger_s=60.0) as bridge, AsyncExitStack() as stack:
+        switchboard = bridge.stage.switchboard
+        await bridge.pair(IPHONE)
+        await bridge.pair(ANDROID)
+        node = await enters(stack, bridge, IPHONE, "node")
+        await enters(stack, bridge, ANDROID, "node")
+        await eventually(lambda: switchboard.link(IPHONE.node_id) and switchboard.link(ANDROID.node_id))
+        write(bridge, deny(Direction.TO_NODE, "command", "screen.show", IPHONE.node_id))
+        await bridge.policy.reload()
+        assert await node.ended() == (1012, "policy changed")
+        await eventually(lambda: switchboard.link(IPHONE.node_id) is None, what="its link ends")
+        await stack.aclose()
+        await eventually(lambda: switchboard.lingers(ANDROID.node_id), what="another's lingers")
 
 
 BAD = {

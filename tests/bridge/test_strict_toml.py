@@ -48,6 +48,7 @@ def problems(text: str) -> list[tuple[str, str, str]]:
         ("named = {a = 5}", "named.a", "it must be a table", "Write [named.a] on a line of its own"),
         ("name = 5", "name", "it must be text, in quotes", "Change it"),
         ("= 5", "", "it is not TOML", "Correct that line."),
+        ("name = " + "1" * 5_000, "", "a number in it is too long", "Write a shorter one."),
         ("name = " + "[" * 5_000, "", "nested too deeply", "Take out the nested brackets."),
     ],
 )

@@ -25,7 +25,7 @@ from bridge.control.documents import (
     Status,
     TokenCounts,
 )
-from bridge.control.limit_documents import LimitsInUse
+from bridge.control.limit_documents import LimitsInUse, Load
 from bridge.control.not_granted import not_granted
 from bridge.control.operations import require_paired, resolve_prefix, select_nodes
 from bridge.control.requests import ExplainBody, RevokeBody
@@ -48,6 +48,7 @@ class FakeOperations:
         self.gateway = GatewayStatus(url="ws://127.0.0.1:18789", state="connected", version="2026.9.6")
         self.discovery = DiscoveryReport(state="on")
         self.limits_in_use = LimitsInUse()
+        self.load = Load()
         self.requests: dict[str, PendingRequest] = {}
         self.decided: set[str] = set()
         self.rows: dict[str, NodeDetail] = {}
@@ -132,6 +133,7 @@ class FakeOperations:
             spki=SPKI,
             discovery=self.discovery,
             limits_in_use=self.limits_in_use,
+            load=self.load,
         )
 
     async def metrics(self) -> str:

@@ -76,6 +76,7 @@ async def test_the_gateway_is_killed_in_mid_traffic(estate: Estate) -> None:
         )
         await _calls_fail_fast(estate, node)
         old = [frame["payload"]["id"] for frame in _asked(node)]
+        assert len(old) == RUNNING  # what waited for its turn never reaches the phone
         started = await _start_gateway(estate)
         node.silent.clear()
         node.handlers["device.info"] = lambda _: {"name": "Steady phone"}
@@ -196,6 +197,7 @@ async def test_the_bridge_is_killed_in_mid_traffic(estate: Estate) -> None:
             assert await asyncio.gather(*waiting) == ["ConnectionError"] * 5
             _one_answer_each(agent.frames)
         old = [frame["payload"]["id"] for frame in _asked(node)]
+        assert len(old) == RUNNING  # what waited for its turn never reaches the phone
     started = time.monotonic()
     await estate.bridge.start()
     again = await _reconnect(estate, phone)

@@ -64,12 +64,13 @@ def test_show_says_what_is_not_granted_and_why_it_is_not_linked(daemon: ControlD
 def test_show_says_which_limits_were_met_and_that_it_is_kept_out(daemon: ControlDaemon, program: Program) -> None:
     """Red when a limit that was never met is shown, too."""
     met, unmet = LimitUse(used=40, of=40, met=7), LimitUse(used=1, of=30, met=0)
-    node = daemon.operations.phone_is_paired(limits={"calls": met, "voice": unmet}, penalty_s=42)
+    node = daemon.operations.phone_is_paired(limits={"calls": met, "voice": unmet}, refused={"role": 3}, penalty_s=42)
     shown = " ".join(program("nodes", "show", node.node_id).out.split())
-    assert "Limited calls 7 times Kept out for 42 s: it was refused or limited too often" in shown
-    quiet = daemon.operations.phone_is_paired("Quiet", limits={"voice": unmet})
+    assert "Limited calls 7 times Refused role 3 Kept out for 42 s: it was refused or limited too often" in shown
+    quiet = daemon.operations.phone_is_paired("Quiet", limits={"voice": unmet}, refused={"scope": 5})
     out = program("nodes", "show", quiet.node_id).out
     assert "Limited" not in out
+    assert "Refused" not in out
     assert "Kept out" not in out
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from bridge.control.documents import DiscoveryReport, GatewayStatus
-from bridge.control.limit_documents import LimitsInUse, Penalty
+from bridge.control.limit_documents import LimitsInUse, Load, Penalty
 from tests.bridge.cli.program import Program, on_terminal
 from tests.doubles.control_daemon import ControlDaemon
 from tests.doubles.operations import PIN
@@ -42,7 +42,25 @@ def test_who_is_kept_out_is_named(daemon: ControlDaemon, program: Program) -> No
     keys = [f"{number:x}" * 64 for number in range(5)]
     daemon.operations.limits_in_use = LimitsInUse(penalties=[Penalty(node_id=key, seconds=9) for key in keys])
     shown = " ".join(program("status").out.split())
-    assert f"Kept out {'0' * 12}, {'1' * 12}, {'2' * 12} and 2 more: refused or limited too often" in shown
+    assert f"Kept out {'0' * 12} (9 s), {'1' * 12} (9 s), {'2' * 12} (9 s) and 2 more: refused or limited" in shown
+
+
+def test_load_and_what_the_limits_have_stopped_are_seen_at_a_glance(daemon: ControlDaemon, program: Program) -> None:
+    """Red when a part of `load` or of `limits_in_use` is left out, and when zeros are shown."""
+    shown = " ".join(program("status").out.split())
+    assert "Load 0 calls under way For nodes" in shown
+    daemon.operations.load = Load(
+        calls=3, in_flight=2, queued=1, bytes_in_flight=2_500_000, sockets_held=1, bytes_buffered=1_200_000
+    )
+    daemon.operations.limits_in_use = LimitsInUse(
+        refused={"role": 4, "scope": 12}, limited={"calls": 12, "events": 3, "voice": 0}, turned_away={"full": 7}
+    )
+    shown = " ".join(program("status").out.split())
+    assert (
+        "Load 3 calls under way, 1 of them waiting for the gateway, 2.5 MB in large messages,"
+        " 1 waiting to send theirs, 1.2 MB for phones that read slowly" in shown
+    )
+    assert "Stopped since its start: over a limit (calls 12, events 3); refused (role 4); turned away (full 7)" in shown
 
 
 def test_a_waiting_request_comes_with_the_command_that_lets_it_in(daemon: ControlDaemon, program: Program) -> None:

@@ -7,6 +7,7 @@ import pytest
 from acl.refusals import RefusalMeter
 from bridge.config import LimitsTable
 from bridge.lan.allowance import (
+    FRAME_BYTES,
     FRAMES_AT_A_TIME,
     FRAMES_BURST,
     FRAMES_PER_SECOND,
@@ -79,6 +80,20 @@ def test_reading_pauses_when_more_frames_come_than_anybody_needs() -> None:
         assert allowance.pause(T + wait) == 0.0
         allowance.read(T + wait)
     assert allowance.pause(T + wait) > 0.0
+
+
+def test_large_frames_are_read_more_slowly_than_small_ones() -> None:
+    """A flood of them costs decryption and copies. Red when a frame is a frame whatever its size; the largest one, a
+    clip of the camera, pauses nobody noticeably."""
+    allowance, largest = Allowance(LimitsTable()), LimitsTable().frame_max_bytes
+    allowance.read(T, largest)
+    assert allowance.pause(T) < 0.2
+    now = T
+    for _ in range(10):
+        now += allowance.pause(now)
+        allowance.read(now, largest)
+    assert 10 * largest / (now - T) < 2 * FRAMES_PER_SECOND * FRAME_BYTES
+    assert allowance.pause(now) <= (FRAMES_BURST + FRAMES_AT_A_TIME) / FRAMES_PER_SECOND, "never for long"
 
 
 @pytest.mark.parametrize("limit", list(Limit))

@@ -17,6 +17,7 @@ from tests.support.waiting import eventually
 LARGE = 100_000
 MAX = 1_000_000
 SLOW_S = 0.1
+EXCUSE_S = 0.02
 MASK = b"mask"
 
 
@@ -29,8 +30,9 @@ class Peer:
         self.inflow.admitted = admitted
         self.got = b""
         self.held = False
+        self.excuses = 0
         self.breaches: list[Breach] = []
-        self.gate = FrameGate(self, self.breaches.append, Metering(self.inflow, self, MAX, message_s))
+        self.gate = FrameGate(self, self.breaches.append, Metering(self.inflow, self, MAX, message_s, EXCUSE_S))
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         self.got += data
@@ -44,6 +46,10 @@ class Peer:
 
     def let_go(self) -> None:
         self.held = False
+
+    def excuse(self) -> None:
+        assert self.held
+        self.excuses += 1
 
     def done(self, size: int = LARGE) -> None:
         """The bridge has worked on a message."""
@@ -171,3 +177,31 @@ async def test_a_connection_that_ends_while_it_waits_keeps_nothing(pool: Pool) -
     first.inflow.close()
     await eventually(lambda: pool.budget.held == 0)
     assert pool.budget.waiting == 0
+
+
+async def test_who_waits_for_others_is_excused_from_answering_pings_and_who_waits_for_itself_is_not() -> None:
+    """Red without `_excuse`: its heartbeat ends; red without `is_empty`: who reads nothing keeps its bytes for ever."""
+    pool = Pool(3 * LARGE)
+    greedy, other = Peer(pool, "a"), Peer(pool, "b")
+    greedy.gate.feed_data(message(2 * LARGE))
+    other.gate.feed_data(message(2 * LARGE))
+    greedy.gate.feed_data(message(2 * LARGE))
+    assert (greedy.held, other.held) == (True, True)
+    await eventually(lambda: other.excuses >= 3)
+    assert greedy.excuses == 0
+    greedy.done(2 * LARGE)
+    assert not other.held
+    seen = other.excuses
+    other.gate.feed_data(masked(TEXT, b"x"))
+    await asyncio.sleep(5 * EXCUSE_S)
+    assert other.excuses == seen, "it is read again"
+
+
+async def test_nobody_is_excused_when_the_connection_has_ended(pool: Pool) -> None:
+    first, second = Peer(pool, "a"), Peer(pool, "b")
+    first.gate.feed_data(message(2 * LARGE))
+    second.gate.feed_data(message())
+    second.gate.feed_eof()
+    seen = second.excuses
+    await asyncio.sleep(5 * EXCUSE_S)
+    assert second.excuses == seen

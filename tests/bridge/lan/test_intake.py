@@ -210,6 +210,16 @@ def test_at_the_cap_it_goes_on() -> None:
     assert invoked(node()).receives(padded("node.invoke.result", 20_000_000, **key)).forward.method
 
 
+def test_reading_pauses_after_large_frames_on_every_socket_of_the_key() -> None:
+    """Red when a frame is charged without its size."""
+    talk = node().named(r1="node.invoke.result")
+    for number in range(2):
+        assert talk.session.pause(talk.now) == 0.0
+        talk.receives(padded("node.invoke.result", 20_000_000, id=f"i{number}", nodeId=IPHONE.node_id, ok=True))
+    assert 0.0 < talk.session.pause(talk.now) < 2.2
+    assert talk.after(2.2).session.pause(talk.now) == 0.0
+
+
 def test_sizes_never_count_as_refusals_but_as_calls() -> None:
     """An app with a long text is told so, again and again; a flood of long texts is a flood."""
     talk = node()
@@ -245,6 +255,17 @@ def test_what_the_owner_narrows_is_no_sign_of_an_attack() -> None:
     assert talk.closed is None
     allowance = talk.session.directory.allowance(IPHONE.node_id)
     assert (allowance.refusals.row, allowance.refused) == (0, {"policy": 19})
+
+
+def test_parameters_that_an_app_of_another_version_sends_do_not_keep_it_out() -> None:
+    """Its outbox sends a message again and again. Red when `counts` in bridge/lan/operator_traffic.py is left out."""
+    talk = operator_in(IPHONE, FULL)
+    for number in range(39):
+        talk.asks("chat.send", {"sessionKey": "main", "message": 7, "idempotencyKey": "k"}, f"c{number}")
+        assert talk.error["code"] == "INVALID_REQUEST"
+    assert talk.closed is None
+    allowance = talk.session.directory.allowance(IPHONE.node_id)
+    assert (allowance.refusals.row, allowance.refused) == (0, {"malformed": 39})
 
 
 def test_a_method_of_another_role_counts_and_the_eleventh_in_a_row_closes() -> None:

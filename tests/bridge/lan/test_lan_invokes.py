@@ -40,6 +40,25 @@ def forwards(talk: Talk) -> list[Forward]:
     return [command for command in talk.did if isinstance(command, Forward)]
 
 
+@pytest.mark.parametrize("command", ["screen.navigate", "canvas.navigate", "canvas.present"])
+def test_a_screen_that_is_not_behind_this_bridge_is_sent_where_ours_may_go(command: str) -> None:
+    """Red when `call_of` says nothing of the address: nobody else asks about it on the way to that node."""
+    policy = Policy(invoke_targets=frozenset({OTHER}), invoke_commands=("screen.*", "canvas.*"))
+    there: Json = {"nodeId": OTHER, "command": command, "idempotencyKey": "k"}
+    talk = asked("node.invoke", {**there, "params": {"url": "https://192.168.0.1/admin"}}, policy=policy)
+    assert (talk.details, forwards(talk)) == ({"code": "POLICY", "reason": "navigation"}, [])
+    talk = asked("node.invoke", {**there, "params": {"url": "https://ok.example/"}}, policy=policy)
+    assert talk.forward.params["params"] == {"url": "https://ok.example/"}
+    talk = asked("node.invoke", {**there, "params": {"url": "/"}}, policy=policy)
+    assert bool(forwards(talk)) == (command != "screen.navigate")
+
+
+@pytest.mark.parametrize("command", [None, 5, [], {}, ["screen.navigate"]])
+def test_a_command_of_another_type_is_none(command: Any) -> None:
+    talk = asked("node.invoke", {**INVOKE, "command": command, "params": {"url": "https://ok.example/"}})
+    assert talk.details == {"code": "POLICY", "reason": "target"}
+
+
 # One call for a key.
 
 
@@ -110,6 +129,8 @@ def test_what_was_not_done_may_be_asked_for_again(code: str) -> None:
         (wrapped("TIMEOUT"), False),
         (wrapped("DISCONNECTED"), False),
         (wrapped("NOT_CONNECTED", dispatched=False), True),
+        (wrapped("NODE_NOT_READY"), True),
+        (wrapped("NODE_BACKGROUND_UNAVAILABLE"), True),
         (bad("INVALID_REQUEST", "no", {"reason": "command not allowlisted"}), True),
         (Fault.GONE, False),
         (Fault.TIMEOUT, False),
@@ -130,6 +151,17 @@ def test_a_node_elsewhere_is_not_asked_twice_when_nobody_knows_what_it_did(answe
         assert talk.forward.params["nodeId"] == OTHER
     else:
         assert (talk.error["code"], forwards(talk)) == ("CONFLICT", [])
+
+
+def test_an_error_of_a_node_elsewhere_is_its_outcome_and_is_told_again() -> None:
+    """Red when its key is free again: an error may come after half a deed."""
+    params = {**INVOKE, "nodeId": OTHER}
+    talk = asked("node.invoke", params, policy=WITH_OTHER)
+    talk.gets(Answered(talk.forward.key, wrapped("CAMERA_DISABLED")))
+    first = talk.error
+    talk.asks("node.invoke", params, "r2")
+    assert (talk.error, forwards(talk)) == (first, [])
+    assert talk.after(KEPT_S).asks("node.invoke", params, "r3").forward.params["nodeId"] == OTHER
 
 
 def test_requests_that_wait_for_another_have_a_cap() -> None:

@@ -215,6 +215,14 @@ def test_progress_is_for_the_one_who_has_waited_longest_and_input_for_the_one_wh
     assert talk.forward.params["invokeId"] == "i2"
 
 
+def test_progress_of_a_node_that_is_busy_with_its_own_calls_comes_before_its_result() -> None:
+    """Red when progress waits its turn with the calls: the result would overtake it, and end what it is about."""
+    talk = invoked(node_in(IPHONE))
+    progress = talk.asks("node.invoke.progress", {"invokeId": "i1", "nodeId": LAN, "seq": 1, "chunk": "half"}).forward
+    assert (progress.owed, answered(talk).forward.owed) == (True, True)
+    assert talk.asks("node.list", request_id="call").forward.owed is False
+
+
 def test_input_for_one_that_waits_ends_it_rather_than_being_lost() -> None:
     talk = node_in(IPHONE)
     for number in range(RUNNING):
@@ -248,6 +256,57 @@ def test_what_was_forbidden_while_it_waited_is_not_sent_and_leaves_the_key_free(
     assert told(talk) == [("i1", "FORBIDDEN"), ("i2", "FORBIDDEN"), ("other0", True)]
     directory.policy = Policy()
     assert asked(keyed(talk, "i3")) == ["i3"]
+
+
+def test_what_waits_when_the_phone_falls_asleep_is_not_sent_to_it() -> None:
+    """Red when `_ask` does not ask the wakefulness: a phone in the background would get a screen command."""
+    talk = node_in(IPHONE)
+    for number in range(RUNNING):
+        invoked(talk, "device.info", f"other{number}")
+    invoked(invoked(talk, "screen.show", "i1"), "device.info", "i2")
+    talk.asks("node.event", {"event": "node.state", "payload": {"state": "background"}}, "state")
+    answered(talk, invoke_id="other0")
+    assert (asked(talk), told(talk)) == (["i2"], [("i1", "NODE_BACKGROUND_UNAVAILABLE"), ("other0", True)])
+
+
+def test_results_for_those_that_shared_keep_their_places_until_the_gateway_has_taken_them() -> None:
+    """Red when only open dispatches are counted: each round would leave another 64 results."""
+    talk = keyed(node_in(IPHONE))
+    for number in range(SHARERS):
+        keyed(talk, f"s{number}")
+    results = [one for one in answered(talk).did if isinstance(one, Forward)]
+    keyed(talk, "j1", idempotencyKey="l")
+    assert told(keyed(talk, "j2", idempotencyKey="l")) == [("j2", "UNAVAILABLE")]
+    talk.gets(Answered(results[-1].key, good({"ok": True})))
+    assert told(keyed(talk, "j3", idempotencyKey="l")) == []
+
+
+# What is noted.
+
+
+def test_an_invoke_is_noted_with_the_rule_that_let_it_pass_and_the_size_of_the_answer() -> None:
+    talk = answered(keyed(node_in(IPHONE)), payloadJSON='{"a":"é"}')
+    fields = talk.notes[-1].fields
+    assert (fields["rule"], fields["bytes"]) == ("command-device", 10)
+    rule = OwnerRule("lent", Direction.TO_NODE, "device.info", LAN, allow=True)
+    talk = answered(keyed(node_in(IPHONE, policy=Policy(rules=(rule,)))), payload={"a": 1})
+    assert (talk.notes[-1].fields["rule"], talk.notes[-1].fields["bytes"]) == ("lent", len('{"payload":{"a":1}}'))
+
+
+@pytest.mark.parametrize(("code", "noted"), [("TIMEOUT", "TIMEOUT"), ("planted-words", "other"), ("", "other")])
+def test_a_failure_is_noted_with_its_code_and_never_in_the_phone_s_own_words(code: str, noted: str) -> None:
+    error: JsonObject = {"code": code, "message": "planted"} if code else {"message": "planted"}
+    talk = answered(keyed(node_in(IPHONE)), ok=False, error=error)
+    assert talk.notes[-1].fields["code"] == noted
+    assert "planted" not in str(talk.notes[-1])
+
+
+def test_a_refusal_names_the_rule_that_decided() -> None:
+    rule = OwnerRule("no-info", Direction.TO_NODE, "device.info", None, allow=False)
+    directory = book(IPHONE.record(PHONE))
+    talk = node_in_by(directory)
+    directory.policy = Policy(rules=(rule,))
+    assert keyed(talk).notes[-1].fields == {"command": "device.info", "code": "FORBIDDEN", "rule": "no-info"}
 
 
 def test_a_late_answer_is_judged_before_it_is_remembered() -> None:

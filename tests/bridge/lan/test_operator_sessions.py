@@ -59,6 +59,20 @@ def test_the_gateways_own_name_of_its_main_session_is_main() -> None:
     assert talk.asks("chat.history", {"sessionKey": "agent:bot:main"}).forward.method == "chat.history"
 
 
+def test_an_agent_called_main_that_is_not_the_default_one_has_a_session_of_its_own() -> None:
+    """Red when `agent:main:main` passes for the main session wherever: the gateway gives it to that other agent."""
+    defaults = {"defaultAgentId": "bot", "mainKey": "main", "mainSessionKey": "agent:bot:main"}
+    talk = operator_in(IPHONE, ALL, gateway_hello={"snapshot": {"sessionDefaults": defaults}})
+    for number, session in enumerate(({"sessionKey": MAIN}, {"sessionKey": "main", "agentId": "main"})):
+        talk.asks("chat.history", session, f"r{number}")
+        assert talk.details == {"code": "POLICY", "reason": "session"}
+    talk.asks("chat.history", {"sessionKey": "main"}, "own")
+    assert talk.forward.params == {"sessionKey": "main"}
+    talk.gateway_says("chat", run(state="final")).does()
+    mine = operator_in(IPHONE, ALL).asks("chat.history", {"sessionKey": MAIN})
+    assert mine.forward.params == {"sessionKey": MAIN}
+
+
 def test_lists_are_cut_and_what_was_never_to_be_seen_is_not_asked_for() -> None:
     talk = operator_in(IPHONE, ALL).asks("sessions.list", {"limit": 80, "includeLastMessage": True})
     rows = [{"key": MAIN}, {"key": "agent:main:secret"}]

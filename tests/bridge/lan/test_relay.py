@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from bridge.lan.coalesced import FIRST
 from bridge.lan.events import Answered, Ended, FileRequest, Forward, FromGateway, Join, Penalise, Received, Report
 from bridge.lan.listener import Deadlines
 from bridge.lan.relay import BUFFER_BYTES, IOS_FRAME_BYTES, RESUME_BYTES, Relay
@@ -120,6 +121,19 @@ async def test_a_peer_that_vanishes_ends_what_it_was_doing(serve: Serve) -> None
         await eventually(lambda: rooms.left)
     (report,) = rooms.of(Report)
     assert (report.invoke_id, report.error.code) == ("i1", "NODE_DISCONNECTED")
+
+
+async def test_who_comes_again_and_again_does_not_fill_the_log(serve: Serve) -> None:
+    """Red when `joined` or `left` is written each time: a phone may come as often as it likes."""
+    rooms = paired()
+    for _ in range(8):
+        async with call(serve, rooms, IPHONE, QUICK) as phone:
+            await phone.gets_in()
+    lines = [orjson.loads(line) for line in rooms.log.getvalue().splitlines()]
+    for event in ("joined", "left"):
+        said = [line for line in lines if line["event"] == event]
+        assert [line["level"] for line in said] == ["info"] * FIRST + ["debug"] * 3
+        assert {(line["role"], line["address"]) for line in said} == {("node", "127.0.0.1")}
 
 
 # Timers.

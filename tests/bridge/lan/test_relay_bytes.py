@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from bridge.lan.events import Forward, FromGateway
+from bridge import clock
+from bridge.lan.events import Ended, Forward, FromGateway
 from bridge.lan.inflow import Pool
 from bridge.lan.listener import Deadlines
 from bridge.lan.outflow import Outflow
@@ -13,7 +16,7 @@ from gateway_client.frames import Event
 from tests.bridge.lan.conftest import Serve
 from tests.bridge.lan.phones import IPHONE, Json
 from tests.bridge.lan.playbook import book
-from tests.bridge.lan.rooms import Caller, Rooms
+from tests.bridge.lan.rooms import Caller, Rooms, call
 from tests.bridge.lan.wire import peer
 from tests.support.waiting import eventually
 
@@ -94,3 +97,61 @@ async def test_a_phone_waits_for_room_and_is_answered_in_order(serve: Serve) -> 
         other.close()
         assert (await phone.read())["id"] == "last"
         assert len(rooms.of(Forward)) == 1
+
+
+async def test_a_phone_that_waits_for_others_outlives_its_heartbeat(serve: Serve) -> None:
+    """Pings that are not read cannot be answered. Red without `excuse` in bridge/lan/quiet.py."""
+    rooms, pool = Rooms(book(IPHONE.record())), Pool(limit=26_214_400)
+    other = pool.open()
+    other.belongs_to("another")
+    assert other.claim(26_000_000)
+    deadlines = Deadlines(shutdown_s=0.2, ping_s=0.4)
+    async with (
+        serve(rooms.serve, deadlines=deadlines, frame_max_bytes=26_214_400, pool=pool) as listener,
+        peer(listener.port) as wire,
+    ):
+        phone = Caller(wire, IPHONE)
+        await wire.upgrade()
+        await phone.gets_in()
+        await phone.asks("node.event", transcript())
+        await eventually(lambda: pool.budget.waiting == 1)
+        await asyncio.sleep(4 * deadlines.ping_s)
+        assert (pool.budget.waiting, rooms.left) == (1, [])
+        other.close()
+        await eventually(lambda: rooms.of(Forward))
+
+
+async def test_a_phone_that_is_revoked_while_it_waits_for_room_is_told_and_waits_no_more(serve: Serve) -> None:
+    rooms, pool = Rooms(book(IPHONE.record())), Pool(limit=26_214_400)
+    other = pool.open()
+    other.belongs_to("another")
+    assert other.claim(26_000_000)
+    async with (
+        serve(rooms.serve, deadlines=QUICK, frame_max_bytes=26_214_400, pool=pool) as listener,
+        peer(listener.port) as wire,
+    ):
+        phone = Caller(wire, IPHONE)
+        await wire.upgrade()
+        await phone.gets_in()
+        await phone.asks("node.event", transcript())
+        await eventually(lambda: pool.budget.waiting == 1)
+        rooms.relays[0].post(Ended(4001, "device removed"))
+        assert await phone.ended() == (4001, "device removed")
+        await eventually(lambda: rooms.left and pool.budget.waiting == 0, timeout_s=2.0)
+        other.close()
+    assert rooms.of(Forward) == []
+
+
+async def test_a_phone_that_is_revoked_while_it_is_read_slowly_is_told_at_once(serve: Serve) -> None:
+    """Red when the end waits behind what the phone has sent."""
+    rooms = Rooms(book(IPHONE.record()))
+    async with call(serve, rooms, IPHONE, QUICK) as phone:
+        await phone.gets_in()
+        for number in range(1_500):
+            await phone.asks("health", request_id=f"h{number}")
+        await eventually(lambda: rooms.relays[0].session.pause(clock.now()) > 0.0)
+        began = clock.now().mono
+        rooms.relays[0].post(Ended(4001, "device removed"))
+        assert await phone.ended() == (4001, "device removed")
+        assert clock.now().mono - began < 1.0
+        await eventually(lambda: rooms.left, timeout_s=5.0)

@@ -193,6 +193,46 @@ def test_what_was_asked_before_is_not_answered_from_there(name: str) -> None:
     assert upstream(answered(talk, payload=payload))["error"]["code"] == "FORBIDDEN"
 
 
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("ends", ["open", "well", "failed", "astray, then well"])
+def test_what_was_asked_before_a_navigation_is_not_answered_after_it_has_begun(name: str, ends: str) -> None:
+    """The device may have read it on the way. Red when `_unanswered` does not compare turns."""
+    talk = goes(command(node_in(IPHONE), name, READS[name]))
+    if ends == "well":
+        arrives(talk)
+    elif ends == "failed":
+        answered(talk, id="n1", ok=False, error={"code": "TIMEOUT", "message": "no"})
+    elif ends != "open":
+        arrives(talk, PRIVATE)
+        arrives(goes(talk, invoke_id="n2"), invoke_id="n2")
+    payload = {"result": "secret"} if name == "screen.eval" else snapshot(png(1, 1), "png", 1, 1)
+    told = upstream(answered(talk, payload=payload))
+    assert told["error"]["code"] == "UNAVAILABLE"
+    assert told.keys() == {"id", "nodeId", "ok", "error"}
+
+
+@pytest.mark.parametrize("place", [URL, PRIVATE])
+def test_what_a_script_throws_is_a_result_as_well(place: str) -> None:
+    """Red when a failed reading passes unasked: `throw new Error(document.body.innerText)` says what it read."""
+    talk = arrives(goes(command(node_in(IPHONE), "screen.eval", READS["screen.eval"])), place)
+    told = upstream(answered(talk, ok=False, error={"code": "SCRIPT", "message": "secret"}))
+    assert told["error"]["code"] == ("UNAVAILABLE" if place == URL else "FORBIDDEN")
+    assert "secret" not in json.dumps(told)
+
+
+def test_a_navigation_that_was_not_tried_takes_no_answer_away() -> None:
+    talk = goes(command(node_in(IPHONE), "screen.eval", READS["screen.eval"]))
+    answered(talk, id="n1", ok=False, error={"code": "NODE_NOT_READY", "message": "no"})
+    assert upstream(answered(talk, payload={"result": 1}))["payload"] == {"result": 1}
+
+
+def test_a_device_that_has_not_begun_to_read_says_so_itself() -> None:
+    """The gateway keeps a call for an app that sleeps; what was refused here would be lost to it."""
+    talk = goes(command(node_in(IPHONE), "screen.eval", READS["screen.eval"]))
+    told = upstream(answered(talk, ok=False, error={"code": "NODE_BACKGROUND_UNAVAILABLE", "message": "asleep"}))
+    assert told["error"] == {"code": "NODE_BACKGROUND_UNAVAILABLE", "message": "asleep"}
+
+
 def test_a_phone_that_reconnects_still_shows_what_it_showed() -> None:
     directory = book(IPHONE.record())
     page = directory.screen(LAN)

@@ -57,6 +57,21 @@ def test_nothing_but_the_good_end_of_the_last_navigation_lifts_a_ban(steps: list
         last = invoke_id if name == "begin" else "" if name == "strayed" else last
 
 
+@given(steps=st.lists(STEPS, max_size=12))
+def test_what_was_asked_in_one_turn_is_of_the_page_of_that_turn(steps: list[tuple[str, str]]) -> None:
+    """Red when a turn comes again that another navigation has had: what was asked before it would pass for after."""
+    made, readable = page("begin z", "arrived z"), {1: 0}
+    pages = 0
+    for name, invoke_id in steps:
+        before = made.shown
+        made.strayed() if name == "strayed" else getattr(made, name)(invoke_id)
+        pages += name == "strayed" or (
+            made.shown is Shown.ALLOWED and before is not Shown.ALLOWED and name == "arrived"
+        )
+        if made.shown is Shown.ALLOWED:
+            assert readable.setdefault(made.turn, pages) == pages
+
+
 def test_a_device_has_one_page_and_only_so_many_are_remembered() -> None:
     pages = ScreenPages(limit=10)
     first = pages.of("n0")

@@ -23,6 +23,10 @@ def test_a_list_holds_the_owners_sessions_and_no_count_of_the_others() -> None:
     rows = [{"key": "agent:main:main", "derivedTitle": "a"}, {"key": "agent:main:secret", "derivedTitle": "b"}, 5, {}]
     payload = {"ts": 1, "count": 4, "totalCount": 90, "hasMore": True, "nextOffset": 80, "sessions": rows}
     assert shaped("sessions.list", {}, payload).payload == {"ts": 1, "count": 1, "sessions": rows[:1]}
+    others = {"owners": [{"id": "bob"}], "people": [{"label": "Bob"}], "peopleSessionCount": 9, "path": "/Users/bob/x"}
+    whole = {**payload, **others, "limitApplied": 80, "offset": 0, "defaults": {"model": "m"}, "later": ["secret"]}
+    kept = {"ts": 1, "limitApplied": 80, "offset": 0, "defaults": {"model": "m"}}
+    assert shaped("sessions.list", {}, whole).payload == {**kept, "count": 1, "sessions": rows[:1]}
     assert shaped("sessions.list", {}, {"sessions": "x"}).payload == {"count": 0, "sessions": []}
 
 

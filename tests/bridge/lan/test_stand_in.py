@@ -7,6 +7,7 @@ import json
 
 from acl.permissions import PROFILES
 from bridge import clock
+from bridge.lan.coalesced import FIRST, Coalesced
 from bridge.lan.events import FromGateway, LinkLost, LinkReady, Report
 from bridge.lan.recall import Replay
 from bridge.lan.stand_in import StandIn
@@ -27,8 +28,12 @@ class Ear:
         self.directory = book()
         offer = Surface(commands=("screen.show", "device.info"))
         record = IPHONE.record(PROFILES["phone"])
-        log = make_log("info", "json", self.log)
-        self.stand_in = StandIn(record, offer, self.directory, self.said.append, log)
+        self.tapped: list[dict[str, object]] = []
+        log = make_log("info", "json", self.log, tap=lambda _, event: self.tapped.append(dict(event)))
+        lines = Coalesced()
+        self.stand_in = StandIn(
+            record, offer, self.directory, self.said.append, lambda who, event: lines.line(who, event, 0.0), log
+        )
 
     def hears(self, command: str, **more: Json) -> None:
         """The gateway invokes something."""
@@ -45,7 +50,16 @@ async def test_an_invoke_is_answered_and_noted_without_what_it_said() -> None:
     line = json.loads(ear.log.getvalue())
     assert (line["event"], line["command"], line["code"]) == ("invoke-refused", "device.info", "NODE_DISCONNECTED")
     assert line["away"] is True
+    assert [event["node"] for event in ear.tapped] == [IPHONE.node_id]  # whole, as the audit log has it of all others
     assert "planted" not in ear.log.getvalue()
+
+
+async def test_a_loop_of_the_agent_fills_no_log() -> None:
+    """Red when each invoke is a line: nothing limits how often the agent asks for a phone that is away."""
+    ear = Ear()
+    for _ in range(5 * FIRST):
+        ear.hears("device.info")
+    assert (len(ear.said), len(ear.log.getvalue().splitlines())) == (5 * FIRST, FIRST)
 
 
 async def test_what_was_done_before_is_told_again() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from acl.permissions import CAPABILITIES, COMMANDS, OS_PERMISSIONS, PROFILES, Pe
 from bridge.pairing.records import (
     MAX_LABEL_CHARS,
     MAX_TOKENS_PER_ROLE,
+    SEEN_WITHIN,
     Role,
     StoreFile,
     Surface,
@@ -194,3 +196,19 @@ class TestRecord:
     def test_it_cannot_be_changed_in_place(self) -> None:
         with pytest.raises(ValidationError, match="frozen"):
             SURFACE.commands = ("system.run",)  # type: ignore[misc]  # the point of the test
+
+
+@pytest.mark.parametrize(
+    ("known", "kept"),
+    [
+        (None, False),
+        (NOON, True),
+        (NOON - SEEN_WITHIN + timedelta(seconds=1), True),
+        (NOON - SEEN_WITHIN, False),
+        (NOON + timedelta(seconds=1), False),
+    ],
+    ids=["never", "now", "lately", "long-ago", "the clock went back"],
+)
+def test_who_comes_all_the_time_is_not_written_down_all_the_time(known: datetime | None, kept: bool) -> None:
+    """Red when each connect is a write to disk: everything else that is to be written waits behind it."""
+    assert record().model_copy(update={"last_seen_at": known}).seen(NOON) == (known if kept else NOON)

@@ -67,9 +67,9 @@ class TestSharing:
         job = table.known(memo("m"))
         assert job is not None
         for number in range(SHARERS):
-            assert table.has_room_beside()
+            assert table.has_room_beside(0)
             table.share(job, invoke(f"s{number}"))
-        assert not table.has_room_beside()
+        assert not table.has_room_beside(0)
         assert begun(table) == ["i"]
         settled = table.settle("i")
         assert settled is not None

@@ -14,7 +14,7 @@ from bridge.lan.events import Answered, Fault, Forward, Link, SessionEvent, Unan
 from bridge.log import silent_log
 from bridge.tasks import Tasks
 from bridge.upstream.channel import Channel
-from bridge.upstream.forwarding import MAX_CALLS_OF_NODE, PLACES, Forwarding, Peer
+from bridge.upstream.forwarding import MAX_CALLS_OF_NODE, MAX_OWED, PLACES, Forwarding, Peer
 from gateway_client.errors import GatewayGoneError
 from gateway_client.frames import JsonObject, Response
 from tests.bridge.upstream.stage import Phone, forward
@@ -174,6 +174,19 @@ async def test_what_is_owed_passes_by_the_queue(room: Room) -> None:
         room.ask(phone, f"a{number}")
     room.ask(phone, "result", "node.invoke.result", owed=True)
     await eventually(lambda: "result" in room.desk.open)
+
+
+async def test_what_is_owed_and_finds_no_room_comes_back_only_after_its_delay(room: Room) -> None:
+    """Red when the refusal is told at once: a result that is sent again would spin until there is room."""
+    phone = Phone("a")
+    for number in range(MAX_OWED):
+        room.ask(phone, f"o{number}", "node.invoke.result", owed=True)
+    await room.count(MAX_OWED)
+    started = asyncio.get_running_loop().time()
+    again = [room.ask(phone, f"again{number}", "node.invoke.result", owed=True, delay_s=0.1) for number in range(5)]
+    await eventually(lambda: len(phone.of(Unanswered)) == len(again))
+    assert asyncio.get_running_loop().time() - started >= 0.1
+    assert {event.fault for event in phone.of(Unanswered)} == {Fault.BUSY}
 
 
 async def test_a_message_is_put_down_when_its_call_is_sent_and_kept_while_it_waits(room: Room) -> None:

@@ -130,6 +130,14 @@ class TestLook:
             assert message(ledger.look(CALL, 1.0)) == "CONFLICT: already executed; its result is not kept"
             assert ledger.size == 0
 
+    @pytest.mark.parametrize("members", [{"payloadJSON": "x" * 70_000}, {"payload": {"base64": "x" * 70_000}}])
+    def test_a_text_that_is_too_much_by_itself_is_not_written_out_to_tell_so(self, members: dict[str, Any]) -> None:
+        """Red when the result is serialised first: what stands beside the text cannot be."""
+        ledger = Ledger()
+        never_written: Any = object()
+        ledger.done(CALL, {"ok": True, **members, "beside": never_written}, 0.0)
+        assert message(ledger.look(CALL, 1.0)) == "CONFLICT: already executed; its result is not kept"
+
     def test_what_was_not_done_after_all_may_come_again(self) -> None:
         ledger = Ledger()
         ledger.sent(CALL, 0.0)

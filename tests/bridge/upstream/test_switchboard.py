@@ -105,7 +105,7 @@ class TestBounds:
         for _ in range(MAX_OWED):
             stage.switchboard.forward(phone, slow)
         for number in range(100):
-            more = replace(slow, key=f"more{number}")
+            more = replace(slow, key=f"more{number}", delay_s=0.0)
             assert await outcome(stage, phone, more, QUICK_S) == Unanswered(more.key, Fault.BUSY)
         for number in range(MAX_CALLS_OF_NODE - 1):
             stage.switchboard.forward(phone, replace(agent(f"k{number}"), delay_s=30.0))
