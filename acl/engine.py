@@ -40,6 +40,10 @@ _OF_A_SESSION = frozenset(
         (Direction.FROM_OPERATOR, "chat.abort"),
         (Direction.FROM_OPERATOR, "sessions.messages.subscribe"),
         (Direction.FROM_OPERATOR, "sessions.messages.unsubscribe"),
+        (Direction.FROM_OPERATOR, "sessions.branches.list"),
+        (Direction.FROM_OPERATOR, "progressCard.get"),
+        (Direction.FROM_OPERATOR, "artifacts.download"),
+        (Direction.FROM_OPERATOR, "tools.effective"),
     }
 )
 # What is about a session only when it names one; an answer that lists sessions is asked about row by row.
@@ -53,6 +57,8 @@ _OF_A_SESSION_IF_NAMED = frozenset(
         (Direction.FROM_OPERATOR, "sessions.list"),
         (Direction.FROM_OPERATOR, "sessions.preview"),
         (Direction.FROM_OPERATOR, "sessions.resolve"),
+        (Direction.FROM_OPERATOR, "tasks.list"),
+        (Direction.FROM_OPERATOR, "skills.status"),
         (Direction.EVENT_TO_NODE, "chat"),
         (Direction.EVENT_TO_NODE, "agent"),
         (Direction.EVENT_TO_OPERATOR, "chat"),

@@ -78,7 +78,8 @@ RULES: tuple[Rule, ...] = (
         _OPERATOR,
         """chat.history chat.metadata chat.startup config.get users.prefs.get agents.list agent.identity.get models.list
         commands.list talk.config sessions.list sessions.preview sessions.resolve sessions.subscribe
-        sessions.messages.subscribe sessions.messages.unsubscribe voicewake.get""",
+        sessions.messages.subscribe sessions.messages.unsubscribe sessions.branches.list sessions.groups.list tasks.list
+        progressCard.get artifacts.download skills.status tools.effective voicewake.get""",
         [_P.CHAT],
         "operator.read",
     ),
@@ -115,9 +116,8 @@ APPS_TRY = frozenset(
     {name for rule in RULES if rule.direction is _OPERATOR for name in rule.names}
     | SCOPES_ELSEWHERE.keys()
     | frozenset(
-        """skills.status tools.effective tasks.list progressCard.get artifacts.download sessions.create sessions.patch
-        sessions.delete sessions.reset sessions.compact sessions.fork sessions.rewind sessions.observer.visibility
-        sessions.branches.list sessions.branches.switch sessions.groups.list sessions.groups.put sessions.groups.rename
+        """sessions.create sessions.patch sessions.delete sessions.reset sessions.compact sessions.fork sessions.rewind
+        sessions.observer.visibility sessions.branches.switch sessions.groups.put sessions.groups.rename
         sessions.groups.delete device.pair.setupCode tts.speak voicewake.set voicewake.routing.get
         desktop.observe""".split()  # noqa: SIM905 - one word a line would hide the list
     )

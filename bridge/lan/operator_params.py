@@ -39,6 +39,13 @@ PARAMS: dict[str, frozenset[str]] = {
         "sessions.subscribe": "",
         "sessions.messages.subscribe": "key agentId",
         "sessions.messages.unsubscribe": "key agentId",
+        "sessions.branches.list": "sessionKey agentId",
+        "sessions.groups.list": "",
+        "tasks.list": "status agentId sessionKey limit cursor",
+        "progressCard.get": "sessionKey",
+        "artifacts.download": "sessionKey runId taskId agentId artifactId",
+        "skills.status": "agentId sessionKey",
+        "tools.effective": "agentId sessionKey",
         "voicewake.get": "",
     }.items()
 }
@@ -52,8 +59,12 @@ REQUIRED: dict[str, frozenset[str]] = {
     "sessions.preview": frozenset({"keys"}),
     "sessions.messages.subscribe": frozenset({"key"}),
     "sessions.messages.unsubscribe": frozenset({"key"}),
+    "sessions.branches.list": frozenset({"sessionKey"}),
+    "progressCard.get": frozenset({"sessionKey"}),
+    "artifacts.download": frozenset({"artifactId", "sessionKey"}),
+    "tools.effective": frozenset({"sessionKey"}),
 }
-"""Members without which the gateway would refuse the call."""
+"""Members without which the gateway would refuse the call, or (`artifacts.download`) look for its session by itself."""
 
 _FLAGS = """preserveSideRuns suppressCommandInterpretation includeProviderCapabilities preparedOnly includeArgs
     requireLastInteraction includeGlobal includeUnknown configuredAgentsOnly includeDerivedTitles includeLastMessage
@@ -68,6 +79,7 @@ _ATTACHMENT = {
     **dict.fromkeys(("type", "mimeType", "fileName", "content"), text(empty=True)),
     **dict.fromkeys(("sizeBytes", "durationMs", "width", "height"), number),
 }
+_STATUS = one_of("queued", "running", "completed", "failed", "cancelled", "timed_out")
 _GOAL = {"kind": one_of("session-goal-start"), "version": count(1, 1), "issuedAtMs": count(0, MAX_SAFE_INTEGER)}
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(_FLAGS.split(), flag),
@@ -82,6 +94,7 @@ _KINDS: dict[str, Kind] = {
     "view": one_of("default", "configured", "provider-config", "all"),
     "scope": one_of("text", "native", "both"),
     "sortBy": one_of("updatedAt", "lastInteractionAt"),
+    "status": either(_STATUS, list_of(_STATUS, MAX_KEYS)),
     "archived": either(flag, one_of("all")),
     "fastMode": either(flag, one_of("auto")),
     "expectedLeafEntryId": either(text(), null),
@@ -95,6 +108,8 @@ _OWN_KINDS: dict[tuple[str, str], Kind] = {
     ("chat.history", "maxChars"): count(1, 500_000),
     ("chat.startup", "maxChars"): count(1, 500_000),
     ("sessions.preview", "maxChars"): count(20),
+    ("tasks.list", "limit"): count(1, 500),
+    ("tasks.list", "cursor"): text(512, empty=True),
 }
 _TEXT = text()
 

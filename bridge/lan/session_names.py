@@ -53,6 +53,12 @@ def _whole(key: str, own_agent: str) -> str:
     return f"agent:{_MAIN_AGENT}:{key}" if is_anothers else key
 
 
+def told_by_key(fields: JsonObject) -> JsonObject:
+    """Returns the members with `agentId` told by `sessionKey`, for a method that has no member for an agent."""
+    key, agent = text_of(fields, "sessionKey"), text_of(fields, "agentId")
+    return fields if key is None else {**fields, "sessionKey": of_agent(key, agent)}
+
+
 @dataclass(frozen=True, slots=True)
 class SessionKeys:
     """How a gateway spells its sessions.

@@ -27,6 +27,8 @@ TABLE: list[tuple[str, str, str, str]] = [
     ("from-operator", "agents.list agent.identity.get models.list commands.list talk.config", "chat", "operator.read"),
     ("from-operator", "sessions.list sessions.preview sessions.resolve sessions.subscribe", "chat", "operator.read"),
     ("from-operator", "sessions.messages.subscribe sessions.messages.unsubscribe", "chat", "operator.read"),
+    ("from-operator", "sessions.branches.list sessions.groups.list progressCard.get", "chat", "operator.read"),
+    ("from-operator", "tasks.list artifacts.download skills.status tools.effective", "chat", "operator.read"),
     ("from-operator", "voicewake.get", "chat", "operator.read"),
     ("from-operator", "chat.send chat.abort agent.wait", "chat", "operator.write"),
     ("to-node", "screen.show screen.hide screen.navigate screen.eval screen.snapshot screen.setMode", "screen", ""),
@@ -65,6 +67,9 @@ SESSIONED: dict[tuple[str, str], str] = {
     **dict.fromkeys((("from-operator", f"sessions.{verb}") for verb in ("list", "preview", "resolve")), "may"),
     **dict.fromkeys((("from-operator", name) for name in ("chat.metadata", "commands.list")), "may"),
     ("from-operator", "agent.identity.get"): "may",
+    **dict.fromkeys((("from-operator", name) for name in ("tasks.list", "skills.status")), "may"),
+    **dict.fromkeys((("from-operator", name) for name in ("sessions.branches.list", "progressCard.get")), "must"),
+    **dict.fromkeys((("from-operator", name) for name in ("artifacts.download", "tools.effective")), "must"),
     **dict.fromkeys(((f"event-to-{who}", name) for who in ("node", "operator") for name in ("chat", "agent")), "may"),
 }
 

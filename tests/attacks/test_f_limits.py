@@ -321,7 +321,8 @@ START: tuple[tuple[str, JsonObject], ...] = (
     ("config.get", {}), ("users.prefs.get", {"keys": ["ui.accent"]}), ("agents.list", {}), ("talk.config", {}),
     ("sessions.list", {"limit": 80}), ("gateway.identity.get", {}), ("voicewake.get", {}), ("exec.approval.list", {}),
     ("plugin.approval.list", {}), ("openclaw.approval.list", {}), ("chat.metadata", {}), ("models.list", {}),
-    ("commands.list", {}), ("skills.status", {}), ("tools.effective", {}), ("tasks.list", {}), ("question.list", {}),
+    ("commands.list", {}), ("skills.status", {}), ("tasks.list", {}), ("question.list", {}),
+    ("tools.effective", {"sessionKey": "main"}),
     ("chat.history", {"sessionKey": "main"}), ("sessions.subscribe", {}), ("health", {}),
 )  # fmt: skip
 """What an iPhone asks on its operator socket after every connect, and when its chat is opened (mobile-clients §5.2)."""

@@ -291,6 +291,10 @@ async def test_a_phone_sees_its_owners_sessions_and_of_others_nothing(estate: Es
         for method, params in _about(KITCHEN).items():
             refused = await chat.request(method, params)
             assert (refused["error"]["code"], refused["error"]["details"]["reason"]) == ("FORBIDDEN", "session"), method
+        tasks = {row["sessionKey"] for row in (await client.request("tasks.list", {}))["tasks"]}
+        assert tasks >= {"agent:main:main", KITCHEN}
+        tasks = {row["sessionKey"] for row in (await chat.request("tasks.list", {}))["payload"]["tasks"]}
+        assert tasks == {"agent:main:main"}
         found = await chat.request("sessions.resolve", {"key": "main"})
         assert found["payload"]["key"] == "agent:main:main"
         policy = estate.bridge.home / "policy.toml"
@@ -312,6 +316,12 @@ def _about(key: str) -> dict[str, dict[str, object]]:
         "chat.abort": {"sessionKey": key},
         "sessions.resolve": {"key": key},
         "sessions.messages.subscribe": {"key": key},
+        "sessions.branches.list": {"sessionKey": key},
+        "progressCard.get": {"sessionKey": key},
+        "artifacts.download": {"sessionKey": key, "artifactId": "a"},
+        "tools.effective": {"sessionKey": key},
+        "tasks.list": {"sessionKey": key},
+        "skills.status": {"sessionKey": key},
     }
 
 

@@ -41,6 +41,7 @@ NEWER: Mapping[str, frozenset[str]] = {
     "HelloOk/snapshot/health/eventLoop": frozenset({"cpuBreakdown"}),  # only while the machine is busy
     "AgentEvent": frozenset({"agentId", "sessionKey"}),
     "NodeInvokeRequestEvent": frozenset({"sessionKey"}),
+    "TasksListResult/tasks/[]": frozenset({"execution", "hasTranscript"}),
 }
 # Members that it leaves out where the schema wants them.
 LEFT_OUT: Mapping[str, frozenset[str]] = {"NodeEventResult": frozenset({"event", "handled"})}  # voice.transcript
@@ -53,7 +54,7 @@ ENVELOPE_ONLY = frozenset(
         *("NodeInvokeResultResult", "NodeInvokeProgressResult", "NodePendingPullResult", "NodePendingAckResult"),
         *("NodePluginToolsUpdateResult", "NodeRunnerInventoryUpdateResult", "NodeSkillsUpdateResult"),
         *("ChatHistoryResult", "ChatSendResult", "ConfigGetResult", "GatewayIdentityGetResult", "SessionsListResult"),
-        "SessionsPreviewResult",
+        *("SessionsPreviewResult", "SkillsStatusResult"),
         *("SessionsSubscribeResult", "SessionsMessagesSubscribeResult", "SessionsMessagesUnsubscribeResult"),
         *("UsersPrefsGetResult", "VoicewakeGetResult", "HealthEvent", "PresenceEvent"),
         *("NodePairRequestedEvent", "NodePairResolvedEvent"),

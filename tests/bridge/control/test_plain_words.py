@@ -49,10 +49,11 @@ PHRASES: dict[Permission, dict[str, str]] = {
     P.CHAT: {
         "read and write your chats": """chat chat.subscribe chat.unsubscribe chat.history chat.metadata chat.startup
             sessions.list sessions.preview sessions.resolve sessions.subscribe sessions.messages.subscribe
-            sessions.messages.unsubscribe chat.send chat.abort""",
+            sessions.messages.unsubscribe sessions.branches.list sessions.groups.list tasks.list progressCard.get
+            artifacts.download chat.send chat.abort""",
         "give it orders": "agent agent.wait",
         "read the gateway's settings": """config.get users.prefs.get agents.list agent.identity.get models.list
-            commands.list talk.config voicewake.get""",
+            commands.list skills.status tools.effective talk.config voicewake.get""",
     },
     P.NODES: {"use the ones": "node.invoke"},
     P.SYSTEM: {

@@ -40,6 +40,10 @@ PARAMS: dict[str, dict[str, Json]] = {  # the least with which a method does som
     "sessions.preview": {"keys": ["main"]},
     "sessions.messages.subscribe": {"key": "main"},
     "sessions.messages.unsubscribe": {"key": "main"},
+    "sessions.branches.list": {"sessionKey": "main"},
+    "progressCard.get": {"sessionKey": "main"},
+    "artifacts.download": {"sessionKey": "main", "artifactId": "a"},
+    "tools.effective": {"sessionKey": "main"},
 }
 
 

@@ -35,7 +35,7 @@ UNDEFINED = {"chat.startup", "users.prefs.get"}
 RENAMED = {"agent.identity.get": "AgentIdentityParams"}
 
 
-ENUMERATED = ["text", "native", "both", "default", "configured", "all", "updatedAt", "lastInteractionAt"]
+ENUMERATED = ["text", "native", "both", "default", "configured", "all", "updatedAt", "lastInteractionAt", "queued"]
 CANDIDATES: list[Any] = [
     *ENUMERATED, 5, 20, True, ["text"], {"a": "text"}, [{"type": "text", "content": "text"}], None,
     {"kind": "session-goal-start", "version": 1, "issuedAtMs": 5}, {"mcpServers": {"a": True}},

@@ -23,6 +23,12 @@ SESSIONED: dict[str, Json] = {
     "sessions.resolve": {"key": "kitchen"},
     "sessions.messages.subscribe": {"key": "kitchen"},
     "sessions.messages.unsubscribe": {"key": "kitchen"},
+    "sessions.branches.list": {"sessionKey": "kitchen"},
+    "progressCard.get": {"sessionKey": "kitchen"},
+    "artifacts.download": {"sessionKey": "kitchen", "artifactId": "a"},
+    "tools.effective": {"sessionKey": "kitchen"},
+    "tasks.list": {"sessionKey": "kitchen"},
+    "skills.status": {"sessionKey": "kitchen"},
 }
 
 
@@ -77,6 +83,38 @@ def test_lists_are_cut_and_what_was_never_to_be_seen_is_not_asked_for() -> None:
     assert talk.forward.params == {"keys": [MAIN]}
     talk.asks("sessions.preview", {"keys": ["secret"]}, "r3")
     assert talk.payload["previews"] == [{"key": "secret", "status": "missing", "items": []}]
+
+
+def test_the_agent_of_a_progress_card_is_told_by_its_key() -> None:
+    """Red when `agentId` is decided upon and then dropped: the card of the gateway's own agent would come instead."""
+    theirs = Policy(agent_sessions=frozenset({"agent:cook:kitchen", "main"}))
+    talk = operator_in(IPHONE, ALL, policy=theirs)
+    talk.asks("progressCard.get", {"sessionKey": "kitchen", "agentId": "cook"})
+    assert talk.forward.params == {"sessionKey": "agent:cook:kitchen"}
+    talk.asks("progressCard.get", {"sessionKey": "kitchen"}, "r2")
+    assert talk.details == {"code": "POLICY", "reason": "session"}
+    talk.asks("progressCard.get", {"sessionKey": "main", "agentId": "cook"}, "r3")
+    assert talk.details == {"code": "POLICY", "reason": "session"}
+    assert talk.asks("progressCard.get", {"sessionKey": MAIN}, "r4").forward.params == {"sessionKey": MAIN}
+
+
+def test_an_artifact_is_looked_for_in_a_session_that_is_named() -> None:
+    """Without its key the gateway would take the session of the run, which may be anybody's."""
+    talk = operator_in(IPHONE, ALL)
+    for number, way in enumerate(("runId", "taskId")):
+        talk.asks("artifacts.download", {way: "of-another-session", "artifactId": "a"}, f"r{number}")
+        assert (talk.error["code"], talk.did[1:]) == ("INVALID_REQUEST", [])
+    artifact = {"id": "a", "type": "image", "title": "x", "sessionKey": MAIN, "download": {"mode": "bytes"}}
+    found: Json = {"artifact": artifact, "encoding": "base64", "data": "aGk="}
+    talk.asks("artifacts.download", {"sessionKey": MAIN, "artifactId": "a"}, "r3")
+    talk.gets(Answered(talk.forward.key, good(found))).sends(ok(found, "r3"))
+
+
+def test_tasks_are_the_owners_whoever_was_asked_about() -> None:
+    talk = operator_in(IPHONE, ALL).asks("tasks.list", {"status": ["running"], "limit": 5})
+    assert talk.forward.params == {"status": ["running"], "limit": 5}
+    rows = [{"id": key, "status": "running", "sessionKey": key} for key in (MAIN, "agent:main:secret")]
+    talk.gets(Answered(talk.forward.key, good({"tasks": rows, "nextCursor": "1.5"}))).sends(ok({"tasks": rows[:1]}))
 
 
 def test_an_answer_is_cut_by_the_policy_of_its_call() -> None:

@@ -32,6 +32,10 @@ NEEDED: dict[str, Json] = {  # the least that the gateway takes
     "sessions.preview": {"keys": ["main"]},
     "sessions.messages.subscribe": {"key": MAIN},
     "sessions.messages.unsubscribe": {"key": MAIN},
+    "sessions.branches.list": {"sessionKey": MAIN},
+    "progressCard.get": {"sessionKey": MAIN},
+    "artifacts.download": {"sessionKey": MAIN, "artifactId": "a"},
+    "tools.effective": {"sessionKey": MAIN},
 }
 
 

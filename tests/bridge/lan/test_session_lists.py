@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.lan.session_lists import cut_answer, cut_params, no_previews
+from bridge.lan.session_lists import CUT, cut_answer, cut_params, no_previews
 from gateway_client.frames import JsonObject, Response
 
 
@@ -52,7 +52,59 @@ def test_what_is_found_by_another_name_is_not_found_unless_it_is_the_owners() ->
     assert shaped("sessions.resolve", {}, candidates).payload == {"ok": False, "candidates": [{"key": "main"}]}
 
 
-@pytest.mark.parametrize("method", ["sessions.list", "sessions.preview", "sessions.resolve"])
+HELPER = "agent:main:subagent:6f1c"
+
+
+@pytest.mark.parametrize(
+    ("task", "seen"),
+    [
+        ({"sessionKey": "main"}, True),
+        ({"sessionKey": "main", "ownerKey": "agent:main:main", "childSessionKey": HELPER}, True),
+        ({"sessionKey": "main", "childSessionKey": "agent:coder:acp:6f1c"}, True),
+        ({"sessionKey": "main", "childSessionKey": "image_generate:6f1c"}, True),
+        ({"sessionKey": "main", "childSessionKey": "agent:main:main"}, True),
+        ({"sessionKey": "main", "childSessionKey": "agent:main:secret"}, False),
+        ({"sessionKey": "main", "childSessionKey": "secret"}, False),
+        ({"sessionKey": "main", "childSessionKey": "agent:main:secret:subagent:6f1c"}, False),
+        ({"sessionKey": "main", "ownerKey": "agent:main:secret"}, False),
+        ({"sessionKey": "agent:main:secret", "ownerKey": "main"}, False),
+        ({"sessionKey": HELPER, "childSessionKey": "main"}, False),
+        ({"sessionKey": "", "ownerKey": "main"}, False),
+        ({"ownerKey": "main"}, False),
+        ({"sessionKey": 5, "childSessionKey": "main"}, False),
+    ],
+)
+def test_a_task_is_seen_when_it_is_of_an_owners_session_alone(task: JsonObject, seen: bool) -> None:
+    """Each line is red when the guard for its member is taken out."""
+    row: JsonObject = {"id": "t", "status": "running", "title": "x", **task}
+    answer = cut_answer("tasks.list", {}, of_main)(Response("r", True, {"tasks": [row, 5]}))
+    assert answer.payload == {"tasks": [row] if seen else []}
+
+
+def of_main(fields: JsonObject) -> bool:
+    return fields in ({"sessionKey": "main"}, {"sessionKey": "agent:main:main"})
+
+
+def test_where_more_tasks_begin_is_told_of_one_session_only() -> None:
+    """The cursor counts what was left out."""
+    payload: JsonObject = {"tasks": [{"id": "t", "sessionKey": "main"}], "nextCursor": "1.100.7"}
+    cut = cut_answer("tasks.list", {"limit": 100}, of_main)(Response("r", True, payload))
+    assert cut.payload == {"tasks": payload["tasks"]}
+    of_one = cut_answer("tasks.list", {"sessionKey": "main"}, of_main)(Response("r", True, payload))
+    assert of_one.payload == payload
+    assert cut_answer("tasks.list", {}, of_main)(Response("r", True, "x")).payload == {"tasks": []}
+
+
+@pytest.mark.parametrize(("key", "seen"), [("main", True), ("agent:main:secret", False)])
+def test_an_artifact_of_another_session_is_not_found(key: str, seen: bool) -> None:
+    """Red when the session that the answer names is not decided."""
+    found: JsonObject = {"artifact": {"id": "a", "sessionKey": key}, "encoding": "base64", "data": "aGk="}
+    answer = cut_answer("artifacts.download", {}, of_main)(Response("r", True, found))
+    assert (answer.ok, answer.payload) == ((True, found) if seen else (False, None))
+    assert seen or (answer.error is not None and "secret" not in answer.error.message)
+
+
+@pytest.mark.parametrize("method", sorted(CUT))
 def test_a_refusal_of_the_gateway_stays_as_it_is(method: str) -> None:
     refused = Response("r", False)
     assert cut_answer(method, {}, may)(refused) is refused
