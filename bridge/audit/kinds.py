@@ -118,6 +118,7 @@ FROM_LOG: dict[str, Kept] = {
     "too-large": Kept("limit", ("node", "role", "address", "bytes", "most")),
     "event-too-large": Kept("limit", ("node", "role", "bytes")),
     "invoke": Kept("invoke", ("node", "command", "ok", "code", "bytes", "ms", "rule", "callers"), SOME),
+    "order": Kept("invoke", ("node", "role", "what", "rule"), SOME),
     "invoke-asked": Kept("invoke", ("node", "command", "target"), SOME),
     "invoke-shared": Kept("invoke", ("node", "command"), SOME),
     "invoke-replayed": Kept("invoke", ("node", "command"), SOME),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from acl import refusals
-from acl.model import Allow, Deny
+from acl.model import Allow, Deny, Direction
 from bridge.lan import answers
 from bridge.lan.events import (
     Answered,
@@ -25,6 +25,16 @@ from bridge.lan.events import (
 from bridge.pairing.records import Role
 from gateway_client.frames import ErrorShape, JsonObject, Request, Response
 
+_ORDERS = frozenset(
+    {
+        (Direction.FROM_NODE, "agent"),
+        (Direction.NODE_EVENT, "agent.request"),
+        (Direction.NODE_EVENT, "voice.transcript"),
+        (Direction.NODE_EVENT, "notifications.changed"),
+        (Direction.FROM_OPERATOR, "chat.send"),
+        (Direction.FROM_OPERATOR, "chat.abort"),
+    }
+)
 MAX_FORWARDED = 32  # requests of one socket that the gateway has not answered; more would only queue behind them
 
 
@@ -105,6 +115,11 @@ def _kind_of(error: ErrorShape) -> str:
     return "role" if error.message.startswith("unauthorized role") else "malformed"
 
 
+def is_order(allow: Allow) -> bool:
+    """Tells whether a call sets the agent to work, or stops it: what leaves a trace also when it is allowed."""
+    return (allow.call.direction, allow.call.name) in _ORDERS
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     request_id: str
@@ -163,7 +178,8 @@ class Forwarding:
             return refused(request, answers.invalid("request id is in use"))
         key = self.next_key()
         self._waiting[key] = _Waiting(request.id, reshape, on_fault)
-        return [Forward(link, key, request.method, params, allow, wait_s, owed=owed)]
+        forward = Forward(link, key, request.method, params, allow, wait_s, owed=owed)
+        return [forward, Note("order", {"what": allow.call.name, "rule": allow.rule})] if is_order(allow) else [forward]
 
     def answered(self, event: Answered) -> list[Command]:
         """Passes an answer on; a late or unknown one is dropped and noted."""

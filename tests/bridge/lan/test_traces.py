@@ -99,3 +99,27 @@ def test_notes_hold_names_only() -> None:
     talk = answered(invoked(node_in(IPHONE)), payloadJSON='{"planted":1}')
     assert "planted" not in str([note.fields for note in talk.notes])
     assert traced(talk, "invoke"), "the positive control"
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "what"),
+    [
+        ("agent", {"message": "hello", "idempotencyKey": "k"}, "agent"),
+        ("node.event", {"event": "voice.transcript", "payload": {"text": "hello"}}, "voice.transcript"),
+        ("node.event", {"event": "agent.request", "payload": {"message": "hello"}}, "agent.request"),
+        ("node.event", {"event": "notifications.changed", "payload": {"change": "posted", "key": "k"}}, None),
+        ("chat.send", CHAT, "chat.send"),
+        ("chat.abort", {"sessionKey": "main"}, "chat.abort"),
+    ],
+)
+def test_what_sets_the_agent_to_work_leaves_a_trace_without_its_words(
+    method: str, params: Json, what: str | None
+) -> None:
+    """Red when `Forwarding.send` does not ask `is_order`. The control is what only reads or tells."""
+    operators = method.startswith("chat.")
+    talk = operator_in(IPHONE, EVERYTHING) if operators else node_in(IPHONE, EVERYTHING)
+    talk.asks(method, params)
+    (order,) = traced(talk, "order")
+    assert (order["what"], set(order)) == (what or "notifications.changed", {"what", "rule"})
+    talk.asks(*(("chat.history", {"sessionKey": "main"}) if operators else ("voicewake.get", {})), "r2")
+    assert len(traced(talk, "order")) == 1
