@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 
 from bridge import clock
 from bridge.lan.events import Ended, Forward, FromGateway
-from bridge.lan.inflow import Pool
+from bridge.lan.inflow import Inflow, Pool
 from bridge.lan.listener import Deadlines
 from bridge.lan.outflow import Outflow
 from bridge.lan.relay import Relay
@@ -26,6 +29,32 @@ PICTURE = 2_000_000
 
 def wake(size: int) -> FromGateway:
     return FromGateway(Event("voicewake.changed", {"triggers": ["x" * size]}))
+
+
+@dataclass
+class Crowd:
+    """A phone that has got in while another has nearly all of the room for large messages."""
+
+    rooms: Rooms
+    pool: Pool
+    other: Inflow
+    phone: Caller
+
+
+@asynccontextmanager
+async def crowded(serve: Serve, deadlines: Deadlines = QUICK) -> AsyncIterator[Crowd]:
+    rooms, pool = Rooms(book(IPHONE.record())), Pool(limit=26_214_400)
+    other = pool.open()
+    other.belongs_to("another")
+    assert other.claim(26_000_000)
+    async with (
+        serve(rooms.serve, deadlines=deadlines, frame_max_bytes=26_214_400, pool=pool) as listener,
+        peer(listener.port) as wire,
+    ):
+        phone = Caller(wire, IPHONE)
+        await wire.upgrade()
+        await phone.gets_in()
+        yield Crowd(rooms, pool, other, phone)
 
 
 def transcript() -> Json:
@@ -76,17 +105,8 @@ async def test_a_message_is_in_the_budget_until_what_it_asked_for_is_sent_or_its
 
 
 async def test_a_phone_waits_for_room_and_is_answered_in_order(serve: Serve) -> None:
-    rooms, pool = Rooms(book(IPHONE.record())), Pool(limit=26_214_400)
-    other = pool.open()
-    other.belongs_to("another")
-    assert other.claim(26_000_000)
-    async with (
-        serve(rooms.serve, deadlines=QUICK, frame_max_bytes=26_214_400, pool=pool) as listener,
-        peer(listener.port) as wire,
-    ):
-        phone = Caller(wire, IPHONE)
-        await wire.upgrade()
-        await phone.gets_in()
+    async with crowded(serve) as crowd:
+        rooms, pool, other, phone = crowd.rooms, crowd.pool, crowd.other, crowd.phone
         await phone.asks("health", request_id="first")
         sending = [phone.asks("node.event", transcript()), phone.asks("health", request_id="last")]
         assert (await phone.read())["id"] == "first"
@@ -101,18 +121,9 @@ async def test_a_phone_waits_for_room_and_is_answered_in_order(serve: Serve) -> 
 
 async def test_a_phone_that_waits_for_others_outlives_its_heartbeat(serve: Serve) -> None:
     """Pings that are not read cannot be answered. Red without `excuse` in bridge/lan/quiet.py."""
-    rooms, pool = Rooms(book(IPHONE.record())), Pool(limit=26_214_400)
-    other = pool.open()
-    other.belongs_to("another")
-    assert other.claim(26_000_000)
     deadlines = Deadlines(shutdown_s=0.2, ping_s=0.4)
-    async with (
-        serve(rooms.serve, deadlines=deadlines, frame_max_bytes=26_214_400, pool=pool) as listener,
-        peer(listener.port) as wire,
-    ):
-        phone = Caller(wire, IPHONE)
-        await wire.upgrade()
-        await phone.gets_in()
+    async with crowded(serve, deadlines) as crowd:
+        rooms, pool, other, phone = crowd.rooms, crowd.pool, crowd.other, crowd.phone
         await phone.asks("node.event", transcript())
         await eventually(lambda: pool.budget.waiting == 1)
         await asyncio.sleep(4 * deadlines.ping_s)
@@ -122,17 +133,8 @@ async def test_a_phone_that_waits_for_others_outlives_its_heartbeat(serve: Serve
 
 
 async def test_a_phone_that_is_revoked_while_it_waits_for_room_is_told_and_waits_no_more(serve: Serve) -> None:
-    rooms, pool = Rooms(book(IPHONE.record())), Pool(limit=26_214_400)
-    other = pool.open()
-    other.belongs_to("another")
-    assert other.claim(26_000_000)
-    async with (
-        serve(rooms.serve, deadlines=QUICK, frame_max_bytes=26_214_400, pool=pool) as listener,
-        peer(listener.port) as wire,
-    ):
-        phone = Caller(wire, IPHONE)
-        await wire.upgrade()
-        await phone.gets_in()
+    async with crowded(serve) as crowd:
+        rooms, pool, other, phone = crowd.rooms, crowd.pool, crowd.other, crowd.phone
         await phone.asks("node.event", transcript())
         await eventually(lambda: pool.budget.waiting == 1)
         rooms.relays[0].post(Ended(4001, "device removed"))
