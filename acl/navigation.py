@@ -38,6 +38,9 @@ _PRIVATE_SUFFIXES = frozenset(
 """Last labels that no public name has (RFC 6761, RFC 6762, ICANN's reserved ones, and what routers hand out)."""
 # Protocol assignments and the relays of 6to4 (RFC 6890, RFC 7526): releases of Python differ about the former.
 _SPECIAL_IPV4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
+# What every release of Python should call special and does not: protocols (with Teredo), documentation, and 6to4, which
+# carries an IPv4 address and is out of use (RFC 7526).
+_SPECIAL_IPV6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
 _PUBLIC_IPV6 = IPv6Network("2000::/3")  # the only part that is given out: RFC 4291 section 2.4
 # Scripts that are written together in one word (UTS 39, "highly restrictive"), as the names of their letters begin.
 _TOGETHER = (
@@ -202,8 +205,8 @@ def _listed(host: str, patterns: tuple[str, ...]) -> bool:
 def is_private(host: str) -> bool:
     """Whether a host as the standard spells it (A-labels, literal addresses normalised) is of the local network.
 
-    That holds for every literal address outside the ranges that are routed to everybody, also when another address
-    carries it (6to4), for names of one label, and for names below a suffix that no public name has.
+    That holds for every literal address outside the ranges that are routed to everybody, for 6to4 addresses, for names
+    of one label, and for names below a suffix that no public name has.
     """
     if host.startswith("["):
         return not _is_public6(IPv6Address(host[1:-1]))
@@ -221,9 +224,9 @@ def _is_public4(address: IPv4Address) -> bool:
 
 
 def _is_public6(address: IPv6Address) -> bool:
-    # What carries an IPv4 address (mapped, compatible, translated by NAT64) lies outside 2000::/3, all but 6to4.
-    embedded = address.sixtofour
-    return address in _PUBLIC_IPV6 and address.is_global and (embedded is None or _is_public4(embedded))
+    # What else carries an IPv4 address (mapped, compatible, translated by NAT64) lies outside 2000::/3.
+    special = any(address in network for network in _SPECIAL_IPV6)
+    return address in _PUBLIC_IPV6 and address.is_global and not special
 
 
 def host_of(url: str) -> str:
