@@ -121,6 +121,7 @@ class Fortress:
         async with self.node(self.canary) as node:
             await node.connect()
             await eventually(self.is_ready, timeout_s=20, what="canary approved")
+            await self.bridge.settled(self.canary.node_id, "device.info")  # its link was made anew after the approval
 
     async def invoked(self) -> None:
         """The canary comes in, and the gateway's operator has it do something.
