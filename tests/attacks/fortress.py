@@ -7,6 +7,7 @@ nothing leaks, nothing was logged that is a fault or a secret, and the gateway h
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -103,6 +104,15 @@ class Fortress:
         rows = await self.bridge.ask(self.bridge.client.nodes)
         return self.descriptors() - sum(bool(row.at_gateway) for row in rows)
 
+    async def links_rest(self) -> bool:
+        """Whether each link of a node that is away has its surface approved: until then it goes on by itself."""
+        for row in await self.bridge.ask(self.bridge.client.nodes):
+            if row.at_gateway:
+                detail = await self.bridge.ask(functools.partial(self.bridge.client.node, row.node_id))
+                if detail.declared_commands and not (detail.effective_commands or detail.withheld):
+                    return False
+        return True
+
     def resident_kib(self) -> int:
         """Its resident memory."""
         status = Path(f"/proc/{self.bridge.pid}/status").read_text()
@@ -152,6 +162,7 @@ class Fortress:
             heard: methods that the bridge may have called at the gateway meanwhile.
             growth_kib: of resident memory that is borne.
         """
+        await eventually(self.links_rest, timeout_s=20, what="the links of nodes that are away have settled")
         before, frames = self.store(), len(self.tap.seen)
         descriptors, resident = await self.held(), self.resident_kib()
         yield

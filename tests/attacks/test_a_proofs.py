@@ -38,8 +38,15 @@ ADMITTED = frozenset({"connect", "node.list", "node.pair.list"})
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def phone(castle: Fortress) -> IPhone:
-    """A paired phone: its key and its token are good, so that only the proof can be at fault."""
-    return await paired_phone(castle)
+    """A paired phone: its key and its token are good, so that only the proof can be at fault.
+
+    It was in once, for long enough: its link to the gateway outlives its socket, and has nothing more to settle there.
+    """
+    phone = await paired_phone(castle)
+    async with challenged(castle.app_port) as socket:
+        assert (await socket.say(signed(phone, socket.challenge)))["ok"]
+        await castle.bridge.settled(phone.node_id, "device.info")
+    return phone
 
 
 def signed(phone: IPhone, challenge: Json, **device: Any) -> Json:
