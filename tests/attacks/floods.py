@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ from tests.bridge.lan.wire import CLOSE, HOST, Peer, masked
 Json = dict[str, Any]
 CLIENT = {"id": "node-host", "displayName": "Flood", "version": "1.0", "platform": "linux", "mode": "node"}
 CONNECT: Json = {"minProtocol": 3, "maxProtocol": 4, "client": CLIENT, "role": "node", "commands": ["device.info"]}
+
+LINKED = frozenset(
+    {"connect", "node.pair.approve", "node.list", "node.pair.list", "node.event", "config.get", "node.invoke.result"}
+)
+"""What the bridge says to the gateway when nodes come in and the canary is invoked."""
 
 
 class KeptOut(Exception):
@@ -108,3 +114,35 @@ async def paces(node: NativeNode, count: int) -> list[float]:
 def p95(took: list[float]) -> float:
     """The 95th percentile of sorted figures."""
     return took[len(took) * 95 // 100]
+
+
+@dataclass(frozen=True)
+class Flood:
+    """What came of a flood of one node, and what another one noticed of it.
+
+    Attributes:
+        answers: to the flood.
+        closed: how its socket ended; None: it is still there.
+        took: seconds until everything was answered.
+        calm: 95th percentile of the canary's calls before, in seconds.
+        busy: the same in the flood.
+    """
+
+    answers: list[Json]
+    closed: tuple[int, str] | None
+    took: float
+    calm: float
+    busy: float
+
+
+async def flooded(brief: Fortress, node: NodeIdentity, folder: Path, method: str, count: int) -> Flood:
+    """Has a node ask as often as it can, while the canary goes its own pace."""
+    async with brief.unharmed(heard=LINKED), brief.node(brief.canary) as canary:
+        await canary.connect()
+        calm = p95(await paces(canary, 100))
+        async with joined(brief, node, folder, "127.0.0.4") as peer:
+            begin = time.monotonic()
+            await pour(peer, [req(method, f"{number}") for number in range(count)])
+            busy = p95(await paces(canary, 100))
+            answers, closed = await heard(peer, count)
+            return Flood(answers, closed, time.monotonic() - begin, calm, busy)

@@ -22,7 +22,7 @@ from bridge.node.native_identity import NodeIdentity
 from bridge.node.phone import Phone
 from bridge.node.phone_state import PhoneSetup
 from gateway_client.frames import JsonObject
-from tests.attacks.floods import KeptOut, codes, cpu_s, heard, joined, p95, paces, pour, req
+from tests.attacks.floods import LINKED, KeptOut, codes, cpu_s, flooded, heard, joined, pour, req
 from tests.attacks.fortress import Fortress, fortress
 from tests.attacks.strangers import PAIRED, Stranger, addresses, open_anew
 from tests.bridge.lan.wire import HOST, UPGRADE, client_context, masked
@@ -36,10 +36,6 @@ LOOP_S = 60  # F4
 LINES = 100  # F4: of the log
 CORE = 0.05  # F4: of a core
 GENEROUS = 1.0 if is_full() else 5.0  # a bound on a machine that does other things, too
-LINKED = frozenset(
-    {"connect", "node.pair.approve", "node.list", "node.pair.list", "node.event", "config.get", "node.invoke.result"}
-)
-"""What the bridge says to the gateway when nodes come in and the canary is invoked."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -143,42 +139,25 @@ async def test_f3_ten_thousand_calls_at_once(brief: Fortress, tmp_path: Path) ->
     """Guard: `_stopped` in `Intake.take`, bridge/lan/intake.py: ten thousand are served. Guard: `is_too_much` there:
     ten thousand are answered."""
     node = await brief.paired()
-    async with brief.unharmed(heard=LINKED), brief.node(brief.canary) as canary:
-        await canary.connect()
-        calm = p95(await paces(canary, 100))
-        async with joined(brief, node, tmp_path, "127.0.0.4") as peer:
-            begin = time.monotonic()
-            await pour(peer, [req("node.pluginSurface.refresh", f"{number}") for number in range(10_000)])
-            busy = p95(await paces(canary, 100))
-            answers, closed = await heard(peer, 10_000)
-            took = time.monotonic() - begin
-        assert closed == (1008, "too many calls")
-        served, limited = codes(answers).count("UNAVAILABLE"), codes(answers).count("RATE_LIMITED")
-        assert 40 <= served <= 40 + 20 * took + 1
-        assert 80 <= limited <= 80 + 20 * took + 1
-        waits = [one["error"] for one in answers if one["error"]["code"] == "RATE_LIMITED"]
-        assert all(one["retryable"] and 0 < one["retryAfterMs"] <= 50 for one in waits)
-        sys.stdout.write(f"F3: canary p95 {calm * 1000:.1f} ms calm, {busy * 1000:.1f} ms in the flood\n")
-        assert busy < max(2 * GENEROUS * calm, 0.25)
+    flood = await flooded(brief, node, tmp_path, "node.pluginSurface.refresh", 10_000)
+    assert flood.closed == (1008, "too many calls")
+    served, limited = codes(flood.answers).count("UNAVAILABLE"), codes(flood.answers).count("RATE_LIMITED")
+    assert 40 <= served <= 40 + 20 * flood.took + 1
+    assert 80 <= limited <= 80 + 20 * flood.took + 1
+    waits = [one["error"] for one in flood.answers if one["error"]["code"] == "RATE_LIMITED"]
+    assert all(one["retryable"] and 0 < one["retryAfterMs"] <= 50 for one in waits)
+    sys.stdout.write(f"F3: canary p95 {flood.calm * 1000:.1f} ms calm, {flood.busy * 1000:.1f} ms in the flood\n")
+    assert flood.busy < max(2 * GENEROUS * flood.calm, 0.25)
     detail = await brief.bridge.ask(lambda: brief.bridge.client.node(node.node_id))
     assert detail.limits["calls"].met == limited
 
 
 async def test_f3_a_flood_of_what_has_no_limit_is_read_slowly(brief: Fortress, tmp_path: Path) -> None:
     """Guard: `session.pause` in `Relay.run`, bridge/lan/relay.py: all of it is answered at once."""
-    node = await brief.paired()
-    async with brief.unharmed(heard=LINKED), brief.node(brief.canary) as canary:
-        await canary.connect()
-        calm = p95(await paces(canary, 100))
-        async with joined(brief, node, tmp_path, "127.0.0.4") as peer:
-            begin = time.monotonic()
-            await pour(peer, [req("health", f"{number}") for number in range(800)])
-            busy = p95(await paces(canary, 100))
-            answers, closed = await heard(peer, 800)
-            took = time.monotonic() - begin
-        assert (len(answers), codes(answers), closed) == (800, [], None)
-        assert took > 1.5, "400 more than a burst, at 200 a second"
-        assert busy < max(2 * GENEROUS * calm, 0.25)
+    flood = await flooded(brief, await brief.paired(), tmp_path, "health", 800)
+    assert (len(flood.answers), codes(flood.answers), flood.closed) == (800, [], None)
+    assert flood.took > 1.5, "400 more than a burst, at 200 a second"
+    assert flood.busy < max(2 * GENEROUS * flood.calm, 0.25)
 
 
 # F4.
