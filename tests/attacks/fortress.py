@@ -109,7 +109,8 @@ class Fortress:
         for row in await self.bridge.ask(self.bridge.client.nodes):
             if row.at_gateway:
                 detail = await self.bridge.ask(functools.partial(self.bridge.client.node, row.node_id))
-                if detail.declared_commands and not (detail.effective_commands or detail.withheld):
+                offered = set(detail.declared_commands).difference(*detail.not_granted.values())
+                if offered and not (detail.effective_commands or detail.withheld):
                     return False
         return True
 
