@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from acl.engine import decide
 from acl.model import Allow, Call, Deny, Direction, Navigation, Policy, Reason, Subject
-from acl.navigation import FAULT_WORDS, MAX_URL_CHARS, Fault, Target, check, host_of, is_private, pattern_fault
+from acl.navigation import FAULT_WORDS, MAX_URL_CHARS, Fault, Target, check, host_of, host_pattern, is_private
 from acl.permissions import Permission
 from tests.acl.addresses import CANVAS, CONTROLS, DISGUISED, ELSEWHERE, PRIVATE, PUBLIC, SCHEMES
 
@@ -182,7 +182,7 @@ def test_a_pattern_means_the_names_below_and_not_the_name_itself(host: str, pass
     "pattern", ["ok.example", "*.example.com", "xn--mnchen-3ya.example", "1.1.1.1", "[::1]", "localhost"]
 )
 def test_a_host_in_its_one_spelling_is_a_pattern(pattern: str) -> None:
-    assert pattern_fault(pattern) is None
+    assert host_pattern(pattern) == pattern
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,24 @@ def test_a_host_in_its_one_spelling_is_a_pattern(pattern: str) -> None:
     ],
 )
 def test_what_could_match_nothing_or_something_else_is_no_pattern(pattern: str) -> None:
-    assert pattern_fault(pattern) is not None
+    assert host_pattern(pattern) != pattern
+
+
+@pytest.mark.parametrize(
+    ("written", "pattern"),
+    [
+        ("stra\u00dfe.example", "xn--strae-oqa.example"),
+        ("*.M\u00fcnchen.example", "*.xn--mnchen-3ya.example"),
+        ("OK.example", "ok.example"),
+        ("127.1", "127.0.0.1"),
+        ("*.127.1", None),
+        ("ok.ex\u0430mple", None),
+        ("ok.example.", None),
+    ],
+)
+def test_a_pattern_is_spelled_as_browsers_spell_the_addresses(written: str, pattern: str | None) -> None:
+    """Red when names are spelled by another standard: by the older one, the first of them is somebody else's name."""
+    assert host_pattern(written) == pattern
 
 
 @given(url=ADDRESSES, navigation=NAVIGATIONS)
