@@ -137,10 +137,20 @@ def _problem(model: type[BaseModel], document: object, location: Location, kind:
     if kind == "missing":
         return ConfigProblem(key, "it is missing", "Add it.")
     if kind in ("model_type", "dict_type"):
-        return ConfigProblem(key, "it must be a table", f"Write [{key}] on a line of its own, its keys below.")
+        return ConfigProblem(key, "it must be a table", _as_table(location))
     why = _WORDS.get(kind) or message.removeprefix("Value error, ").replace("Input should", "it should")
     why, _, mend = why.partition("\n")
     return ConfigProblem(key, why, mend or "Change it, or remove the line to get the default.")
+
+
+def _as_table(location: Location) -> str:
+    """How a table is written there: within an array it has no header of its own name."""
+    *within, last = location
+    if isinstance(last, int):
+        return f"Write [[{key_of(within)}]] on a line of its own, its keys below."
+    if any(isinstance(part, int) for part in within):
+        return f"Write it in braces: {_shown(last)} = {{ ... }}"
+    return f"Write [{key_of(location)}] on a line of its own, its keys below."
 
 
 _WORDS = {

@@ -8,11 +8,16 @@ from pydantic import Field
 from bridge.strict_toml import ConfigError, Table, key_of, nearest, parse_document
 
 
+class Inmost(Table):
+    """A table in a table of an array."""
+
+
 class Inner(Table):
     """A table of an array."""
 
     id: str
     colour: str = "red"
+    inner: Inmost = Inmost()
 
 
 class Outer(Table):
@@ -46,6 +51,8 @@ def problems(text: str) -> list[tuple[str, str, str]]:
         ("rows = 5", "rows", 'it must be a list, in brackets: ["..."]', "Change it"),
         ("named = 5", "named", "it must be a table", "Write [named] on a line of its own"),
         ("named = {a = 5}", "named.a", "it must be a table", "Write [named.a] on a line of its own"),
+        ("rows = [5]", "rows[#1]", "it must be a table", "Write [[rows]] on a line of its own"),
+        ("[[rows]]\nid = 'a'\ninner = 5", "rows[a].inner", "it must be a table", "Write it in braces: inner = { ... }"),
         ("name = 5", "name", "it must be text, in quotes", "Change it"),
         ("= 5", "", "it is not TOML", "Correct that line."),
         ("name = " + "1" * 5_000, "", "a number in it is too long", "Write a shorter one."),
