@@ -145,10 +145,10 @@ def _problem(model: type[BaseModel], document: object, location: Location, kind:
 
 def _as_table(location: Location) -> str:
     """How a table is written there: within an array it has no header of its own name."""
-    *within, last = location
+    last = location[-1]
     if isinstance(last, int):
-        return f"Write [[{key_of(within)}]] on a line of its own, its keys below."
-    if any(isinstance(part, int) for part in within):
+        return f"Write [[{key_of(location[:-1])}]] on a line of its own, its keys below."
+    if any(isinstance(part, int) for part in location):
         return f"Write it in braces: {_shown(last)} = {{ ... }}"
     return f"Write [{key_of(location)}] on a line of its own, its keys below."
 

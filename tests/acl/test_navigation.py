@@ -144,6 +144,14 @@ def test_each_fault_says_what_it_is_about_and_nothing_of_the_address(url: str, f
     assert "ok.example" not in FAULT_WORDS[fault]
 
 
+@pytest.mark.parametrize("label", ["xn--a", "xn--k", "xn--a-ugn", "xn---u1d"])
+def test_an_a_label_that_means_nothing_or_has_another_spelling_is_refused(label: str) -> None:
+    """Red without the comparison with its own meaning in `_is_readable`: a browser's reading lets each of them pass."""
+    assert ada_url.URL(f"https://{label}.example/").hostname == f"{label}.example"
+    assert check(f"https://{label}.example/", OPEN) is Fault.HOST
+    assert isinstance(check("https://xn--u1d.example/", ANY), Target)
+
+
 def test_the_longest_address_passes_and_is_the_longest_that_is_handed_on() -> None:
     """Red when the length is asked of what came alone: what a browser escapes would be refused as it comes back."""
     longest = "https://ok.example/".ljust(MAX_URL_CHARS, "x")
