@@ -301,3 +301,15 @@ def test_what_waited_at_the_gateway_obeys_the_same_rules() -> None:
     ]
     assert upstream(talk) == {"ids": ["a1", "a3"]}
     assert "navigate again" in refusal(command(talk, "screen.eval", {"javaScript": "1"})).message
+
+
+@pytest.mark.parametrize("name", READS)
+def test_what_waited_behind_a_navigation_is_not_read_from_where_that_may_end(name: str) -> None:
+    """Red when all of an answer is decided before its navigations count: the script would run wherever they lead."""
+    read = {"id": "a2", "command": name, "paramsJSON": json.dumps(READS[name]), "enqueuedAtMs": 2}
+    sent = {"id": "a1", "command": "screen.navigate", "paramsJSON": json.dumps({"url": URL}), "enqueuedAtMs": 1}
+    talk = pulled(node_in(IPHONE), sent, read)
+    assert [action["id"] for action in talk.payload["actions"]] == ["a1"]
+    assert upstream(talk) == {"ids": ["a2"]}
+    before = pulled(node_in(IPHONE), read, sent)
+    assert [action["id"] for action in before.payload["actions"]] == ["a2", "a1"]  # positive control
