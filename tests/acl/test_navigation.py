@@ -131,6 +131,8 @@ def test_nothing_leads_out_of_a_canvas(url: str) -> None:
         ("javascript:1", Fault.SCHEME),
         ("http://ok.example/", Fault.SCHEME),
         ("https://ok.example%40evil.example/", Fault.FORM),
+        ("https://ok.example\\evil.example/", Fault.FORM),
+        ("https://ok.example/a\\b", Fault.FORM),
         ("https://a@ok.example/", Fault.USERINFO),
         ("https://ok.ex\u0430mple/", Fault.HOST),
         ("https://ok.example./", Fault.HOST),
