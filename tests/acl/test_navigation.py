@@ -136,6 +136,7 @@ def test_nothing_leads_out_of_a_canvas(url: str) -> None:
         ("https://a@ok.example/", Fault.USERINFO),
         ("https://ok.ex\u0430mple/", Fault.HOST),
         ("https://ok.example./", Fault.HOST),
+        ("https://" + ("a" * 60 + ".") * 4 + "ok.example/", Fault.HOST),
         ("https://evil.example:22/", Fault.PORT),
         ("https://127.1/", Fault.PRIVATE),
         ("canvas://main/..", Fault.CANVAS),
