@@ -82,6 +82,25 @@ def explain_call(
     return Explanation(decision="deny", rule=outcome.rule, reason=reason, fix=fix)
 
 
+def refusal_there(
+    policy: Policy, target: Subject, method: str, command: str | None, url: str | None
+) -> Explanation | None:
+    """Says why a node would not be asked what another one may invoke on it; None: it would be.
+
+    Args:
+        policy: the one in force.
+        target: that node.
+        method: as for `explain_call`.
+        command: likewise.
+        url: where its screen would be sent.
+    """
+    name = command or method
+    there = explain_call(policy, target, name, None, About(url=url)) if name in COMMANDS else None
+    if there is None or there.decision == "allow":
+        return None
+    return there.model_copy(update={"reason": f"of the node that would do it: {there.reason}"})
+
+
 def _words(policy: Policy, outcome: Deny, about: About) -> str:
     """Why not, in words."""
     fault = navigation.check(about.url, policy.navigation) if about.url is not None else None
