@@ -313,3 +313,8 @@ def test_what_waited_behind_a_navigation_is_not_read_from_where_that_may_end(nam
     assert upstream(talk) == {"ids": ["a2"]}
     before = pulled(node_in(IPHONE), read, sent)
     assert [action["id"] for action in before.payload["actions"]] == ["a2", "a1"]  # positive control
+
+
+def test_an_action_without_parameters_has_none_at_the_phone_either() -> None:
+    talk = pulled(node_in(IPHONE), {"id": "a1", "command": "screen.show", "paramsJSON": '{"x":1}', "enqueuedAtMs": 1})
+    assert talk.payload["actions"] == [{"id": "a1", "command": "screen.show", "enqueuedAtMs": 1}]
