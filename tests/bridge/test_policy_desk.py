@@ -88,6 +88,12 @@ async def test_a_link_that_offers_what_is_denied_now_ends_with_its_phone_and_doe
         await eventually(lambda: switchboard.link(IPHONE.node_id) is None, what="its link ends")
         await stack.aclose()
         await eventually(lambda: switchboard.lingers(ANDROID.node_id), what="another's lingers")
+        write(bridge, deny(Direction.TO_NODE, "command", "location.get", ANDROID.node_id))
+        await bridge.policy.reload()
+        assert switchboard.lingers(ANDROID.node_id), "it is not granted that anyway"
+        write(bridge, deny(Direction.TO_NODE, "command", "screen.hide", ANDROID.node_id))
+        await bridge.policy.reload()
+        assert switchboard.link(ANDROID.node_id) is None, "at once, when its phone is away"
 
 
 BAD = {
