@@ -13,6 +13,7 @@ from bridge.config import LimitsTable
 from bridge.lan.events import Answered, LinkLost
 from bridge.lan.screen_guard import Admitted, ScreenGuard
 from bridge.lan.screen_page import ScreenPage
+from bridge.lan.screen_results import MAX_RESULT_BYTES
 from bridge.upstream.dispatches import PLACES
 from bridge.upstream.outcomes import Invoke
 from gateway_client.frames import ErrorShape
@@ -136,6 +137,14 @@ def test_good_results_come_back_in_the_form_in_which_they_were_sent() -> None:
     picture = snapshot(png(390, 844), "png", 390, 844)
     sent = upstream(answered(command(talk, "screen.snapshot"), payload={**picture, "x": 1}))
     assert sent == {"id": "i1", "nodeId": GATEWAY, "ok": True, "payload": picture}
+
+
+@pytest.mark.parametrize("name", ["canvas.eval", "canvas.snapshot"])
+def test_what_an_older_app_reads_is_passed_on_as_it_is(name: str) -> None:
+    """Red when the results of untyped commands are held to a shape and to the size of an address."""
+    for odd in ("{", json.dumps({"base64": "x" * 2 * MAX_RESULT_BYTES})):
+        talk = answered(command(node_in(OLD), name, {"javaScript": "1"}), payloadJSON=odd)
+        assert (upstream(talk)["ok"], upstream(talk)["payloadJSON"]) == (True, odd)
 
 
 @pytest.mark.parametrize(
