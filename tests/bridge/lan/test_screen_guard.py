@@ -325,5 +325,8 @@ def test_what_waited_behind_a_navigation_is_not_read_from_where_that_may_end(nam
 
 
 def test_an_action_without_parameters_has_none_at_the_phone_either() -> None:
-    talk = pulled(node_in(IPHONE), {"id": "a1", "command": "screen.show", "paramsJSON": '{"x":1}', "enqueuedAtMs": 1})
-    assert talk.payload["actions"] == [{"id": "a1", "command": "screen.show", "enqueuedAtMs": 1}]
+    """Neither has one whose parameters are no text: there is nothing that a phone could read in them."""
+    shown = {"id": "a1", "command": "screen.show", "enqueuedAtMs": 1}
+    asked = {"id": "a2", "command": "device.info", "enqueuedAtMs": 2}
+    talk = pulled(node_in(IPHONE), {**shown, "paramsJSON": '{"x":1}'}, {**asked, "paramsJSON": {"x": 1}})
+    assert talk.payload["actions"] == [shown, asked]
