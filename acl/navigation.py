@@ -116,6 +116,17 @@ def check(url: str, navigation: Navigation) -> Target | Fault:
     return Fault.LENGTH if isinstance(target, Target) and len(target.url) > MAX_URL_CHARS else target
 
 
+def destination(command: str | None, url: str | None) -> str | None:
+    """Returns where a command would send a screen; None: nowhere, or to an older app's own page, which needs no leave.
+
+    Args:
+        command: any command.
+        url: the address in its parameters; None: there is none.
+    """
+    is_own_page = url in {"", "/"} and command != "screen.navigate"
+    return url if command in NAVIGATING and not is_own_page else None
+
+
 def _target(url: str, navigation: Navigation) -> Target | Fault:
     if url != url.strip() or any(unicodedata.category(char) in _UNSEEN for char in url):
         return Fault.CHARACTERS

@@ -139,9 +139,11 @@ def _call(policy: Policy, subject: Subject, method: str, command: str | None, ab
     if method == "node.invoke" and command is None:
         target = subject.node_id if about.target is None else about.target
         return Call(Direction.FROM_NODE, method, target=target, command=_some_command(policy)), "the node may call it"
+    name = command or method
+    url = navigation.destination(name, about.url)
     if about.target is not None:
-        invoke = Call(Direction.FROM_NODE, "node.invoke", target=about.target, command=command or method, url=about.url)
+        invoke = Call(Direction.FROM_NODE, "node.invoke", target=about.target, command=name, url=url)
         return invoke, "the node may have that one do this"
     if command is not None or method in COMMANDS:
-        return Call(Direction.TO_NODE, command or method, url=about.url), "the agent may have the node do this"
+        return Call(Direction.TO_NODE, name, url=url), "the agent may have the node do this"
     return Call(Direction.FROM_NODE, method, session=about.session, text=about.text), "the node may call it"

@@ -164,3 +164,23 @@ def test_where_a_screen_would_be_sent_is_followed() -> None:
     policy, caller = Policy(invoke_targets=frozenset({"bb" * 32})), subject(frozenset({Permission.NODES}))
     told = explain_call(policy, caller, "screen.navigate", None, to_other)
     assert (told.decision, told.rule) == ("deny", "node-invoke")
+
+
+@pytest.mark.parametrize("target", [None, NODE])
+@pytest.mark.parametrize(
+    ("command", "url", "decision"),
+    [
+        ("canvas.navigate", "/", "allow"),
+        ("canvas.present", "", "allow"),
+        ("canvas.navigate", "https://127.1/", "deny"),
+        ("screen.navigate", "/", "deny"),
+        ("device.info", "https://127.1/", "allow"),
+    ],
+)
+def test_an_address_is_decided_about_as_it_is_for_a_call(
+    target: str | None, command: str, url: str, decision: str
+) -> None:
+    """Red when any address is asked about: an older app's own page needs no leave, and other commands go nowhere."""
+    policy = Policy(invoke_commands=("screen.*", "canvas.*", "device.*"))
+    told = explain_call(policy, subject(PROFILES["full"]), "node.invoke", command, About(target, url=url))
+    assert told.decision == decision
