@@ -30,6 +30,7 @@ from bridge.lan.events import (
     Penalise,
     Redeem,
     Report,
+    SessionEvent,
 )
 from bridge.lan.offer import is_concerned
 from bridge.lan.recall import Replay
@@ -52,7 +53,7 @@ from bridge.upstream.surface import SurfaceError
 from bridge.upstream.switchboard import Switchboard
 from certs.errors import IdentityError
 from gateway_client.errors import GatewayError
-from gateway_client.frames import Event, JsonObject
+from gateway_client.frames import JsonObject
 
 MAX_PENALTIES = 1024  # keys kept out at a time, 100 bytes each; the oldest are let in first
 RESTART = 1012  # WebSocket close code: come back
@@ -103,9 +104,9 @@ class Hub:
         self._tasks = tasks
         self._log = log
         reception.store.on_change(self._on_record)
-        switchboard.operator.on_event(self._on_operator_event)
+        switchboard.operator.on_event(lambda event: self._tell_operators(FromGateway(event)))
         switchboard.operator.on_change(self._on_gateway_change)
-        switchboard.operator.on_gap(self._on_gap)
+        switchboard.operator.on_gap(lambda: self._tell_operators(Gap()))
 
     # What a session may look up.
 
@@ -218,6 +219,11 @@ class Hub:
         if join.wider is not None and relay is not None:
             self.reception.file_draft(join.wider, relay.address)
 
+    def ending(self, relay: Relay) -> None:
+        """The relay's session has ended: what comes for its node from now on is answered by who stands in."""
+        if relay.node_id is not None and self.roster.node(relay.node_id) is relay:  # not when it has been replaced
+            self.switchboard.leave(relay, self._stand_in)
+
     def leave(self, relay: Relay) -> None:
         """The relay's socket has ended."""
         self.reception.forget(relay)
@@ -296,18 +302,13 @@ class Hub:
         except StoreError as exc:
             self._log.error("store-failed", error=str(exc))
 
-    def _on_operator_event(self, event: Event) -> None:
+    def _tell_operators(self, event: SessionEvent) -> None:
         for relay in list(self.roster.operators()):
-            relay.post(FromGateway(event))
-
-    def _on_gap(self) -> None:
-        for relay in list(self.roster.operators()):
-            relay.post(Gap())
+            relay.post(event)
 
     def _on_gateway_change(self, is_open: bool) -> None:
         if not is_open:
-            for relay in list(self.roster.operators()):
-                relay.post(LinkLost())
+            self._tell_operators(LinkLost())
             return
         self.sweep_stale()
 
