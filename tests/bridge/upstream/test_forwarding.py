@@ -78,7 +78,7 @@ class Room:
         self.desk = Desk()
         self.forwarding = Forwarding(self._channel, tasks, silent_log())
 
-    async def _channel(self, peer: Peer, link: Link) -> Channel:
+    async def _channel(self, peer: Peer, link: Link, is_owed: bool) -> Channel:
         return self.desk
 
     def ask(self, phone: Phone, name: str, method: str = "node.list", **changes: Any) -> Forward:
