@@ -53,3 +53,16 @@ async def test_what_is_asked_of_a_phone_that_holds_on_to_an_ended_socket_has_its
             assert await invoked(client, record.gateway_node_id) == "NODE_DISCONNECTED"
         assert bridge.hub.roster.node(IPHONE.node_id) is relay  # its socket is still there
         assert bridge.stage.switchboard.lingers(IPHONE.node_id)
+
+
+async def test_what_is_asked_of_a_phone_that_is_away_is_in_the_metrics(agent: tuple[House, Operator]) -> None:
+    """Being away is a phone's normal state; red when who stands in for it tells only the log."""
+    bridge, client = agent
+    record = await bridge.pair(IPHONE)
+    async with bridge.call(IPHONE) as phone:
+        await phone.gets_in()
+        await bridge.stage.settled(record)
+    await eventually(lambda: bridge.stage.switchboard.lingers(IPHONE.node_id))
+    assert await invoked(client, record.gateway_node_id) == "NODE_DISCONNECTED"
+    counted = 'clawdis_bridge_invokes_total{family="device",outcome="NODE_DISCONNECTED"} 1.0'
+    assert counted in bridge.stage.flow.metrics.text()
