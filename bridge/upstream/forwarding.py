@@ -81,6 +81,7 @@ class Forwarding:
         channel_for: finds the connection for a socket's call, and waits for it when it is being made, which what is
             owed (True) to an open one does not; raises `LinkDownError`.
         places: calls that the gateway is answering at a time.
+        place_s: seconds for which an unanswered one keeps its place.
         tasks: own what is under way.
         settled: is told the method of each call that ended, and how: "ok", the code of an error, or a fault.
     """
@@ -92,10 +93,12 @@ class Forwarding:
         log: Log,
         *,
         places: int = PLACES,
+        place_s: float = PLACE_S,
         settled: Callable[[str, str], None] = lambda method, outcome: None,
     ) -> None:
         self.queue = FairQueue(places, MAX_CALLS, MAX_CALLS_OF_NODE)
         self._channel_for = channel_for
+        self._place_s = place_s
         self._tasks = tasks
         self._settled = settled
         self._log = log
@@ -177,7 +180,7 @@ class Forwarding:
         loop = asyncio.get_running_loop()
         channel = await self._channel_for(peer, call.link, call.is_owed)
         await self._turn(ticket, call)
-        patience = loop.call_later(PLACE_S, self._give_back, ticket)
+        patience = loop.call_later(self._place_s, self._give_back, ticket)
         left = None if call.deadline is None else max(0.0, call.deadline - loop.time())
         try:
             return await channel.request(

@@ -66,3 +66,17 @@ async def test_what_is_asked_of_a_phone_that_is_away_is_in_the_metrics(agent: tu
     assert await invoked(client, record.gateway_node_id) == "NODE_DISCONNECTED"
     counted = 'clawdis_bridge_invokes_total{family="device",outcome="NODE_DISCONNECTED"} 1.0'
     assert counted in bridge.stage.flow.metrics.text()
+
+
+async def test_a_socket_that_takes_the_place_of_another_finds_its_link(tmp_path: Path) -> None:
+    """Red when `Hub.ending` does not ask who is in: the link would end with the former socket, and be made anew."""
+    async with embedded() as gateway, house(tmp_path / "home", gateway.url) as bridge:
+        await eventually(lambda: bridge.stage.operator.is_open)
+        record = await bridge.pair(IPHONE)
+        async with bridge.call(IPHONE) as former, bridge.call(IPHONE) as newer:
+            await former.gets_in()
+            await bridge.stage.settled(record)
+            link = bridge.stage.switchboard.link(IPHONE.node_id)
+            await newer.gets_in()
+            assert (await former.ended())[0] == 1000
+            assert bridge.stage.switchboard.link(IPHONE.node_id) is link

@@ -74,9 +74,9 @@ class Desk(Channel):
 class Room:
     """A forwarding and its desk."""
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks, **changes: Any) -> None:
         self.desk = Desk()
-        self.forwarding = Forwarding(self._channel, tasks, silent_log())
+        self.forwarding = Forwarding(self._channel, tasks, silent_log(), **changes)
 
     async def _channel(self, peer: Peer, link: Link, is_owed: bool) -> Channel:
         return self.desk
@@ -236,3 +236,17 @@ async def test_other_ends_are_nobodys_fault(room: Room, code: int, reason: str) 
     await eventually(lambda: phone.of(Unanswered))
     room.ask(phone, "again", "node.invoke")
     await eventually(lambda: "again" in room.desk.open)
+
+
+async def test_what_takes_long_gives_its_place_back_and_goes_on() -> None:
+    """Red without `patience`: two phones whose calls are never answered would keep the last place from a third."""
+    async with Tasks(silent_log()) as tasks:
+        room = Room(tasks, places=1, place_s=0.05)
+        slow, other = Phone("a"), Phone("b")
+        room.ask(slow, "slow")
+        await room.count(1)
+        room.ask(other, "quick")
+        await room.count(2)
+        for name, phone in (("quick", other), ("slow", slow)):
+            room.desk.answer(name)
+            await eventually(lambda phone=phone, name=name: phone.outcomes(name))
