@@ -247,6 +247,7 @@ async def test_what_takes_long_gives_its_place_back_and_goes_on() -> None:
         await room.count(1)
         room.ask(other, "quick")
         await room.count(2)
-        for name, phone in (("quick", other), ("slow", slow)):
-            room.desk.answer(name)
-            await eventually(lambda phone=phone, name=name: phone.outcomes(name))
+        room.desk.answer("quick")
+        await eventually(lambda: other.outcomes("quick"))
+        room.desk.answer("slow")
+        await eventually(lambda: slow.outcomes("slow"))
