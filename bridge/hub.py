@@ -6,7 +6,7 @@ A relay's command goes to the room it concerns; nothing is decided here but the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from acl.model import Policy
@@ -30,6 +30,7 @@ from bridge.lan.events import (
     Penalise,
     Redeem,
     Report,
+    SessionEvent,
 )
 from bridge.lan.offer import is_concerned
 from bridge.lan.recall import Replay
@@ -52,7 +53,7 @@ from bridge.upstream.surface import SurfaceError
 from bridge.upstream.switchboard import Switchboard
 from certs.errors import IdentityError
 from gateway_client.errors import GatewayError
-from gateway_client.frames import Event, JsonObject
+from gateway_client.frames import Json, JsonObject
 
 MAX_PENALTIES = 1024  # keys kept out at a time, 100 bytes each; the oldest are let in first
 RESTART = 1012  # WebSocket close code: come back
@@ -69,6 +70,7 @@ class Hub:
         policy: the policy in force.
         default_permissions: what a prompt proposes.
         limits: what a key may use up, and for how long it stays out when it was closed for that.
+        noted: is told what those note who stand in for phones, beside the log.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Hub:
         limits: LimitsTable,
         tasks: Tasks,
         log: Log,
+        noted: Callable[[str, Mapping[str, Json]], None] = lambda event, fields: None,
     ) -> None:
         self.reception = reception
         self.admissions = admissions
@@ -102,10 +105,11 @@ class Hub:
         self._lines = Coalesced()
         self._tasks = tasks
         self._log = log
+        self._noted = noted
         reception.store.on_change(self._on_record)
-        switchboard.operator.on_event(self._on_operator_event)
+        switchboard.operator.on_event(lambda event: self._tell_operators(FromGateway(event)))
         switchboard.operator.on_change(self._on_gateway_change)
-        switchboard.operator.on_gap(self._on_gap)
+        switchboard.operator.on_gap(lambda: self._tell_operators(Gap()))
 
     # What a session may look up.
 
@@ -218,6 +222,11 @@ class Hub:
         if join.wider is not None and relay is not None:
             self.reception.file_draft(join.wider, relay.address)
 
+    def ending(self, relay: Relay) -> None:
+        """The relay's session has ended: what comes for its node from now on is answered by who stands in."""
+        if relay.node_id is not None and self.roster.node(relay.node_id) is relay:  # not when it has been replaced
+            self.switchboard.leave(relay, self._stand_in)
+
     def leave(self, relay: Relay) -> None:
         """The relay's socket has ended."""
         self.reception.forget(relay)
@@ -231,7 +240,7 @@ class Hub:
             self.switchboard.leave(relay, self._stand_in)
 
     def _stand_in(self, link: NodeLink) -> StandIn:
-        return StandIn(link.record, link.offer, self, link.report, self.line, self._log)
+        return StandIn(link.record, link.offer, self, link.report, self.line, self._noted, self._log)
 
     def forward(self, relay: Relay, command: Forward) -> None:
         """Sends a request to the gateway."""
@@ -271,8 +280,7 @@ class Hub:
         if record.revoked_at is not None:
             self.switchboard.close(record.node_id)
             self.calls.note(self.ledger.forget_node(record.node_id))
-            self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))
-        elif record.stale_upstream:
+        if record.stale_upstream:
             self._tasks.spawn("remove-upstream", self.remove_stale(record.node_id))
 
     async def remove_stale(self, node_id: str) -> None:
@@ -296,18 +304,13 @@ class Hub:
         except StoreError as exc:
             self._log.error("store-failed", error=str(exc))
 
-    def _on_operator_event(self, event: Event) -> None:
+    def _tell_operators(self, event: SessionEvent) -> None:
         for relay in list(self.roster.operators()):
-            relay.post(FromGateway(event))
-
-    def _on_gap(self) -> None:
-        for relay in list(self.roster.operators()):
-            relay.post(Gap())
+            relay.post(event)
 
     def _on_gateway_change(self, is_open: bool) -> None:
         if not is_open:
-            for relay in list(self.roster.operators()):
-                relay.post(LinkLost())
+            self._tell_operators(LinkLost())
             return
         self.sweep_stale()
 
@@ -334,10 +337,8 @@ class Hub:
 
     def _concerns(self, relay: Relay, before: Policy) -> bool:
         record = relay.admitted
-        if record is None:
-            return False
-        role = Role.NODE if relay is self.roster.node(record.node_id) else Role.OPERATOR
-        return is_concerned(record, role, before, self._policy)
+        role = Role.NODE if relay is self.roster.node(relay.node_id or "") else Role.OPERATOR
+        return record is not None and is_concerned(record, role, before, self._policy)
 
     def note(self, event: str, **fields: object) -> None:
         """Says in the log what a person at this machine has done."""

@@ -101,7 +101,7 @@ class NodeInvokes:
         admitted = self._admit(invoke)
         if isinstance(admitted, ErrorShape):
             return _refused(invoke, admitted)
-        if not self._open.has_room(len(self._results)):
+        if not self._open.has_room(invoke, len(self._results)):
             return _refused(invoke, _BUSY)
         self._open.add(invoke, memo)
         return self._ask_next(now)

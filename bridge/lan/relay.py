@@ -72,6 +72,9 @@ class Rooms(Protocol):
     def join(self, relay: Relay, command: Join) -> None:
         """The relay's peer is in."""
 
+    def ending(self, relay: Relay) -> None:
+        """The relay's session has ended; its socket may stay for as long as its peer does not read."""
+
     def leave(self, relay: Relay) -> None:
         """The relay's socket has ended."""
 
@@ -255,6 +258,7 @@ class Relay:
         if close.code == REMOVED:
             self._outbox.clear()  # a removed device gets nothing more
         self._enqueue(close)
+        self._rooms.ending(self)
         # A peer that does not read would hold its socket, and what waits for it, for as long as it likes.
         patience = REMOVED_S if close.code == REMOVED else CLOSE_S
         asyncio.get_running_loop().call_later(patience, self._upgraded.abort)

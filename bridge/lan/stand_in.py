@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from acl.model import Subject
 from bridge import clock
@@ -12,6 +12,7 @@ from bridge.lan.events import FromGateway, Note, Report, SessionEvent
 from bridge.lan.recall import Replay
 from bridge.log import Log, marks
 from bridge.pairing.records import NodeRecord, Surface
+from gateway_client.frames import Json
 
 
 class StandIn:
@@ -23,6 +24,7 @@ class StandIn:
         directory: what may be looked up.
         report: tells the gateway how an invoke ended.
         line: how many lines of the log of a node and an event were left out before this one; None: leave it out, too.
+        noted: is told what it notes, beside the log.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class StandIn:
         directory: Directory,
         report: Callable[[Report | Replay], None],
         line: Callable[[str, str], int | None],
+        noted: Callable[[str, Mapping[str, Json]], None],
         log: Log,
     ) -> None:
         subject = Subject(record.node_id, record.granted)
@@ -39,6 +42,7 @@ class StandIn:
         self._report = report
         self._node_id = record.node_id
         self._line = line
+        self._noted = noted
         self._log = log.bind(node=record.node_id, away=True)
 
     def post(self, event: SessionEvent) -> None:
@@ -50,6 +54,7 @@ class StandIn:
                 case Report() | Replay():
                     self._report(command)
                 case Note(event=name, fields=fields):
+                    self._noted(name, fields)
                     self._log.info(name, **fields, **marks(self._line(self._node_id, name)))
                 case _:
                     raise TypeError(f"nobody is there for {type(command).__name__}")

@@ -13,7 +13,10 @@ from bridge.upstream.idempotency import Memo
 from bridge.upstream.outcomes import Invoke
 
 RUNNING = 8  # jobs that a node works on at once (design §10)
-WAITING = 32  # jobs that wait for one of those places; each may hold a frame's worth of parameters
+WAITING = 32  # jobs that wait for one of those places
+# Characters of their parameters together, at most four bytes each: 32 MiB. One that waits alone may have more, up to
+# the 25 MiB of a message: without a bound in all, 32 of those would be 800 MiB for each node.
+WAITING_CHARS = 8 * 1024 * 1024
 PLACES = RUNNING + WAITING
 SHARERS = 64  # dispatches that wait for a job which another has begun, about 200 bytes each
 LATE = 64  # jobs that nobody waits for any more and that the node may still answer, about 400 bytes each
@@ -86,13 +89,18 @@ class Dispatches:
         """Returns the open job of an idempotency key, whatever it is about."""
         return self._by_digest.get(memo.digest)
 
-    def has_room(self, held: int) -> bool:
+    def has_room(self, invoke: Invoke, held: int) -> bool:
         """Whether another job has a place.
 
         Args:
+            invoke: what it would be.
             held: places that results hold which the gateway has not taken.
         """
-        return len(self) + held < PLACES
+        if len(self) + held >= PLACES:
+            return False
+        if len(self._running) < RUNNING or not self._waiting:
+            return True  # it waits for nobody, or alone
+        return sum(_chars(job.invoke) for job in self._waiting.values()) + _chars(invoke) <= WAITING_CHARS
 
     def has_room_beside(self, held: int) -> bool:
         """Whether another dispatch may share a job.
@@ -195,3 +203,7 @@ class Dispatches:
         while len(self._late) >= LATE:
             del self._late[next(iter(self._late))]
         self._late[job_id] = memo
+
+
+def _chars(invoke: Invoke) -> int:
+    return len(invoke.params_json or "")

@@ -66,6 +66,7 @@ class _Call:
     method: str
     params: JsonObject = field(repr=False)
     link: Link
+    is_owed: bool
     deadline: float | None
 
     def take_params(self) -> JsonObject:
@@ -77,24 +78,27 @@ class Forwarding:
     """See the module's text.
 
     Args:
-        channel_for: finds the connection for a socket's call, and waits for it when it is being made; raises
-            `LinkDownError`.
+        channel_for: finds the connection for a socket's call, and waits for it when it is being made, which what is
+            owed (True) to an open one does not; raises `LinkDownError`.
         places: calls that the gateway is answering at a time.
+        place_s: seconds for which an unanswered one keeps its place.
         tasks: own what is under way.
         settled: is told the method of each call that ended, and how: "ok", the code of an error, or a fault.
     """
 
     def __init__(
         self,
-        channel_for: Callable[[Peer, Link], Awaitable[Channel]],
+        channel_for: Callable[[Peer, Link, bool], Awaitable[Channel]],
         tasks: Tasks,
         log: Log,
         *,
         places: int = PLACES,
+        place_s: float = PLACE_S,
         settled: Callable[[str, str], None] = lambda method, outcome: None,
     ) -> None:
         self.queue = FairQueue(places, MAX_CALLS, MAX_CALLS_OF_NODE)
         self._channel_for = channel_for
+        self._place_s = place_s
         self._tasks = tasks
         self._settled = settled
         self._log = log
@@ -124,7 +128,7 @@ class Forwarding:
             return
         now = asyncio.get_running_loop().time()
         deadline = None if command.wait_s is None else now + command.delay_s + command.wait_s
-        call = _Call(command.key, command.method, command.params, command.link, deadline)
+        call = _Call(command.key, command.method, command.params, command.link, command.owed, deadline)
         work = self._run(peer, call, command.delay_s, ticket, peer.carry())
         task = self._tasks.spawn("forward", work)
         self._under_way.setdefault(peer, {})[task] = command.owed
@@ -174,9 +178,9 @@ class Forwarding:
             peer.post(Answered(call.key, response, final=False))
 
         loop = asyncio.get_running_loop()
-        channel = await self._channel_for(peer, call.link)
+        channel = await self._channel_for(peer, call.link, call.is_owed)
         await self._turn(ticket, call)
-        patience = loop.call_later(PLACE_S, self._give_back, ticket)
+        patience = loop.call_later(self._place_s, self._give_back, ticket)
         left = None if call.deadline is None else max(0.0, call.deadline - loop.time())
         try:
             return await channel.request(

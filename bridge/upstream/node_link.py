@@ -16,13 +16,13 @@ from bridge.upstream.channel import Channel, LinkDownError, explain, keep_up, no
 from bridge.upstream.secret import SecretError, SecretSource
 from bridge.upstream.surface import SurfaceApproval, SurfaceError, SurfaceState
 from gateway_client.connection import GatewayConnection
-from gateway_client.errors import ConnectRefusedError, GatewayError
+from gateway_client.errors import ConnectRefusedError, GatewayError, TooManyRequestsError
 from gateway_client.frames import ErrorShape, Event, JsonObject, text_of
 from gateway_client.identity import DeviceIdentity
 from gateway_client.protocol import ConnectProfile, Dropped
 from gateway_client.retry import REFUSED_S, backoff, needs_a_person, wait_before_retry
 
-REPORT_TRIES = 3  # times a report that the gateway refuses for a moment is sent again (design §11)
+REPORT_TRIES = 3  # times a report is sent again that the gateway, or a full connection, refuses for a moment (§11)
 REPORT_RETRY_S = 0.25  # seconds between them
 _REPLAYED = frozenset({"voicewake.changed", "voicewake.routing.changed"})
 
@@ -139,12 +139,19 @@ class NodeLink(Channel):
     async def _report(self, params: JsonObject) -> None:
         try:
             for _ in range(1 + REPORT_TRIES):
-                answer = await self.request("node.invoke.result", params, wait_s=5.0)
-                if answer.error is None or answer.error.detail("code") != "PAIRING_CHANGED":
+                if await self._is_taken(params):
                     return
                 await asyncio.sleep(REPORT_RETRY_S)
         except (LinkDownError, GatewayError):
-            self._log.info("report-lost")  # the gateway ends the invokes of a lost link itself
+            pass  # the gateway ends the invokes of a lost link itself
+        self._log.info("report-lost")
+
+    async def _is_taken(self, params: JsonObject) -> bool:
+        try:
+            answer = await self.request("node.invoke.result", params, wait_s=5.0)
+        except TooManyRequestsError:
+            return False
+        return answer.error is None or answer.error.detail("code") != "PAIRING_CHANGED"
 
     async def run(self) -> None:
         """Keeps the link up until it is cancelled; from then on nobody is told anything."""

@@ -202,11 +202,16 @@ class SecretSource:
             raise SecretError("the keychain does not answer: is it asking for a password on the Mac's screen?") from exc
 
     def _read(self) -> Credentials:
+        self._check()
+        self._seen = self._reader.stamp()  # before: what changes during the reading is a change
+        found = self._reader.read()
+        self._check()  # again: a person may have taken minutes to open the keychain
+        return found
+
+    def _check(self) -> None:
         objection = self._objection()
         if objection is not None:
             raise SecretError(objection)
-        self._seen = self._reader.stamp()  # before: what changes during the reading is a change
-        return self._reader.read()
 
     async def rest(self, seconds: float) -> None:
         """Waits, but no longer than until a file changes from which the secret is read."""

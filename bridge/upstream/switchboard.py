@@ -207,8 +207,12 @@ class Switchboard:
         """
         self.forwarding.forward(peer, command)
 
-    async def _channel_for(self, peer: Peer, link: Link) -> Channel:
-        return self.operator if link is Link.OPERATOR else await self._ready_link(peer)
+    async def _channel_for(self, peer: Peer, link: Link, is_owed: bool) -> Channel:
+        if link is Link.OPERATOR:
+            return self.operator
+        own = self.link(peer.node_id or "")
+        # What is owed is about what has come over the open connection, and is lost with it: it waits for no surface.
+        return own if is_owed and own is not None and own.is_open else await self._ready_link(peer)
 
     async def _ready_link(self, peer: Peer) -> NodeLink:
         # A phone speaks the moment it is in (push registration, the pending queue); its link takes some 100 ms more.

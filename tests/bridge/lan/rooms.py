@@ -86,6 +86,9 @@ class Rooms:
         self.asked.append(command)
         self.on_join(relay)
 
+    def ending(self, relay: Relay) -> None:
+        pass
+
     def leave(self, relay: Relay) -> None:
         self.left.append(relay)
 

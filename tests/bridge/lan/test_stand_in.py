@@ -29,10 +29,17 @@ class Ear:
         offer = Surface(commands=("screen.show", "device.info"))
         record = IPHONE.record(PROFILES["phone"])
         self.tapped: list[dict[str, object]] = []
+        self.noted: list[tuple[str, dict[str, Json]]] = []
         log = make_log("info", "json", self.log, tap=lambda _, event: self.tapped.append(dict(event)))
         lines = Coalesced()
         self.stand_in = StandIn(
-            record, offer, self.directory, self.said.append, lambda who, event: lines.line(who, event, 0.0), log
+            record,
+            offer,
+            self.directory,
+            self.said.append,
+            lambda who, event: lines.line(who, event, 0.0),
+            lambda event, fields: self.noted.append((event, dict(fields))),
+            log,
         )
 
     def hears(self, command: str, **more: Json) -> None:
@@ -62,6 +69,7 @@ async def test_an_agent_in_a_loop_fills_no_log_and_the_audit_log_hears_of_each_w
     assert len(ear.said) == 1_000
     assert len(ear.log.getvalue().splitlines()) == FIRST
     assert len(ear.tapped) == 1_000
+    assert ear.noted == [("invoke-refused", {"command": "device.info", "code": "NODE_DISCONNECTED"})] * 1_000
     assert {one["node"] for one in ear.tapped} == {IPHONE.node_id}
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bridge.upstream.dispatches import LATE, PLACES, RUNNING, SHARERS, Dispatches
+from bridge.upstream.dispatches import LATE, PLACES, RUNNING, SHARERS, WAITING, WAITING_CHARS, Dispatches
 from bridge.upstream.idempotency import Memo
 from bridge.upstream.outcomes import Invoke
 
 
 def invoke(name: str, deadline: float = 30.0) -> Invoke:
     return Invoke(name, "screen.show", "{}", 30_000, "k", deadline)
+
+
+def large(name: str, chars: int) -> Invoke:
+    return replace(invoke(name), params_json="x" * chars)
 
 
 def memo(name: str) -> Memo:
@@ -30,16 +36,43 @@ class TestOrder:
     def test_eight_run_and_the_next_one_begins_when_one_has_ended(self) -> None:
         table = Dispatches()
         for number in range(PLACES):
-            assert table.has_room(0)
+            assert table.has_room(invoke(f"i{number}"), 0)
             table.add(invoke(f"i{number}"), None)
-        assert not table.has_room(0)
+        assert not table.has_room(invoke("i"), 0)
         assert begun(table) == [f"i{number}" for number in range(RUNNING)]
         assert table.settle("i5") is not None
         assert begun(table) == [f"i{RUNNING}"]
 
     def test_results_that_are_not_taken_hold_their_places(self) -> None:
-        assert Dispatches().has_room(PLACES - 1)
-        assert not Dispatches().has_room(PLACES)
+        assert Dispatches().has_room(invoke("i"), PLACES - 1)
+        assert not Dispatches().has_room(invoke("i"), PLACES)
+
+    def test_what_waits_keeps_so_many_characters_of_parameters_and_no_more(self) -> None:
+        """Red without the sum in `has_room`: a gateway's largest messages, 32 of them for each node, would be kept."""
+        table, each = Dispatches(), WAITING_CHARS // 5
+        for number in range(RUNNING):
+            assert table.has_room(large(f"r{number}", 5 * WAITING_CHARS), 0)  # what need not wait is not kept
+            table.add(large(f"r{number}", each), None)
+            begun(table)
+        waiting = 0
+        for number in range(WAITING):
+            if table.has_room(large(f"w{number}", each), 0):
+                table.add(large(f"w{number}", each), None)
+                waiting += 1
+        assert waiting == 5
+        assert table.has_room(large("small", WAITING_CHARS - 5 * each), 0)
+        assert table.settle("r0") is not None
+        assert begun(table) == ["w0"]
+        assert table.has_room(large("next", each), 0)
+
+    def test_one_that_waits_alone_may_be_as_large_as_a_message(self) -> None:
+        table = Dispatches()
+        for number in range(RUNNING):
+            table.add(invoke(f"r{number}"), None)
+            begun(table)
+        assert table.has_room(large("w", 3 * WAITING_CHARS), 0)
+        table.add(large("w", 3 * WAITING_CHARS), None)
+        assert not table.has_room(large("x", 1), 0)
 
     def test_what_runs_keeps_no_parameters(self) -> None:
         table = Dispatches()
@@ -135,7 +168,7 @@ class DispatchMachine(RuleBasedStateMachine):
         known = self.table.known(memo(key)) if key else None
         if known is not None:
             self.table.share(known, invoke(name, self.now + wait))
-        elif self.table.has_room(0):
+        elif self.table.has_room(invoke("i"), 0):
             self.table.add(invoke(name, self.now + wait), memo(key) if key else None)
         else:
             return

@@ -74,11 +74,11 @@ class Desk(Channel):
 class Room:
     """A forwarding and its desk."""
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks, **changes: Any) -> None:
         self.desk = Desk()
-        self.forwarding = Forwarding(self._channel, tasks, silent_log())
+        self.forwarding = Forwarding(self._channel, tasks, silent_log(), **changes)
 
-    async def _channel(self, peer: Peer, link: Link) -> Channel:
+    async def _channel(self, peer: Peer, link: Link, is_owed: bool) -> Channel:
         return self.desk
 
     def ask(self, phone: Phone, name: str, method: str = "node.list", **changes: Any) -> Forward:
@@ -236,3 +236,18 @@ async def test_other_ends_are_nobodys_fault(room: Room, code: int, reason: str) 
     await eventually(lambda: phone.of(Unanswered))
     room.ask(phone, "again", "node.invoke")
     await eventually(lambda: "again" in room.desk.open)
+
+
+async def test_what_takes_long_gives_its_place_back_and_goes_on() -> None:
+    """Red without `patience`: two phones whose calls are never answered would keep the last place from a third."""
+    async with Tasks(silent_log()) as tasks:
+        room = Room(tasks, places=1, place_s=0.05)
+        slow, other = Phone("a"), Phone("b")
+        room.ask(slow, "slow")
+        await room.count(1)
+        room.ask(other, "quick")
+        await room.count(2)
+        room.desk.answer("quick")
+        await eventually(lambda: other.outcomes("quick"))
+        room.desk.answer("slow")
+        await eventually(lambda: slow.outcomes("slow"))

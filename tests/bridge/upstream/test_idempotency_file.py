@@ -18,7 +18,16 @@ from bridge import clock
 from bridge.lan.events import Instant
 from bridge.log import make_log
 from bridge.tasks import Tasks
-from bridge.upstream.idempotency import KEPT_S, MAX_ENTRIES_OF_OWNER, Again, Conflict, Memo, memo_of, node_owner
+from bridge.upstream.idempotency import (
+    KEPT_S,
+    MAX_ENTRIES_OF_OWNER,
+    Again,
+    Conflict,
+    Forgotten,
+    Memo,
+    memo_of,
+    node_owner,
+)
 from bridge.upstream.idempotency_file import MAX_WAITING, CallMemory
 from gateway_client.frames import JsonObject
 from tests.support.waiting import eventually
@@ -160,7 +169,15 @@ async def test_a_disk_that_refuses_is_logged_once_and_written_to_when_it_works_a
         with sqlite3.connect(one.path) as database:
             database.execute("ALTER TABLE hidden RENAME TO calls")
         await one.memory.flush()
-        assert len(one.rows()) >= 1
+        assert len(one.rows()) == 2  # also the one that was refused: red when a refused batch is not taken back
+
+
+async def test_while_the_disk_refuses_so_many_changes_wait_and_no_more(tmp_path: Path) -> None:
+    """Red without the loop of `note`: each new key of a flood makes an older one's end wait, too."""
+    async with desk(tmp_path) as one:
+        for number in range(5 * MAX_WAITING):
+            one.memory.note([Forgotten(f"{number}")])
+        assert one.memory.waiting == MAX_WAITING
 
 
 async def test_a_flood_waits_for_the_disk_within_a_bound_and_ends_as_the_ledger_does(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bridge.pairing.records import NodeRecord, Role, Surface
 from bridge.upstream.lingering import MAX_LINGERING, Lingering
 from bridge.upstream.node_link import REPORT_TRIES, Attached, NodeLink
 from gateway_client.frames import ErrorShape
+from gateway_client.protocol import MAX_IN_FLIGHT
 from tests.bridge.upstream.scripted import Params, Refused, ScriptedGateway
 from tests.bridge.upstream.stage import OFFER, Phone, Stage, embedded, staged
 from tests.support.waiting import eventually
@@ -177,3 +178,20 @@ async def test_a_report_that_the_gateway_refuses_for_a_moment_is_sent_again_and_
         link.report(Report("i2", ErrorShape("TIMEOUT", "x")))
         await link.finish_reports()
         assert len(scripted.asked("node.invoke.result")) == 3 + 1 + REPORT_TRIES
+
+
+async def test_more_reports_than_a_connection_takes_at_once_all_reach_the_gateway(tmp_path: Path) -> None:
+    """Red when a connection that is full of them counts as lost: those calls would only end with their time."""
+    count = MAX_IN_FLIGHT + 100
+    async with ScriptedGateway() as scripted, staged(scripted.url, tmp_path / "home") as stage:
+        await eventually(lambda: stage.operator.is_open)
+        node = await asyncio.to_thread(stage.node)
+        stage.join(node)
+        link = await eventually(lambda: stage.switchboard.link(node.node_id))
+        await eventually(lambda: link.is_open)
+        scripted.answers["node.invoke.result"] = lambda params: {"ok": True}
+        for number in range(count):
+            link.report(Report(f"i{number}", ErrorShape("FORBIDDEN", "x")))
+        await link.finish_reports()
+        assert {params["id"] for params in scripted.asked("node.invoke.result")} == {f"i{n}" for n in range(count)}
+        assert not stage.events("report-lost")

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.config import GatewayTable
 from bridge.upstream.port_owner import Listening, PortOwner, read_table, strangers
+from bridge.upstream.secret import SecretError, SecretReader, SecretSource
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 REST = "00000000:00000000 00:00000000 00000000"
@@ -91,3 +93,15 @@ def test_this_machine_tells_who_holds_a_port_of_ours(address: str) -> None:
         assert [each.uid for each in found] == [own]
         assert PortOwner(port, own).objection() is None
         assert strangers(iter(found), port, own + 1) == ([own] if own else [])
+
+
+async def test_the_port_is_looked_at_again_when_the_secret_has_been_found(tmp_path: Path) -> None:
+    """Red without the second look: a person may take minutes to open the keychain, and the port may change hands."""
+    reader = SecretReader(GatewayTable(token_source="env"), {"OPENCLAW_GATEWAY_TOKEN": "planted"}, tmp_path)
+    objections = iter([None, "held by somebody else"])
+    source = SecretSource(reader, lambda: next(objections))
+    try:
+        with pytest.raises(SecretError, match="held by somebody else"):
+            await source.read()
+    finally:
+        source.close()

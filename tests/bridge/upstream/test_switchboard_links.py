@@ -13,7 +13,7 @@ import pytest_asyncio
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.demo.gateway.invokes import read_call
 from bridge.demo.gateway.refusals import Refusal
-from bridge.lan.events import Answered, FromGateway, Report
+from bridge.lan.events import Answered, FromGateway, Link, Report
 from bridge.pairing.records import Surface, UpstreamIdentity
 from bridge.upstream.switchboard import CONNECTS
 from certs.errors import IdentityError
@@ -21,7 +21,7 @@ from gateway_client.errors import GatewayError
 from gateway_client.frames import ErrorShape, Json, JsonObject
 from tests.bridge.pairing.samples import labels
 from tests.bridge.upstream.scripted import ScriptedGateway
-from tests.bridge.upstream.stage import OFFER, Phone, Stage, embedded, outcome, running, skills, staged
+from tests.bridge.upstream.stage import OFFER, Phone, Stage, embedded, forward, outcome, running, skills, staged
 from tests.support.scale import scale
 from tests.support.waiting import eventually
 
@@ -241,3 +241,21 @@ async def test_eight_links_are_made_at_a_time_when_all_phones_come_back(tmp_path
 def withheld(stage: Stage, node_id: str) -> tuple[str, ...] | None:
     link = stage.switchboard.link(node_id)
     return link.surface.withheld if link is not None and link.surface is not None else None
+
+
+async def test_a_result_does_not_wait_for_a_surface_that_is_not_settled(tmp_path: Path) -> None:
+    """Red when what is owed waits like a call: a gateway that is slow to say what it has approved would cost results.
+
+    They answer what has come over the very connection, and are lost with it.
+    """
+    async with ScriptedGateway() as scripted, staged(scripted.url, tmp_path / "home") as stage:
+        scripted.answers["node.invoke.result"] = lambda params: {"ok": True}
+        await eventually(lambda: stage.operator.is_open)
+        node = await asyncio.to_thread(stage.node)
+        phone = stage.join(node)
+        link = await eventually(lambda: stage.switchboard.link(node.node_id))
+        await eventually(lambda: link.is_open)
+        owed = replace(forward("r", "node.invoke.result", {"id": "i"}, link=Link.NODE), owed=True)
+        assert isinstance(await outcome(stage, phone, owed, within_s=QUICK_S), Answered)
+        assert not link.ready.is_set()
+        assert not stage.events("surface-not-settled")
