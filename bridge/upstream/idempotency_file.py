@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +62,7 @@ class CallMemory:
         self._database = Database(path, _SCHEMA)
         self._tasks = tasks
         self._log = log
-        self._waiting: dict[str, Change] = {}
+        self._waiting: OrderedDict[str, Change] = OrderedDict()  # whose first is found at once when others have gone
         self._writing = False
         self._refused = False
         self._disk = asyncio.Lock()
@@ -92,7 +93,7 @@ class CallMemory:
             self._waiting.pop(digest, None)
             self._waiting[digest] = change
         while len(self._waiting) > MAX_WAITING:
-            del self._waiting[next(iter(self._waiting))]
+            self._waiting.popitem(last=False)
         if self._waiting and not self._writing:
             self._writing = True
             self._tasks.spawn("write-calls", self._write_all())
@@ -118,14 +119,14 @@ class CallMemory:
             if not self._refused:
                 self._log.error("calls-not-kept", error=str(exc))
             self._refused = True
-            self._waiting = {**batch, **self._waiting}
+            self._waiting = OrderedDict({**batch, **self._waiting})
             await asyncio.sleep(AGAIN_S)
         else:
             self._refused = False
 
     async def flush(self) -> None:
         """Writes what still waits, once; a disk that refuses is logged. For the end of the daemon."""
-        left, self._waiting = list(self._waiting.values()), {}
+        left, self._waiting = list(self._waiting.values()), OrderedDict()
         try:
             await self._written(left)
         except StoreError as exc:
