@@ -5,14 +5,16 @@ The key is checked inside the handshake by the context (`certs.context.node_clie
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 import orjson
+from aiohttp.connector import Connection
 
 from bridge.node.pairing_answers import MAX_ANSWER_BYTES, read_body, read_refusal
 from bridge.node.pairing_errors import BadAnswer, BridgeMismatch, BridgeUnreachable
@@ -22,6 +24,27 @@ from gateway_client.frames import Json, JsonObject
 
 REQUEST_S = 15.0  # seconds for connecting, TLS, the request and its answer
 _NO_CONTENT = 204
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Can cut what is still being closed: TLS waits half a minute for a goodbye, which a bridge may keep to itself."""
+
+    def __init__(self, **options: Any) -> None:  # Any: aiohttp's own options, passed on
+        super().__init__(**options)
+        self._made: list[asyncio.BaseTransport] = []
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:  # Any: aiohttp's own signature, passed on
+        connection = await super().connect(*args, **kwargs)
+        if connection.transport is not None:
+            self._made.append(connection.transport)
+        return connection
+
+    async def cut(self) -> None:
+        """Ends every connection; their sockets are closed when it returns."""
+        for transport in self._made:
+            with suppress(AttributeError):  # a transport that was closed twice cannot be aborted (Python 3.11.2)
+                transport.abort()  # type: ignore[attr-defined]  # aiohttp names the base class; all of them write
+        await asyncio.sleep(0)
 
 
 class PairingHttp(AbstractAsyncContextManager["PairingHttp"]):
@@ -39,13 +62,14 @@ class PairingHttp(AbstractAsyncContextManager["PairingHttp"]):
     def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
         self._where = f"{url_host(host)}:{port}"
         self._context = context
+        self._connector: _Connector
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
         # The resolver that uses the system's: another one would not know what `.local` is.
-        connector = aiohttp.TCPConnector(ssl=self._context, limit=1, resolver=aiohttp.ThreadedResolver())
+        self._connector = _Connector(ssl=self._context, limit=1, resolver=aiohttp.ThreadedResolver())
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # a few bytes could become many
             trust_env=False,
@@ -57,6 +81,7 @@ class PairingHttp(AbstractAsyncContextManager["PairingHttp"]):
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._session.close()
+        await self._connector.cut()
 
     async def ask(
         self,

@@ -269,10 +269,17 @@ class TestE7:
             await keep.bridge.settled(phone.node_id, "device.info")
         before = keep.store()[phone.node_id]
         phone.more = {"commands": ["device.info", "camera.snap", "system.run"]}
+        since = len(keep.tap.seen)
+
+        async def asked() -> PendingRequest | None:
+            return next((one for one in await keep.bridge.pending() if "system.run" in one.commands), None)
+
         async with phone.socket("node"):
-            await keep.bridge.node_in(phone.node_id, "connected")
-            detail = await keep.bridge.ask(lambda: keep.bridge.client.node(phone.node_id))
-            assert "system.run" not in detail.effective_commands
+            request = await eventually(asked, what="a person is asked")
+            detail = await keep.bridge.settled(phone.node_id, "device.info")
+        assert request.reason == "wider"
+        assert (detail.effective_commands, detail.permissions) == (["device.info"], ["device"])
+        assert [one["commands"] for one in connects(keep, since) if one["commands"] != ["device.info"]] == []
         after = keep.store()[phone.node_id]
         assert after["permissions"] == before["permissions"] == ["device"]
 

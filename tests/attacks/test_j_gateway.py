@@ -167,10 +167,11 @@ async def test_j4_garbage_costs_nothing_but_itself(tmp_path: Path) -> None:
     """Every kind on every connection; red when one of them ends a link or a socket."""
     async with ScriptedGateway() as gateway, inside(tmp_path, gateway.url) as (built, phone):
         gateway.answers["node.list"] = nodes
-        await eventually(lambda: built.hub.switchboard.operator.is_open)
-        for garbage in GARBAGE.values():
+        await eventually(lambda: built.hub.switchboard.operator.is_open and len(gateway.sockets) == 2)
+        for name, garbage in GARBAGE.items():
             await gateway.say_raw(garbage)
-            assert await is_answered(phone)
+            assert await is_answered(phone), name
+            assert gateway.dials == 2, f"{name} has ended a link"
         assert built.hub.roster.connected() == 1
         assert not built.stage.events("operator-link-failed")
 

@@ -42,11 +42,8 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowded(serve: Serve, deadlines: Deadlines = QUICK) -> AsyncIterator[Crowd]:
-    rooms, pool = Rooms(book(IPHONE.record())), Pool(limit=26_214_400)
-    other = pool.open()
-    other.belongs_to("another")
-    assert other.claim(26_000_000)
+async def let_in(serve: Serve, rooms: Rooms, pool: Pool, deadlines: Deadlines = QUICK) -> AsyncIterator[Caller]:
+    """A phone that is in, and whose large messages share the pool."""
     async with (
         serve(rooms.serve, deadlines=deadlines, frame_max_bytes=26_214_400, pool=pool) as listener,
         peer(listener.port) as wire,
@@ -54,6 +51,16 @@ async def crowded(serve: Serve, deadlines: Deadlines = QUICK) -> AsyncIterator[C
         phone = Caller(wire, IPHONE)
         await wire.upgrade()
         await phone.gets_in()
+        yield phone
+
+
+@asynccontextmanager
+async def crowded(serve: Serve, deadlines: Deadlines = QUICK) -> AsyncIterator[Crowd]:
+    rooms, pool = Rooms(book(IPHONE.record())), Pool(limit=26_214_400)
+    other = pool.open()
+    other.belongs_to("another")
+    assert other.claim(26_000_000)
+    async with let_in(serve, rooms, pool, deadlines) as phone:
         yield Crowd(rooms, pool, other, phone)
 
 
@@ -88,13 +95,7 @@ async def test_a_message_is_in_the_budget_until_what_it_asked_for_is_sent_or_its
 ) -> None:
     """Red when the bytes are given back as soon as the session has seen them."""
     rooms, pool = Rooms(book(IPHONE.record())), Pool()
-    async with (
-        serve(rooms.serve, deadlines=QUICK, frame_max_bytes=26_214_400, pool=pool) as listener,
-        peer(listener.port) as wire,
-    ):
-        phone = Caller(wire, IPHONE)
-        await wire.upgrade()
-        await phone.gets_in()
+    async with let_in(serve, rooms, pool) as phone:
         await phone.asks("node.event", transcript())
         await eventually(lambda: rooms.of(Forward))
         assert PICTURE < pool.budget.held < PICTURE + 1_000

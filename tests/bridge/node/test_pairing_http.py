@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import socket
 import ssl
+import threading
+import warnings
 
 import pytest
+import trustme
 from aiohttp import web
 
 from bridge.node.pairing_errors import BridgeMismatch, BridgeUnreachable, Refused
@@ -89,6 +95,33 @@ async def test_a_retry_time_is_kept(double: PairingBridge) -> None:
     async with http(double) as bridge:
         with pytest.raises(Refused, match=r"429 RATE_LIMITED.*2 s"):
             await bridge.ask("GET", "x")
+
+
+def test_nothing_is_left_of_a_connection_to_a_bridge_that_does_not_say_goodbye() -> None:
+    """Red without `cut`: TLS waits half a minute for the goodbye, and the socket outlives the loop."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    over = threading.Event()
+
+    def serve() -> None:
+        with context.wrap_socket(listening.accept()[0], server_side=True) as accepted:
+            accepted.recv(65_536)
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+            over.wait(10)
+
+    async def ask(port: int) -> None:
+        async with PairingHttp("127.0.0.1", port, node_client_context(SpkiPin())) as bridge:
+            assert await bridge.ask("GET", "x") == {}
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        server = threading.Thread(target=serve)
+        server.start()
+        asyncio.run(ask(listening.getsockname()[1]))
+        over.set()
+        server.join()
+        gc.collect()
+    assert [str(each.message) for each in told if each.category is ResourceWarning] == []
 
 
 def test_a_mismatch_is_found_behind_other_errors() -> None:

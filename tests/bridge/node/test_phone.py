@@ -59,12 +59,14 @@ class Bench:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bench: Bench, *, inward: bool) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            bench.bytes_in += len(data) if inward else 0
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    try:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                bench.bytes_in += len(data) if inward else 0
+                writer.write(data)
+                await writer.drain()
+    finally:  # also when the test is over first
+        writer.close()
 
 
 @contextlib.asynccontextmanager

@@ -180,11 +180,21 @@ async def test_while_the_disk_refuses_so_many_changes_wait_and_no_more(tmp_path:
         assert one.memory.waiting == MAX_WAITING
 
 
-async def test_a_flood_waits_for_the_disk_within_a_bound_and_ends_as_the_ledger_does(tmp_path: Path) -> None:
+async def test_no_more_changes_wait_for_the_disk_than_the_cap(tmp_path: Path) -> None:
+    """Red without the cap in `note`: all of them wait."""
+    async with desk(tmp_path) as one:
+        one.memory.note([Forgotten(f"{number}") for number in range(5 * MAX_WAITING)])
+        assert one.memory.waiting == MAX_WAITING
+        one.memory.note(one.memory.ledger.done(CALL, RESULT, mono()))
+        assert one.memory.waiting == MAX_WAITING
+        await one.memory.flush()
+        await one.holds(1)  # the newest was not the one that went
+
+
+async def test_a_flood_ends_on_the_disk_as_it_does_in_the_ledger(tmp_path: Path) -> None:
     async with desk(tmp_path) as one:
         for number in range(5 * MAX_ENTRIES_OF_OWNER):
             one.memory.note(one.memory.ledger.done(other(number), RESULT, mono()))
-        assert one.memory.waiting <= min(MAX_WAITING, 5 * MAX_ENTRIES_OF_OWNER)
         await one.memory.flush()
         await eventually(lambda: one.memory.waiting == 0)
         await one.holds(MAX_ENTRIES_OF_OWNER)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest_asyncio
+import pytest
 
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.lan.events import Join, Report, SessionEvent
@@ -17,7 +16,7 @@ from bridge.upstream.node_link import REPORT_TRIES, Attached, NodeLink
 from gateway_client.frames import ErrorShape
 from gateway_client.protocol import MAX_IN_FLIGHT
 from tests.bridge.upstream.scripted import Params, Refused, ScriptedGateway
-from tests.bridge.upstream.stage import OFFER, Phone, Stage, embedded, staged
+from tests.bridge.upstream.stage import OFFER, Phone, Stage, staged
 from tests.support.waiting import eventually
 
 
@@ -60,16 +59,9 @@ def stand_in(link: NodeLink) -> Attached:
     return StandIn(link)
 
 
-@pytest_asyncio.fixture
-async def gateway() -> AsyncIterator[EmbeddedGateway]:
-    async with embedded() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def stage(gateway: EmbeddedGateway, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(gateway.url, tmp_path / "home", linger_s=60.0) as built:
-        yield built
+@pytest.fixture
+def linger_s() -> float:
+    return 60.0
 
 
 def at_gateway(gateway: EmbeddedGateway, node: NodeRecord) -> bool:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.demo.gateway.invokes import read_call
@@ -26,18 +24,6 @@ from tests.bridge.pairing.samples import identity, record
 from tests.bridge.upstream.scripted import HELLO, Answer, Params, Refused, ScriptedGateway
 from tests.bridge.upstream.stage import OFFER, Phone, Stage, embedded, staged
 from tests.support.waiting import eventually
-
-
-@pytest_asyncio.fixture
-async def gateway() -> AsyncIterator[EmbeddedGateway]:
-    async with embedded() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def stage(gateway: EmbeddedGateway, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(gateway.url, tmp_path / "home") as built:
-        yield built
 
 
 def link_of(stage: Stage, phone: Phone) -> NodeLink:

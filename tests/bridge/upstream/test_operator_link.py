@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from bridge.upstream.channel import LinkDownError
 from bridge.upstream.operator_link import SCOPES, OperatorLink, operator_profile
@@ -23,16 +21,9 @@ WATCH_S = FIRST_S * 1.5  # seconds: longer than any first pause of the back-off,
 GROWTH_S = FIRST_S * 3.8  # seconds: three attempts with growing pauses, four with pauses that do not grow
 
 
-@pytest_asyncio.fixture
-async def scripted() -> AsyncIterator[ScriptedGateway]:
-    async with ScriptedGateway() as gateway:
-        yield gateway
-
-
-@pytest_asyncio.fixture
-async def stage(scripted: ScriptedGateway, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(scripted.url, tmp_path / "home") as built:
-        yield built
+@pytest.fixture
+def url(scripted: ScriptedGateway) -> str:
+    return scripted.url
 
 
 async def opened(link: OperatorLink) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,17 +26,15 @@ OURS = identity(1).device_id
 NONE_WAITS: Params = {"pending": [], "paired": []}
 
 
-@pytest_asyncio.fixture
-async def scripted() -> AsyncIterator[ScriptedGateway]:
-    async with ScriptedGateway() as gateway:
-        yield gateway
+@pytest.fixture
+def url(scripted: ScriptedGateway) -> str:
+    return scripted.url
 
 
 @pytest_asyncio.fixture
-async def stage(scripted: ScriptedGateway, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(scripted.url, tmp_path / "home") as built:
-        await eventually(lambda: built.operator.is_open)
-        yield built
+async def stage(stage: Stage) -> Stage:
+    await eventually(lambda: stage.operator.is_open)
+    return stage
 
 
 def row(state: str, *commands: str) -> Params:

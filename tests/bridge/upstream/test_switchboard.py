@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.lan.events import Answered, Ended, Fault, Forward, Link, LinkLost, Report, Unanswered
@@ -16,22 +14,10 @@ from bridge.upstream.forwarding import MAX_CALLS, MAX_CALLS_OF_NODE, MAX_OWED
 from certs.private_files import write_private
 from gateway_client.frames import ErrorShape
 from tests.bridge.upstream.scripted import ScriptedGateway, Silence
-from tests.bridge.upstream.stage import Phone, Stage, embedded, forward, outcome, running, skills, staged
+from tests.bridge.upstream.stage import Phone, Stage, forward, outcome, running, skills, staged
 from tests.support.waiting import eventually
 
 QUICK_S = 1.0  # seconds: what is down says so within (design §11)
-
-
-@pytest_asyncio.fixture
-async def gateway() -> AsyncIterator[EmbeddedGateway]:
-    async with embedded() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def stage(gateway: EmbeddedGateway, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(gateway.url, tmp_path / "home") as built:
-        yield built
 
 
 def agent(key: str) -> Forward:

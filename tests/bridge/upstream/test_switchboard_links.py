@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from bridge.demo.gateway import EmbeddedGateway
 from bridge.demo.gateway.invokes import read_call
@@ -26,18 +24,6 @@ from tests.support.scale import scale
 from tests.support.waiting import eventually
 
 QUICK_S = 1.0  # seconds: what is down says so within (design §11)
-
-
-@pytest_asyncio.fixture
-async def gateway() -> AsyncIterator[EmbeddedGateway]:
-    async with embedded() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def stage(gateway: EmbeddedGateway, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(gateway.url, tmp_path / "home") as built:
-        yield built
 
 
 class TestJoin:
