@@ -172,18 +172,11 @@ async def test_a_disk_that_refuses_is_logged_once_and_written_to_when_it_works_a
         assert len(one.rows()) == 2  # also the one that was refused: red when a refused batch is not taken back
 
 
-async def test_while_the_disk_refuses_so_many_changes_wait_and_no_more(tmp_path: Path) -> None:
+async def test_so_many_changes_wait_for_the_disk_and_no_more(tmp_path: Path) -> None:
     """Red without the loop of `note`: each new key of a flood makes an older one's end wait, too."""
     async with desk(tmp_path) as one:
         for number in range(5 * MAX_WAITING):
             one.memory.note([Forgotten(f"{number}")])
-        assert one.memory.waiting == MAX_WAITING
-
-
-async def test_no_more_changes_wait_for_the_disk_than_the_cap(tmp_path: Path) -> None:
-    """Red without the cap in `note`: all of them wait."""
-    async with desk(tmp_path) as one:
-        one.memory.note([Forgotten(f"{number}") for number in range(5 * MAX_WAITING)])
         assert one.memory.waiting == MAX_WAITING
         one.memory.note(one.memory.ledger.done(CALL, RESULT, mono()))
         assert one.memory.waiting == MAX_WAITING
