@@ -167,6 +167,22 @@ def test_frames_that_hide_what_they_are_take_as_much_as_others() -> None:
     assert talk.receives(event % 2).payload["reason"] == "rate_limited"
 
 
+def test_frames_that_hide_what_they_are_may_be_no_larger_than_others() -> None:
+    """Red when only the sizes are asked for that stand at the ends of a frame."""
+    hidden = b'{"type":"req","id":"h","method":"h\\u0065alth","params":{"x":"%b"}}'
+    talk = node().named(h="health")
+    assert talk.receives(hidden % b"").payload["ok"] is True
+    assert talk.receives(hidden % (b"y" * 5_000)).error["details"]["maxBytes"] == 4_096
+
+
+def test_the_name_of_a_hidden_event_is_not_sent_back_whatever_its_length() -> None:
+    """Red when an answer repeats what the parser found: the frame has no cap but that of every method."""
+    hidden = b'{"type":"req","id":"e","method":"node\\u002eevent","params":{"event":"%b"}}'
+    talk = node(events_per_minute=1).named(e="node.event")
+    talk.receives(hidden % b"voice.wake").receives(hidden % (b"y" * 500_000))
+    assert talk.payload == {"ok": True, "event": "unknown", "handled": False, "reason": "rate_limited"}
+
+
 def test_a_flood_that_nobody_can_be_answered_ends_soon() -> None:
     """Without a readable id there is no answer, so it counts as malformed."""
     talk = node(calls_burst=1)
