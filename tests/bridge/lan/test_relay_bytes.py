@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from bridge.lan.outflow import Outflow
 from bridge.lan.relay import Relay
 from gateway_client.frames import Event
 from tests.bridge.lan.conftest import Serve
-from tests.bridge.lan.phones import IPHONE, Json
+from tests.bridge.lan.phones import ANDROID, IPHONE, Json
 from tests.bridge.lan.playbook import book
 from tests.bridge.lan.rooms import Caller, Rooms, call
 from tests.bridge.lan.wire import CLOSE, TEXT, header, peer
@@ -189,22 +190,26 @@ async def test_a_removed_device_gets_nothing_of_what_waited_for_it(serve: Serve)
         assert (frame.opcode, frame.close) == (CLOSE, (4001, "device removed"))
 
 
-async def test_the_sockets_of_one_phone_have_one_share(serve: Serve) -> None:
-    """Red without `belongs_to` in `Relay._do`: each of its five sockets would have a phone's share."""
-    rooms, pool = Rooms(book(IPHONE.record())), Pool(limit=26_214_400)
-    announced = header(TEXT, 10_000_000) + b"mask"
+async def test_the_sockets_of_one_phone_have_one_share_and_another_phone_its_own(serve: Serve) -> None:
+    """Red without `belongs_to` in `Relay._do`: all phones together would have the share of one."""
+    rooms, pool = Rooms(book(IPHONE.record(), ANDROID.record())), Pool(limit=26_214_400)
     async with (
         serve(rooms.serve, deadlines=QUICK, frame_max_bytes=26_214_400, pool=pool) as listener,
         peer(listener.port) as one,
         peer(listener.port) as two,
+        peer(listener.port) as three,
     ):
-        for wire in (one, two):
+        for wire, phone, waiting, held in (
+            (one, IPHONE, 0, 10_000_000),
+            (two, IPHONE, 1, 10_000_000),
+            (three, ANDROID, 1, 20_000_000),
+        ):
             await wire.upgrade()
-            await Caller(wire, IPHONE).gets_in()
-            await wire.say(announced)
-            await eventually(lambda: pool.budget.held)
-        await eventually(lambda: pool.budget.waiting == 1)
-        assert pool.budget.held == 10_000_000
-        other = pool.open()
-        other.belongs_to("another")
-        assert other.claim(10_000_000), "the positive control: there is room, for others"
+            await Caller(wire, phone).gets_in()
+            await wire.say(header(TEXT, 10_000_000) + b"mask")
+            await eventually(functools.partial(is_as, pool, waiting, held), what=phone.name)
+
+
+def is_as(pool: Pool, waiting: int, held: int) -> bool:
+    """Whether so many wait and so many bytes are held."""
+    return (pool.budget.waiting, pool.budget.held) == (waiting, held)

@@ -199,6 +199,18 @@ def test_what_was_lost_on_the_link_is_a_gap(lost: LinkLost | Gap | Oversized) ->
     assert talk.gateway_says("chat", final()).sent
 
 
+def test_what_the_owner_has_withheld_for_a_while_is_a_gap() -> None:
+    """Red without `missed` in `_on_gateway_event` of bridge/lan/node_traffic.py."""
+    talk = following("main")
+    assert talk.gateway_says("chat", delta(**BEGINNING)).sent
+    directory = talk.session.directory
+    assert isinstance(directory, Book)
+    directory.policy = Policy(agent_sessions=frozenset({"other"}))
+    talk.gateway_says("chat", delta()).does()
+    directory.policy = ANY
+    talk.gateway_says("chat", delta()).does()
+
+
 def test_after_the_end_of_a_subscription_nothing_is_shown() -> None:
     talk = says(following("main"), "chat.unsubscribe", "agent:main:main")
     talk.gateway_says("chat", delta(**BEGINNING)).does()
