@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from gateway_client.salvage import HEAD_BYTES, MAX_NAME_CHARS, members_of
 
-_TAIL = re.compile(rb'((?:,\s*+"[a-zA-Z]{1,32}"\s*+:\s*+"[^"\\\x00-\x1f]*+"\s*+)++)\}\s*+\Z')
+# Of the text read backwards: matched at its start, it is looked at once. A search for where the last members begin
+# would look at each of them once more for every one before it.
+_LIAT = re.compile(rb'\s*+\}((?:\s*+"[^"\\\x00-\x1f]*+"\s*+:\s*+"[a-zA-Z]{1,32}"\s*+,)++)')
 _PAIR = re.compile(rb'"([a-zA-Z]{1,32})"\s*+:\s*+"([^"\\\x00-\x1f]*+)"')
 _EVENT = re.compile(rb'"event"\s*+:\s*+"([a-zA-Z.]{1,64})"')
 _SAID = frozenset({"type", "id", "method"})
@@ -32,9 +34,9 @@ def peek_at(data: bytes) -> Peek:
     """Reads id and method at the two ends of a message, `HEAD_BYTES` each."""
     texts = members_of(data, _SAID)
     # Whoever says everything at the head has no say about what it costs to look for more.
-    tail = None if texts.keys() >= _SAID else _TAIL.search(data[-HEAD_BYTES:])
+    tail = None if texts.keys() >= _SAID else _LIAT.match(data[: -HEAD_BYTES - 1 : -1])
     if tail is not None:
-        for name, text in _PAIR.findall(tail[1]):
+        for name, text in _PAIR.findall(tail[1][::-1]):
             texts.setdefault(name.decode("ascii"), text.decode("utf-8", "replace"))
     if texts.get("type") != "req":
         return Peek()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from pydantic import BaseModel
 
 from bridge.cli.app import app
@@ -52,6 +53,13 @@ def test_every_dependency_is_explained_and_nothing_else() -> None:
 def test_every_explanation_has_a_reason_and_an_alternative() -> None:
     thin = [name for name, cells in explained().items() if len(cells) != 2 or not all(cells)]
     assert not thin
+
+
+def test_no_aiohttp_is_taken_that_keeps_empty_messages_without_end() -> None:
+    """Nor one that cannot hold a peer back (`hold` in bridge/lan/quiet.py): 3.14.4 is the first that does both."""
+    (aiohttp,) = [one for one in map(Requirement, project()["dependencies"]) if one.name == "aiohttp"]
+    assert [name for name in ("3.12", "3.13.5", "3.14.3") if name in aiohttp.specifier] == []
+    assert "3.14.4" in aiohttp.specifier
 
 
 def test_lower_bounds_are_given() -> None:

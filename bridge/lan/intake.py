@@ -103,17 +103,23 @@ class Intake:
             return self._malformed(exc.request_id, str(exc), exc.fault.value, now)
         if not isinstance(frame, Request):
             return self._refused("frame: not a request", "malformed", now)
-        return self._request(frame, limits, now)
+        return self._request(frame, limits, data, now)
 
-    def _request(self, request: Request, taken: tuple[Limit, ...], now: Instant) -> Taken:
+    def _request(self, request: Request, taken: tuple[Limit, ...], data: bytes, now: Instant) -> Taken:
         """A whole request; what it takes by its content is taken now, and what its ends concealed."""
         peek = Peek(request.id, request.method)
         owed = tuple(each for each in limits_of(request.method, self.role) if each not in taken)
-        event = text_of(request.params, "event") if request.method == _EVENT else None
-        if event in _EVENT_LIMITS and self.role is Role.NODE:
-            owed += (_EVENT_LIMITS[event],)
-        stopped = self._stopped(owed, peek, b"", now, event)
-        return stopped if stopped is not None else self._settle(self.traffic.on_request(request, now), now)
+        event = text_of(request.params, "event") if request.method == _EVENT and self.role is Role.NODE else None
+        turn = _EVENT_LIMITS.get(event or "")
+        if turn is not None:
+            owed += (turn,)
+        stopped = self._stopped(owed, peek, data, now, event if turn is not None else None)
+        if stopped is not None:
+            return stopped
+        most = most_bytes(request.method, self.frame_max_bytes)
+        if len(data) > most:
+            return self._too_large(peek, len(data), most, now)
+        return self._settle(self.traffic.on_request(request, now), now)
 
     def _stopped(
         self, limits: tuple[Limit, ...], peek: Peek, data: bytes, now: Instant, event: str | None = None

@@ -140,12 +140,13 @@ class NodeTraffic:
     def _pass_event(self, request: Request, event: node_events.Pass, now: Instant) -> Result:
         if event.background:
             self._invokes.wakefulness = app_asleep(now.mono)
+        session, on = event.subscription or ("", False)
         if event.subscription is not None:
-            self._subscriptions.ask(*event.subscription)
+            self._subscriptions.ask(session, on)
 
         def shape(response: Response) -> Response:
-            if event.subscription is not None and response.ok:
-                self._subscriptions.note(*event.subscription)
+            if on and response.ok:
+                self._subscriptions.taken(session)
             return event.shape(response)
 
         return self._forwarding.send(

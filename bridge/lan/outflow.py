@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 
 Peer = TypeVar("Peer")
 
-# Five phones may each have as much waiting as one may at the most (50 MiB, `bridge.lan.relay`).
+# Five sockets may each have as much waiting as one may at the most (50 MiB, `bridge.lan.relay`): all of one phone's.
+# With more of them, whoever has the most goes.
 BUFFERED_BYTES = 256 * 1024 * 1024
 
 

@@ -72,6 +72,10 @@ class RunFilter:
         self._sessions[session_key] = None
         self._count(self._keys)
 
+    def follows(self, session_key: str) -> bool:
+        """Whether the socket follows a session, however it is spelled."""
+        return self._keys.canonical(session_key) in self._followed
+
     def unfollow(self, session_key: str) -> None:
         """The socket wants no more of a session, however it was spelled."""
         wanted = self._keys.canonical(session_key)

@@ -8,8 +8,6 @@ from bridge.lan.session_names import SessionKeys
 from bridge.lan.streams import MAX_SESSIONS, RunFilter
 from gateway_client.frames import Event, Json, JsonObject, text_of
 
-MAX_KEY_CHARS = 512  # of a session's key: 64 keys are 32 KiB at most
-
 
 @dataclass(slots=True)
 class Subscriptions:
@@ -25,9 +23,10 @@ class Subscriptions:
         """The node asks for a subscription, or for its end: what it may see follows at once."""
         if on:
             self._runs.follow(session)
-        else:
-            self._runs.unfollow(session)
-            self.note(session, on)  # ended, whether the gateway hears of it now or not
+            return
+        self._runs.unfollow(session)  # ended, whether the gateway hears of it now or not, and however it was spelled
+        self._sessions = {one: None for one in self._sessions if self._runs.follows(one)}
+        self._left = [one for one in self._left if self._runs.follows(one)]
 
     def passes(self, event: Event, keys: SessionKeys) -> bool:
         """Tells whether the node may see an event of a run: the link may carry what an earlier socket asked for."""
@@ -41,15 +40,14 @@ class Subscriptions:
         """Events of the link were lost."""
         self._runs.gap()
 
-    def note(self, session: str, on: bool) -> None:
-        """The gateway has taken a subscription, or has been told its end."""
+    def taken(self, session: str) -> None:
+        """The gateway has taken a subscription; one that the node has left meanwhile stays ended."""
+        if not self._runs.follows(session):
+            return
         self._sessions.pop(session, None)
-        if not on:
-            self._left = [one for one in self._left if one != session]
-        elif len(session) <= MAX_KEY_CHARS:
-            while len(self._sessions) >= MAX_SESSIONS:
-                del self._sessions[next(iter(self._sessions))]
-            self._sessions[session] = None
+        while len(self._sessions) >= MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        self._sessions[session] = None
 
     def begin(self) -> None:
         """The link is a new one: everything has to be said again."""

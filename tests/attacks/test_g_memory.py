@@ -43,10 +43,10 @@ async def tight() -> AsyncIterator[Fortress]:
         yield made
 
 
-def large_message() -> bytes:
-    """Return a request of `SIZE` bytes, as one frame; it is too large for an event, and refused when it is whole."""
-    params = {"event": "photo", "payloadJSON": ""}
-    head = json.dumps({"type": "req", "id": "big", "method": "node.event", "params": params})
+def large_message(node_id: str) -> bytes:
+    """Return a result of `SIZE` bytes, as one frame; nobody waits for it."""
+    params = {"id": "late", "nodeId": node_id, "ok": True, "payloadJSON": ""}
+    head = json.dumps({"type": "req", "id": "big", "method": "node.invoke.result", "params": params})
     return masked(TEXT, head.replace('""', '"' + "x" * (SIZE - len(head)) + '"').encode())
 
 
@@ -74,19 +74,19 @@ async def test_g4_half_sent_messages_take_no_more_than_the_budget_and_hold_up_no
     tight: Fortress, tmp_path: Path
 ) -> None:
     identities = [await tight.paired() for _ in range(NODES)]
-    message = large_message()
+    messages = [large_message(each.node_id) for each in identities]
     heard = PAIRED | {"node.pair.approve", "node.invoke.result", "config.get", "connect", "node.list", "node.pair.list"}
     async with tight.unharmed(store=False, heard=heard, growth_kib=WORKED_ON_KIB), AsyncExitStack() as stack:
         wires = [await stack.enter_async_context(inside(tight, each, tmp_path)) for each in identities]
         before = tight.resident_kib()
-        for wire in wires:
+        for wire, message in zip(wires, messages, strict=True):
             wire.writer.write(message[:-KEPT_BACK])
         await eventually(lambda: holds(tight, 1), timeout_s=20.0, what="one has room, the others wait")
         await tight.invoked()  # the canary: its calls are small
         assert tight.resident_kib() - before < MAX_GROWTH_KIB
         for done in range(1, 4):  # the positive control: each gets its turn, in order
-            wires[done - 1].writer.write(message[-KEPT_BACK:])
-            assert not await answered(wires[done - 1], "big")
+            wires[done - 1].writer.write(messages[done - 1][-KEPT_BACK:])
+            assert await answered(wires[done - 1], "big"), "it is read, to its end"
             await eventually(functools.partial(holds, tight, 1 + done), timeout_s=20.0, what="the next has room")
 
 

@@ -57,6 +57,16 @@ def test_an_account_that_is_closed_waits_for_nothing() -> None:
     assert (budget.held, budget.waiting) == (0, 0)
 
 
+def test_a_claim_beyond_the_limit_waits_for_all_of_it_and_no_longer() -> None:
+    """Red when it waits for what there never is."""
+    budget = ByteBudget(100)
+    first, huge = budget.open("a"), budget.open("b")
+    assert budget.claim(first, 10)
+    assert not budget.claim(huge, 1_000)
+    assert budget.release(first, 10) == [huge]
+    assert budget.held == 100
+
+
 class Machine(RuleBasedStateMachine):
     """Any order of claims, releases and ends."""
 

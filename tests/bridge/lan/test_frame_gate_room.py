@@ -150,6 +150,38 @@ async def test_a_message_that_has_come_is_not_cut_later(pool: Pool) -> None:
     assert peer.breaches == []
 
 
+async def test_a_message_that_has_come_whole_is_not_cut_when_nothing_follows_it(pool: Pool) -> None:
+    """Red without `between_messages`: a phone that has sent a picture and rests is closed."""
+    peer = Peer(pool, "a", message_s=SLOW_S)
+    peer.gate.feed_data(message())
+    await asyncio.sleep(3 * SLOW_S)
+    assert peer.breaches == []
+
+
+async def test_one_that_was_held_back_is_not_cut_after_its_message_has_come(pool: Pool) -> None:
+    """Red when its excuses go on while it is read: they take the place of the clock that the message's end stops."""
+    first, second = Peer(pool, "a"), Peer(pool, "b", message_s=SLOW_S)
+    first.gate.feed_data(message(2 * LARGE))
+    second.gate.feed_data(message()[:50_000])
+    first.done(2 * LARGE)
+    await asyncio.sleep(2 * EXCUSE_S)
+    second.gate.feed_data(message()[50_000:])
+    await asyncio.sleep(3 * SLOW_S)
+    assert (second.breaches, second.got) == ([], message())
+
+
+async def test_one_whose_next_message_has_no_room_stays_held_back(pool: Pool) -> None:
+    """Red when it is let go with the first: what it sends on would be kept for as long as it waits."""
+    first, second = Peer(pool, "a"), Peer(pool, "b")
+    first.gate.feed_data(message(2 * LARGE))
+    second.gate.feed_data(message(2 * LARGE) * 2)
+    first.done(2 * LARGE)
+    assert second.held
+    assert len(message(2 * LARGE)) <= len(second.got) < len(message(2 * LARGE)) + 20
+    second.done(2 * LARGE)
+    assert (second.held, second.got) == (False, message(2 * LARGE) * 2)
+
+
 async def test_parts_take_what_the_longest_would_and_give_back_what_they_were_not() -> None:
     pool = Pool(MAX)
     peer = Peer(pool, "a")

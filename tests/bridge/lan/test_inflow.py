@@ -41,3 +41,15 @@ def test_whoever_waited_is_woken_once_and_nobody_after_its_end() -> None:
     first.close()
     first.close()
     assert woken == ["third"]
+
+
+def test_what_is_put_down_after_the_end_of_its_connection_is_not_given_back_twice() -> None:
+    """Red without the `min` in `release`: whoever sends and leaves, again and again, makes the budget larger."""
+    pool = Pool(10 * LARGE)
+    gone, stays = pool.open(), pool.open()
+    assert gone.claim(LARGE)
+    assert stays.claim(LARGE)
+    put_down = gone.load(LARGE).carry()
+    gone.close()
+    put_down()
+    assert pool.budget.held == LARGE

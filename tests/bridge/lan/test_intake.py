@@ -167,6 +167,22 @@ def test_frames_that_hide_what_they_are_take_as_much_as_others() -> None:
     assert talk.receives(event % 2).payload["reason"] == "rate_limited"
 
 
+def test_frames_that_hide_what_they_are_may_be_no_larger_than_others() -> None:
+    """Red when only the sizes are asked for that stand at the ends of a frame."""
+    hidden = b'{"type":"req","id":"h","method":"h\\u0065alth","params":{"x":"%b"}}'
+    talk = node().named(h="health")
+    assert talk.receives(hidden % b"").payload["ok"] is True
+    assert talk.receives(hidden % (b"y" * 5_000)).error["details"]["maxBytes"] == 4_096
+
+
+def test_the_name_of_a_hidden_event_is_not_sent_back_whatever_its_length() -> None:
+    """Red when an answer repeats what the parser found: the frame has no cap but that of every method."""
+    hidden = b'{"type":"req","id":"e","method":"node\\u002eevent","params":{"event":"%b"}}'
+    talk = node(events_per_minute=1).named(e="node.event")
+    talk.receives(hidden % b"voice.wake").receives(hidden % (b"y" * 500_000))
+    assert talk.payload == {"ok": True, "event": "unknown", "handled": False, "reason": "rate_limited"}
+
+
 def test_a_flood_that_nobody_can_be_answered_ends_soon() -> None:
     """Without a readable id there is no answer, so it counts as malformed."""
     talk = node(calls_burst=1)
@@ -228,6 +244,7 @@ def test_sizes_never_count_as_refusals_but_as_calls() -> None:
         assert talk.receives(data).error["code"] == "PAYLOAD_TOO_LARGE"
     assert talk.receives(data).error["code"] == "RATE_LIMITED"
     assert talk.closed is None
+    assert talk.session.directory.allowance(IPHONE.node_id).refused == {"too-large": 40}
 
 
 def test_large_frames_without_an_id_count_as_malformed() -> None:
@@ -266,6 +283,26 @@ def test_parameters_that_an_app_of_another_version_sends_do_not_keep_it_out() ->
     assert talk.closed is None
     allowance = talk.session.directory.allowance(IPHONE.node_id)
     assert (allowance.refusals.row, allowance.refused) == (0, {"malformed": 39})
+
+
+def test_an_accepted_call_ends_the_row() -> None:
+    """Red without `accept` in `Intake._settle`: an app that is refused now and then would be closed some day."""
+    talk = node()
+    for number in range(10):
+        talk.asks("config.set", {}, f"x{number}")
+    talk.asks("health", request_id="h").asks("config.set", {}, "one more")
+    assert talk.closed is None
+    assert talk.session.directory.allowance(IPHONE.node_id).refusals.row == 1
+
+
+@pytest.mark.parametrize("method", ["node.event", "node.invoke.result", "node.pending.pull", "node.skills.update"])
+def test_what_is_outside_for_a_node_is_a_call_on_an_operator_socket(method: str) -> None:
+    """Red when `limits_of` or `_limited` does not ask for the role: it would be refused without a limit."""
+    talk = operator_in(IPHONE, FULL, limits=LimitsTable(calls_burst=1, voice_per_minute=1))
+    assert talk.asks(method, {"event": "voice.transcript"}, "a").error["code"] != "RATE_LIMITED"
+    assert talk.asks(method, {"event": "voice.transcript"}, "b").error["details"] == {"limit": "calls"}
+    talk.after(1).asks(method, {"event": "voice.transcript"}, "c")
+    assert talk.error["code"] != "RATE_LIMITED", "what an event of a node takes is not taken"
 
 
 def test_a_method_of_another_role_counts_and_the_eleventh_in_a_row_closes() -> None:

@@ -13,7 +13,7 @@ from bridge.lan.events import Answered, Fault, Gap, Link, LinkLost, Oversized, R
 from bridge.lan.operator_params import PARAMS
 from gateway_client.frames import Event, Response
 from tests.bridge.lan.phones import IPHONE, Json
-from tests.bridge.lan.playbook import Talk, event, good, ok, operator_in
+from tests.bridge.lan.playbook import Book, Talk, event, good, ok, operator_in
 from tests.support import schema
 
 ALL = frozenset(Permission)
@@ -227,6 +227,18 @@ def test_a_link_or_an_event_that_was_lost_leaves_a_gap(lost: LinkLost | Gap) -> 
     talk = followed("main")
     assert talk.gateway_says("chat", run(state="delta", deltaText="He", message={})).sent
     talk.gets(lost).gateway_says("chat", run(state="delta", deltaText="llo")).does()
+
+
+def test_so_does_what_the_owner_has_withheld_for_a_while() -> None:
+    """Red without `missed` in `_on_gateway_event`: the run would go on after a hole."""
+    talk = followed("main")
+    assert talk.gateway_says("chat", run(state="delta", deltaText="He", message={})).sent
+    directory = talk.session.directory
+    assert isinstance(directory, Book)
+    directory.policy = Policy(agent_sessions=frozenset({"other"}))
+    talk.gateway_says("chat", run(state="delta", deltaText="l")).does()
+    directory.policy = Policy()
+    talk.gateway_says("chat", run(state="delta", deltaText="lo")).does()
 
 
 def test_so_does_an_event_that_was_too_long() -> None:

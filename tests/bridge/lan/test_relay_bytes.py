@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ from bridge.lan.outflow import Outflow
 from bridge.lan.relay import Relay
 from gateway_client.frames import Event
 from tests.bridge.lan.conftest import Serve
-from tests.bridge.lan.phones import IPHONE, Json
+from tests.bridge.lan.phones import ANDROID, IPHONE, Json
 from tests.bridge.lan.playbook import book
 from tests.bridge.lan.rooms import Caller, Rooms, call
-from tests.bridge.lan.wire import peer
+from tests.bridge.lan.wire import CLOSE, TEXT, header, peer
 from tests.support.waiting import eventually
 
 QUICK = Deadlines(shutdown_s=0.2)
@@ -158,3 +159,58 @@ async def test_a_phone_that_is_revoked_while_it_is_read_slowly_is_told_at_once(s
         assert await phone.ended() == (4001, "device removed")
         assert clock.now().mono - began < 1.0
         await eventually(lambda: rooms.left, timeout_s=5.0)
+
+
+async def test_what_waited_for_a_phone_that_has_gone_waits_no_more(serve: Serve) -> None:
+    """Red without `forget` in `Relay.run`: phones that come and go would have the bridge cut those that stay."""
+    rooms = Rooms(book(IPHONE.record()))
+    rooms.outflow = flow = Outflow[Relay](limit=50_000_000)
+    async with serve(rooms.serve, deadlines=QUICK) as listener, peer(listener.port) as wire:
+        stuck = Caller(wire, IPHONE)
+        await wire.upgrade()
+        await stuck.gets_in()
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport reads, too
+        for _ in range(20):
+            rooms.relays[0].post(wake(1_000_000))
+        assert flow.total > 10_000_000
+        wire.writer.transport.abort()
+        await eventually(lambda: rooms.left)
+        await eventually(lambda: flow.total == 0)
+
+
+async def test_a_removed_device_gets_nothing_of_what_waited_for_it(serve: Serve) -> None:
+    """Red without `clear` in `Relay._close`. The positive control is what it got before."""
+    rooms = Rooms(book(IPHONE.record()))
+    async with call(serve, rooms, IPHONE, QUICK) as phone:
+        await phone.gets_in()
+        rooms.relays[0].post(wake(1))
+        assert (await phone.read())["event"] == "voicewake.changed"
+        for event in (wake(1), wake(2), Ended(4001, "device removed")):
+            rooms.relays[0].post(event)
+        frame = await phone.wire.frame()
+        assert (frame.opcode, frame.close) == (CLOSE, (4001, "device removed"))
+
+
+async def test_the_sockets_of_one_phone_have_one_share_and_another_phone_its_own(serve: Serve) -> None:
+    """Red without `belongs_to` in `Relay._do`: all phones together would have the share of one."""
+    rooms, pool = Rooms(book(IPHONE.record(), ANDROID.record())), Pool(limit=26_214_400)
+    async with (
+        serve(rooms.serve, deadlines=QUICK, frame_max_bytes=26_214_400, pool=pool) as listener,
+        peer(listener.port) as one,
+        peer(listener.port) as two,
+        peer(listener.port) as three,
+    ):
+        for wire, phone, waiting, held in (
+            (one, IPHONE, 0, 10_000_000),
+            (two, IPHONE, 1, 10_000_000),
+            (three, ANDROID, 1, 20_000_000),
+        ):
+            await wire.upgrade()
+            await Caller(wire, phone).gets_in()
+            await wire.say(header(TEXT, 10_000_000) + b"mask")
+            await eventually(functools.partial(is_as, pool, waiting, held), what=phone.name)
+
+
+def is_as(pool: Pool, waiting: int, held: int) -> bool:
+    """Whether so many wait and so many bytes are held."""
+    return (pool.budget.waiting, pool.budget.held) == (waiting, held)

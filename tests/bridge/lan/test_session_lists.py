@@ -48,6 +48,7 @@ def test_what_is_found_by_another_name_is_not_found_unless_it_is_the_owners() ->
     assert shaped("sessions.resolve", {}, found).payload == found
     hidden = shaped("sessions.resolve", {"label": "secret"}, {"ok": True, "key": "secret", "agentId": "main"})
     assert (hidden.ok, hidden.error.code, hidden.payload) == (False, "INVALID_REQUEST", None)
+    assert not shaped("sessions.resolve", {"label": "secret"}, {"ok": True, "agentId": "main"}).ok
     candidates = {"ok": False, "candidates": [{"key": "main"}, {"key": "secret"}]}
     assert shaped("sessions.resolve", {}, candidates).payload == {"ok": False, "candidates": [{"key": "main"}]}
 

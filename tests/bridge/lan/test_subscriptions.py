@@ -10,8 +10,7 @@ from acl.model import Policy, Subject
 from acl.permissions import Permission
 from bridge.lan.events import Answered, Command, Fault, Forward, Gap, Link, LinkLost, LinkReady, Oversized, Unanswered
 from bridge.lan.node_traffic import NodeTraffic
-from bridge.lan.streams import MAX_SESSIONS
-from bridge.lan.subscriptions import MAX_KEY_CHARS
+from bridge.lan.streams import MAX_NAME_CHARS, MAX_SESSIONS
 from bridge.lan.traffic import Result
 from gateway_client.frames import Event, JsonObject, Request
 from tests.bridge.lan.phones import IPHONE
@@ -19,7 +18,8 @@ from tests.bridge.lan.playbook import START, Book, Talk, bad, book, good, node_i
 
 CHAT = frozenset({Permission.CHAT})
 KEYS = frozenset({"main", "work", "agent:main:work", *(f"s{number}" for number in range(1_000))})
-ANY = Policy(agent_sessions=KEYS | {"k" * (MAX_KEY_CHARS + 1)})
+LONG = "k" * (MAX_NAME_CHARS + 1)
+ANY = Policy(agent_sessions=KEYS | {LONG})
 
 
 def commands_of(result: Result) -> list[Command]:
@@ -100,6 +100,30 @@ def test_a_session_that_is_left_meanwhile_is_not_said_any_more() -> None:
     talk.gets(Answered(first.key, good({}))).does()
 
 
+def test_what_was_unsubscribed_by_another_spelling_is_not_said_again() -> None:
+    """Red when the spellings are compared: the session is shown no more, and subscribed to for ever."""
+    assert said_again(says(following("main", "work"), "chat.unsubscribe", "agent:main:main")) == ["work"]
+
+
+def test_a_session_that_was_left_before_the_gateway_took_it_is_not_said_again() -> None:
+    """Red when the gateway's late word for a subscription brings one back that the node has ended."""
+    talk = following()
+    talk.asks("node.event", {"event": "chat.subscribe", "payload": {"sessionKey": "main"}}, "on")
+    on = talk.forward
+    talk.asks("node.event", {"event": "chat.unsubscribe", "payload": {"sessionKey": "agent:main:main"}}, "off")
+    off = talk.forward
+    talk.gets(Answered(on.key, good({"ok": True, "event": "chat.subscribe", "handled": True})))
+    talk.gets(Unanswered(off.key, Fault.GONE)).gets(LinkLost())
+    assert said_again(talk) == []
+
+
+def test_a_session_whose_runs_are_not_shown_is_not_said_again() -> None:
+    """Red when the two have bounds of their own: the link would carry what nobody sees."""
+    talk = node_in(IPHONE, CHAT, policy=Policy(agent_sessions=frozenset({LONG})))
+    says(talk, "chat.subscribe", LONG)
+    assert said_again(talk) == []
+
+
 def test_what_the_node_may_not_subscribe_to_is_not_said_for_it() -> None:
     traffic = NodeTraffic(Subject("aa" * 32, CHAT), IPHONE.record(), frozenset(), book())
     params: JsonObject = {"event": "chat.subscribe", "payload": {"sessionKey": "main"}}
@@ -127,7 +151,7 @@ def test_64_sessions_are_remembered_and_the_oldest_is_forgotten_first() -> None:
     assert said_again(says(talk, "chat.subscribe", f"s{1_000 - MAX_SESSIONS}"))[-1] == f"s{1_000 - MAX_SESSIONS}"
 
 
-@pytest.mark.parametrize("session", ["", 7, None, ["main"], "k" * (MAX_KEY_CHARS + 1)])
+@pytest.mark.parametrize("session", ["", 7, None, ["main"], LONG])
 def test_a_session_that_is_none_is_not_remembered(session: Any) -> None:
     assert said_again(says(following(), "chat.subscribe", session)) == []
 
@@ -173,6 +197,18 @@ def test_what_was_lost_on_the_link_is_a_gap(lost: LinkLost | Gap | Oversized) ->
     assert talk.gateway_says("chat", delta(**BEGINNING)).sent
     talk.gets(lost).gateway_says("chat", delta()).does()
     assert talk.gateway_says("chat", final()).sent
+
+
+def test_what_the_owner_has_withheld_for_a_while_is_a_gap() -> None:
+    """Red without `missed` in `_on_gateway_event` of bridge/lan/node_traffic.py."""
+    talk = following("main")
+    assert talk.gateway_says("chat", delta(**BEGINNING)).sent
+    directory = talk.session.directory
+    assert isinstance(directory, Book)
+    directory.policy = Policy(agent_sessions=frozenset({"other"}))
+    talk.gateway_says("chat", delta()).does()
+    directory.policy = ANY
+    talk.gateway_says("chat", delta()).does()
 
 
 def test_after_the_end_of_a_subscription_nothing_is_shown() -> None:
