@@ -148,7 +148,7 @@ class Registrar:
         now = datetime.now(UTC)
 
         def change(known: NodeRecord | None) -> NodeRecord:
-            """From what is stored at that moment; in force whatever the disk says of it, so it leaves its trace here."""
+            """From what is stored at that moment; in force whatever the disk says, so it leaves its trace here."""
             if known is None:
                 raise StoreError("there is no such node")
             self._log.info("revoked", node=node_id)
