@@ -25,11 +25,13 @@ from bridge.lan.events import (
     Gap,
     Join,
     LinkLost,
+    Noted,
     NoteRevocationTold,
     NotFiled,
     Penalise,
     Redeem,
     Report,
+    SessionEvent,
 )
 from bridge.lan.offer import is_concerned
 from bridge.lan.recall import Replay
@@ -52,7 +54,7 @@ from bridge.upstream.surface import SurfaceError
 from bridge.upstream.switchboard import Switchboard
 from certs.errors import IdentityError
 from gateway_client.errors import GatewayError
-from gateway_client.frames import Event, JsonObject
+from gateway_client.frames import JsonObject
 
 MAX_PENALTIES = 1024  # keys kept out at a time, 100 bytes each; the oldest are let in first
 RESTART = 1012  # WebSocket close code: come back
@@ -69,6 +71,7 @@ class Hub:
         policy: the policy in force.
         default_permissions: what a prompt proposes.
         limits: what a key may use up, and for how long it stays out when it was closed for that.
+        noted: is told what is noted of phones that are away, beside the log.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Hub:
         limits: LimitsTable,
         tasks: Tasks,
         log: Log,
+        noted: Noted,
     ) -> None:
         self.reception = reception
         self.admissions = admissions
@@ -102,10 +106,11 @@ class Hub:
         self._lines = Coalesced()
         self._tasks = tasks
         self._log = log
+        self._noted = noted
         reception.store.on_change(self._on_record)
-        switchboard.operator.on_event(self._on_operator_event)
+        switchboard.operator.on_event(lambda event: self._tell_operators(FromGateway(event)))
         switchboard.operator.on_change(self._on_gateway_change)
-        switchboard.operator.on_gap(self._on_gap)
+        switchboard.operator.on_gap(lambda: self._tell_operators(Gap()))
 
     # What a session may look up.
 
@@ -231,7 +236,7 @@ class Hub:
             self.switchboard.leave(relay, self._stand_in)
 
     def _stand_in(self, link: NodeLink) -> StandIn:
-        return StandIn(link.record, link.offer, self, link.report, self.line, self._log)
+        return StandIn(link.record, link.offer, self, link.report, self.line, self._log, self._noted)
 
     def forward(self, relay: Relay, command: Forward) -> None:
         """Sends a request to the gateway."""
@@ -296,20 +301,15 @@ class Hub:
         except StoreError as exc:
             self._log.error("store-failed", error=str(exc))
 
-    def _on_operator_event(self, event: Event) -> None:
+    def _tell_operators(self, event: SessionEvent) -> None:
         for relay in list(self.roster.operators()):
-            relay.post(FromGateway(event))
-
-    def _on_gap(self) -> None:
-        for relay in list(self.roster.operators()):
-            relay.post(Gap())
+            relay.post(event)
 
     def _on_gateway_change(self, is_open: bool) -> None:
-        if not is_open:
-            for relay in list(self.roster.operators()):
-                relay.post(LinkLost())
-            return
-        self.sweep_stale()
+        if is_open:
+            self.sweep_stale()
+        else:
+            self._tell_operators(LinkLost())
 
     def sweep_stale(self) -> None:
         """Removes from the gateway what could not be removed at the time."""

@@ -129,6 +129,7 @@ async def build(home: Path, config: Config, tasks: Tasks, log: Log, trail: Recor
         limits=config.limits,
         tasks=tasks,
         log=log,
+        noted=flow.metrics.note,
     )
     now = clock.now()
     enrolment = Enrolment(

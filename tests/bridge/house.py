@@ -80,6 +80,7 @@ class House:
             limits=LimitsTable(),
             tasks=stage.tasks,
             log=stage.log,
+            noted=stage.flow.metrics.note,
         )
         stage.flow.metrics.watch(lambda: levels(self.hub, stage.flow))
         self.identity = stage.keys.load_or_create(HOST_NAME, now=datetime.now(UTC))

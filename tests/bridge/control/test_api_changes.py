@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,7 +30,7 @@ VALUES: st.SearchStrategy[object] = st.recursive(
 class Particular(FakeOperations):
     """Refuses new permissions, and nothing else."""
 
-    async def set_permissions(self, id: str, permissions: list[str]) -> None:  # type: ignore[override] # it never returns
+    async def set_permissions(self, id: str, permissions: list[str]) -> NoReturn:
         raise NotAllowed("Not these.")
 
 
