@@ -116,6 +116,17 @@ def check(url: str, navigation: Navigation) -> Target | Fault:
     return Fault.LENGTH if isinstance(target, Target) and len(target.url) > MAX_URL_CHARS else target
 
 
+def destination(command: str | None, url: str | None) -> str | None:
+    """Returns where a command would send a screen; None: nowhere, or to an older app's own page, which needs no leave.
+
+    Args:
+        command: any command.
+        url: the address in its parameters; None: there is none.
+    """
+    is_own_page = url in {"", "/"} and command != "screen.navigate"
+    return url if command in NAVIGATING and not is_own_page else None
+
+
 def _target(url: str, navigation: Navigation) -> Target | Fault:
     if url != url.strip() or any(unicodedata.category(char) in _UNSEEN for char in url):
         return Fault.CHARACTERS
@@ -236,20 +247,18 @@ def host_of(url: str) -> str:
     return parsed.hostname[:MAX_HOST_CHARS] if parsed is not None and known else ""
 
 
-def pattern_fault(pattern: str) -> str | None:
-    """Says what is wrong with an entry of `hosts`, which is compared as it stands; None: nothing.
+def host_pattern(written: str) -> str | None:
+    """Returns an entry of `hosts` in the spelling in which it is compared with addresses; None: it can match no host.
 
     Args:
-        pattern: an exact host in A-labels and lower case, a literal address, or `*.example.com`, which means every name
-            below `example.com` and not that name itself.
+        written: a host, or `*.example.com`, which means every name below `example.com` and not that name itself. It is
+            a pattern as it stands when it is what is returned: A-labels in lower case, or a literal address.
     """
-    name = pattern.removeprefix("*.")
+    name = written.removeprefix("*.")
     parsed = _read(f"https://{name}/")
     if parsed is None or not name or parsed.port or parsed.username or parsed.pathname != "/":
-        return f"{pattern!r} is no host"
-    if parsed.hostname != name:
-        return f"{pattern!r} must be written {pattern[: len(pattern) - len(name)] + parsed.hostname!r}"
+        return None
     literal = parsed.host_type != ada_url.HostType.DEFAULT
-    if _host_fault(name, literal=literal) or (literal and name != pattern):
-        return f"{pattern!r} can match no host"
-    return None
+    if _host_fault(parsed.hostname, literal=literal) or (literal and name != written):
+        return None
+    return written[: len(written) - len(name)] + parsed.hostname

@@ -59,7 +59,7 @@ def explain_call(
     of the node, or of its phone's operator socket.
     """
     about = about or About()
-    call, who = _call(subject, method, command, about)
+    call, who = _call(policy, subject, method, command, about)
     outcome = decide(policy, subject, call)
     if isinstance(outcome, Deny) and outcome.reason is Reason.UNLISTED and call.direction is Direction.FROM_NODE:
         as_operator = replace(call, direction=Direction.FROM_OPERATOR)
@@ -80,6 +80,25 @@ def explain_call(
     wanted = ",".join(each for each in Permission if each in subject.permissions or each is lacking[0])
     fix = f"clawdis-bridge nodes permissions {subject.node_id[:SHORT_ID]} {wanted}"
     return Explanation(decision="deny", rule=outcome.rule, reason=reason, fix=fix)
+
+
+def refusal_there(
+    policy: Policy, target: Subject, method: str, command: str | None, url: str | None
+) -> Explanation | None:
+    """Says why a node would not be asked what another one may invoke on it; None: it would be.
+
+    Args:
+        policy: the one in force.
+        target: that node.
+        method: as for `explain_call`.
+        command: likewise.
+        url: where its screen would be sent.
+    """
+    name = command or method
+    there = explain_call(policy, target, name, None, About(url=url)) if name in COMMANDS else None
+    if there is None or there.decision == "allow":
+        return None
+    return there.model_copy(update={"reason": f"of the node that would do it: {there.reason}"})
 
 
 def _words(policy: Policy, outcome: Deny, about: About) -> str:
@@ -108,15 +127,23 @@ def _lacking(subject: Subject, call: Call, outcome: Deny) -> list[Permission]:
     return [each for each in Permission if each in wanted]
 
 
-def _call(subject: Subject, method: str, command: str | None, about: About) -> tuple[Call, str]:
+def _some_command(policy: Policy) -> str | None:
+    """A command that nodes may have others do; None: there is none."""
+    return next((name for name in COMMANDS if name in policy.invoke_commands or policy.is_of_a_family(name)), None)
+
+
+def _call(policy: Policy, subject: Subject, method: str, command: str | None, about: About) -> tuple[Call, str]:
     if command is not None and method == "node.event":
         event = Call(Direction.NODE_EVENT, command, session=about.session, text=about.text)
         return event, "the node may send this event"
+    if method == "node.invoke" and command is None:
+        target = subject.node_id if about.target is None else about.target
+        return Call(Direction.FROM_NODE, method, target=target, command=_some_command(policy)), "the node may call it"
+    name = command or method
+    url = navigation.destination(name, about.url)
     if about.target is not None:
-        invoke = Call(Direction.FROM_NODE, "node.invoke", target=about.target, command=command or method, url=about.url)
+        invoke = Call(Direction.FROM_NODE, "node.invoke", target=about.target, command=name, url=url)
         return invoke, "the node may have that one do this"
     if command is not None or method in COMMANDS:
-        return Call(Direction.TO_NODE, command or method, url=about.url), "the agent may have the node do this"
-    if method == "node.invoke":
-        return Call(Direction.FROM_NODE, method, target=subject.node_id, command="screen.show"), "the node may call it"
+        return Call(Direction.TO_NODE, name, url=url), "the agent may have the node do this"
     return Call(Direction.FROM_NODE, method, session=about.session, text=about.text), "the node may call it"

@@ -325,7 +325,7 @@ class Hub:
         """
         before, self._policy, self._default_permissions = self._policy, policy, default_permissions
         concerned = [relay for relay in self.roster.everyone() if self._concerns(relay, before)]
-        for record in self.reception.store.nodes.values():
+        for record in [link.record for link in self.switchboard.links()]:  # not all that are stored: those take seconds
             if is_concerned(record, Role.NODE, before, policy):
                 self.switchboard.outdate(record.node_id)
         for relay in concerned:

@@ -24,7 +24,7 @@ from bridge.control.requests import ExplainBody, RevokeBody
 from bridge.decisions import RecentDecisions
 from bridge.discovery import DiscoveryStatus
 from bridge.errors import AlreadyDecided, BridgeError, NotAllowed
-from bridge.explanations import About, explain_call
+from bridge.explanations import About, explain_call, refusal_there
 from bridge.hub import Hub
 from bridge.lan.events import Instant
 from bridge.lan.listener import Listener
@@ -321,9 +321,15 @@ class BridgeOperations:
         if record.revoked_at is not None:
             return documents.Explanation(decision="deny", rule="revoked", reason="the node is revoked")
         subject = Subject(record.node_id, record.granted, record.operator_scopes)
-        target = None if asked.target is None else self._record(asked.target).node_id
-        about = About(target, asked.session, asked.text, asked.url)
-        return explain_call(self._hub.policy, subject, asked.method, asked.command, about)
+        other = None if asked.target is None else self._record(asked.target)
+        if other is not None and other.revoked_at is not None:
+            return documents.Explanation(decision="deny", rule="revoked", reason="the node that would do it is revoked")
+        about = About(None if other is None else other.node_id, asked.session, asked.text, asked.url)
+        answer = explain_call(self._hub.policy, subject, asked.method, asked.command, about)
+        if other is None or answer.decision == "deny":
+            return answer
+        there = Subject(other.node_id, other.granted)
+        return refusal_there(self._hub.policy, there, asked.method, asked.command, asked.url) or answer
 
 
 def _unwritten(what: str, exc: StoreError, *, in_force: bool) -> BridgeError:

@@ -10,14 +10,16 @@ from pathlib import Path
 from acl.permissions import Permissions
 from bridge import clock
 from bridge.audit.errors import AuditError
+from bridge.config_file import CONFIG_NAME
 from bridge.control.documents import PolicySource
 from bridge.control.policy_documents import PolicyReload, PolicyReport
 from bridge.errors import BridgeError, RefusedError
 from bridge.hub import Hub
 from bridge.log import Log
-from bridge.policy_file import PolicyInForce, load_policy, profiles_of
+from bridge.policy_file import POLICY_NAME, PolicyInForce, load_policy, profiles_of
 from bridge.policy_report import policy_report, policy_source
 from bridge.strict_toml import ConfigError
+from certs.private_files import PrivateFileError
 
 
 def traced(policy: PolicyInForce) -> dict[str, object]:
@@ -69,10 +71,9 @@ class PolicyDesk:
                 fresh = await asyncio.to_thread(load_policy, self._home, self._default_profile, clock.now().wall)
             except ConfigError as exc:
                 self._log.warning("policy-refused", problems=[problem.key for problem in exc.problems])
-                check = f"Check it: clawdis-bridge acl check {shlex.quote(exc.file)}"
                 why = " ".join(str(exc).splitlines())
                 words = f"The policy was not changed; the former one stays in force. {why}"
-                raise RefusedError(words, check, code="POLICY_REFUSED") from exc
+                raise RefusedError(words, self._mend(exc), code="POLICY_REFUSED") from exc
             before = self._in_force.file
             if fresh.file is None and before is not None:
                 self._log.warning("policy-refused", problems=["gone"])
@@ -86,6 +87,15 @@ class PolicyDesk:
             reconnecting = self._hub.adopt(fresh.policy, fresh.default)
         self._log.info("policy-loaded", rules=len(fresh.policy.rules), reconnecting=reconnecting)
         return PolicyReload(policy=self.source, reconnecting=reconnecting)
+
+    def _mend(self, error: ConfigError) -> str:
+        """What to do about a policy that is refused for what is in it, for who could write it, or for what it lacks."""
+        if isinstance(error.__cause__, PrivateFileError):
+            return error.__cause__.mend  # `acl check` would find nothing: it reads any file
+        if error.file != str(self._home / CONFIG_NAME):
+            return f"Check it: clawdis-bridge acl check {shlex.quote(error.file)}"
+        policy = self._home / POLICY_NAME
+        return f"Put that profile into {policy}, or name another one in {error.file} and start the bridge again."
 
     async def _record(self, fresh: PolicyInForce) -> None:
         """What may let somebody do more leaves a trace before it comes into force."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Container
 
 from acl.aliases import STANDS_FOR, is_known
 from acl.engine import DEFAULT_DENY
-from acl.navigation import pattern_fault
+from acl.navigation import host_pattern
 from acl.permissions import COMMANDS
 from acl.rules import RULES
 from bridge.strict_toml import nearest
@@ -99,9 +99,10 @@ def require_host(host: str) -> None:
     name = host.removeprefix("*.")
     if "*" in name:
         raise Bad("* stands at the front of a host only, as *.example.com", "Leave the list empty to allow any host.")
-    if any(ord(char) > 127 for char in name):
-        raise Bad("a host is written as A-labels, in ASCII", f"Write: {_a_labels(host)}")
-    if pattern_fault(host) is not None:
+    pattern = host_pattern(host)
+    if pattern is not None and not name.isascii():
+        raise Bad("a host is written as A-labels, in ASCII", f"Write: {pattern}")
+    if pattern != host:
         raise Bad(
             "it is no host: lower case, no scheme, no port, no path, no dot at its end", "For example: example.com"
         )
@@ -115,10 +116,3 @@ def require_alias(command: str, other: str) -> None:
         able = ", ".join(sorted(STANDS_FOR.get(command, ())))
         mend = f"What can: {able}" if able else "Remove the line: no older command does the same."
         raise Bad(f"{other} cannot stand for {command}", mend)
-
-
-def _a_labels(host: str) -> str:
-    try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError:
-        return "xn--..."

@@ -1,7 +1,7 @@
 """Pure: TOML documents that people write by hand, read strictly: unknown keys are errors with the nearest name.
 
 A document is a pydantic model whose tables derive from `Table`. What is wrong is said in the words of the file, all of
-it at once, and without repeating a value: one of them might be a secret in the wrong place.
+it at once as long as that can be read, and without repeating a value: one of them might be a secret in the wrong place.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 D = TypeVar("D", bound=BaseModel)
 Location = tuple[int | str, ...]
+MAX_PROBLEMS = 32  # told of one file: a screen full; another kind of file would have one for each of its lines
 _MAX_SHOWN = 64  # characters of one key in a message
 _SHOWABLE_ID = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
@@ -79,7 +80,9 @@ def parse_document(text: str, model: type[D], *, file: str) -> D:
         return model.model_validate(document)
     except ValidationError as error:
         found = error.errors(include_input=False)
-        problems = [_problem(model, document, item["loc"], item["type"], item["msg"]) for item in found]
+        problems = [_problem(model, document, item["loc"], item["type"], item["msg"]) for item in found[:MAX_PROBLEMS]]
+    if more := len(found) - len(problems):
+        problems.append(ConfigProblem("", f"there are {more} more mistakes in it", "Correct these first."))
     raise ConfigError(file, problems)  # outside the except clause: pydantic's error would repeat the values
 
 
@@ -137,10 +140,20 @@ def _problem(model: type[BaseModel], document: object, location: Location, kind:
     if kind == "missing":
         return ConfigProblem(key, "it is missing", "Add it.")
     if kind in ("model_type", "dict_type"):
-        return ConfigProblem(key, "it must be a table", f"Write [{key}] on a line of its own, its keys below.")
+        return ConfigProblem(key, "it must be a table", _as_table(location))
     why = _WORDS.get(kind) or message.removeprefix("Value error, ").replace("Input should", "it should")
     why, _, mend = why.partition("\n")
     return ConfigProblem(key, why, mend or "Change it, or remove the line to get the default.")
+
+
+def _as_table(location: Location) -> str:
+    """How a table is written there: within an array it has no header of its own name."""
+    last = location[-1]
+    if isinstance(last, int):
+        return f"Write [[{key_of(location[:-1])}]] on a line of its own, its keys below."
+    if any(isinstance(part, int) for part in location):
+        return f"Write it in braces: {_shown(last)} = {{ ... }}"
+    return f"Write [{key_of(location)}] on a line of its own, its keys below."
 
 
 _WORDS = {

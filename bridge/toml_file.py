@@ -1,4 +1,4 @@
-"""The text of a file that a person writes: short, regular, UTF-8. What is in it is for `strict_toml` to judge."""
+"""The text of a file that a person writes: short, and UTF-8. What is in it is for `strict_toml` to judge."""
 
 from __future__ import annotations
 

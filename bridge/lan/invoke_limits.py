@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from bridge.lan.allowance import Allowance, Limit
-from gateway_client.frames import Bounds, ErrorShape, FrameError, Json, JsonObject, object_of, parse_json, text_of
+from gateway_client.frames import Bounds, ErrorShape, FrameError, Json, JsonObject, object_of, parse_json
 
 SNAPSHOTS = frozenset({"screen.snapshot", "canvas.snapshot"})
 EVALS = frozenset({"screen.eval", "canvas.eval"})
@@ -94,15 +94,25 @@ def _fits(params_json: str, most: int) -> bool:
 def decoded_bytes(members: JsonObject) -> int:
     r"""Returns how many bytes the picture in a result has: three for every four characters, none for what is around it.
 
-    A text of JSON is not parsed for that; a device may write each slash of base64 as `\/`.
+    It is weighed wherever it stands. A text of JSON is not parsed for that; a device may write each slash of base64 as
+    `\/`.
     """
     text = members.get("payloadJSON")
-    if isinstance(text, str):
-        return max(0, len(text) - text.count("\\") - _AROUND_CHARS) * 3 // 4
-    return _base64_chars(members.get("payload")) * 3 // 4
+    written = max(0, len(text) - text.count("\\") - _AROUND_CHARS) if isinstance(text, str) else 0
+    return (written + _characters(members.get("payload"))) * 3 // 4
 
 
-def _base64_chars(payload: Json) -> int:
-    if isinstance(payload, str):
-        return len(payload)
-    return len(text_of(object_of(payload), "base64", "data") or "")
+def _characters(payload: Json) -> int:
+    """Characters of the longest text, which is the picture, and of what is more than has to be around it."""
+    longest = every = 0
+    waiting = [payload]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            longest, every = max(longest, len(value)), every + len(value)
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            every += sum(map(len, value))
+            waiting += value.values()
+    return longest + max(0, every - longest - _AROUND_CHARS)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from acl import navigation
 from acl.model import Call, Direction, canonical_session
-from acl.navigation import NAVIGATING
 from acl.permissions import needs_foreground
 from bridge.lan.session_names import plain_session
 from gateway_client.frames import ErrorShape, Json, JsonObject, Request, Response, object_of, text_of
@@ -75,8 +75,7 @@ def call_of(request: Request, gateway_hello: Mapping[str, Json]) -> Call:
 
 def _address(command: str | None, params: Json) -> str | None:
     """Where a command would send the screen of another node, which need not be behind this bridge."""
-    url = text_of(params, "url") if command in NAVIGATING else None
-    return None if url == "/" and command != "screen.navigate" else url  # that is the older app's own page
+    return navigation.destination(command, text_of(params, "url"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,17 +157,16 @@ class ScreenGuard:
             policy: the one in force.
 
         Returns:
-            Each as the device gets it, or None for one that is refused. After one that navigates the page is unknown:
-            nobody is told where it ended up.
+            Each as the device gets it, or None for one that is refused. After one that navigates the page is unknown,
+            for those behind it as well: nobody is told where it ended up.
         """
-        admitted = [self.admit(_invoke_of(action), policy) for action in actions]
-        for one in admitted:
-            if isinstance(one, Admitted) and one.moves:
+        out: list[JsonObject | None] = []
+        for action in actions:
+            admitted = self.admit(_invoke_of(action), policy)
+            out.append(_action_of(object_of(action), admitted.invoke) if isinstance(admitted, Admitted) else None)
+            if isinstance(admitted, Admitted) and admitted.moves:
                 self.page.begin("")
-        return [
-            _action_of(object_of(action), one.invoke) if isinstance(one, Admitted) else None
-            for action, one in zip(actions, admitted, strict=True)
-        ]
+        return out
 
     def judge(self, result: InvokeResult, policy: Policy) -> Judged:
         """Judges what the device answered to a command that `begin` has seen.

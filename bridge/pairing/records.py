@@ -196,11 +196,6 @@ class NodeRecord(Document):
         return frozenset(self.permissions)
 
     @property
-    def surface(self) -> Surface:
-        """What the node may offer to the gateway."""
-        return self.declared.granted(self.granted)
-
-    @property
     def operator_scopes(self) -> frozenset[str]:
         """The scopes its operator socket may have: reading and writing with `chat`, else none."""
         return frozenset({"operator.read", "operator.write"}) if Permission.CHAT in self.granted else frozenset()

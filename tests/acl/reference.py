@@ -56,7 +56,13 @@ TABLE: list[tuple[str, str, str, str]] = [
 LISTED: dict[tuple[Direction, str], tuple[str, str]] = {
     (Direction(way), name): (grants, scope) for way, names, grants, scope in TABLE for name in names.split()
 }
-WEB = ("https://ok.example/", "canvas://main/")  # of the addresses tried, where a screen may be sent
+# Of the addresses tried, where a screen may be sent: the host for a list of hosts, and what has to be allowed.
+PLACES = {
+    "https://ok.example/": ("ok.example", ""),
+    "http://ok.example/": ("ok.example", "http"),
+    "https://127.1/": ("127.0.0.1", "private"),
+    "canvas://main/": ("", ""),
+}
 TURN_EVENTS = ("voice.transcript", "agent.request", "notifications.changed")
 TURNS = {("from-node", "agent"), *(("node-event", name) for name in TURN_EVENTS)}
 # What is about a session: "must" means the main one when none is named, "may" means none then.
@@ -87,7 +93,7 @@ def allowed(policy: Policy, subject: Subject, call: Call) -> bool:
     if scope and scope not in subject.scopes:
         return False
     way = (str(call.direction), call.name)
-    if call.url not in (None, *WEB):
+    if call.url is not None and not _may_go(policy, call.url):
         return False
     if way == ("from-node", "node.invoke"):
         return _may_invoke(policy, subject, call)
@@ -97,6 +103,13 @@ def allowed(policy: Policy, subject: Subject, call: Call) -> bool:
     if SESSIONED.get(way) == "must" or (SESSIONED.get(way) == "may" and call.session):
         return _session(call.session) in open_sessions
     return True
+
+
+def _may_go(policy: Policy, url: str) -> bool:
+    rules = policy.navigation
+    host, needs = PLACES.get(url, ("", "a miracle"))
+    held = {"", *(["http"] if rules.allow_http else []), *(["private"] if rules.allow_private else [])}
+    return needs in held and (not host or not rules.hosts or host in rules.hosts)
 
 
 def _may_invoke(policy: Policy, subject: Subject, call: Call) -> bool:

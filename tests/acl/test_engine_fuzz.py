@@ -2,16 +2,16 @@
 
 Goes red when the engine asks the table before the owner, forgets a node's name in a rule, lets an allow of the owner's
 stand for a scope, a target or a session as well, leaves a method out of those that are about a session, or sends a
-screen where it may not go, also that of another node.
+screen where it may not go, also that of another node, or by other rules than the policy's.
 """
 
 import random
 from collections import Counter
 
 from acl.engine import decide
-from acl.model import Allow, Call, Direction, OwnerRule, Policy, Subject
+from acl.model import Allow, Call, Direction, Navigation, OwnerRule, Policy, Subject
 from acl.permissions import Permission
-from tests.acl.reference import LISTED, SESSIONED, WEB, allowed
+from tests.acl.reference import LISTED, PLACES, SESSIONED, allowed
 from tests.support.scale import is_full, seed
 
 IN_CI = 10_000
@@ -25,7 +25,8 @@ PATTERNS = [
     *("screen.*", "device.*", "system.*", "*", ".*", "camera.snap", "screen", "canvas.a2ui.*", "vendor.x"),
     *("vendor.*", ""),
 ]
-URLS = [*WEB, "", "http://ok.example/", "https://127.1/", "https://a@ok.example/", "javascript:1", "canvas://main/.."]
+URLS = [*PLACES, "", "https://a@ok.example/", "javascript:1", "canvas://main/.."]
+HOSTS = [(), (), ("ok.example",), ("127.0.0.1", "other.example")]
 SCOPES = ["operator.read", "operator.write", "operator.admin", "operator.approvals", ""]
 NOISE = ["", "x", "vendor.x", "screen.", "screen.*", "Health", "node.invoke ", "node\u2024invoke", "\u017fystem.run"]
 NARROWED: list[tuple[Direction, str]] = [
@@ -76,6 +77,7 @@ def compare(seeded: int, times: int) -> Counter[str]:
             agent_commands=rng.random() < 0.3,
             invoke_targets=some(rng, ["you", "me", ""]),
             invoke_commands=tuple(some(rng, PATTERNS)),
+            navigation=Navigation(rng.random() < 0.5, rng.random() < 0.5, rng.choice(HOSTS)),
             rules=any_rules(rng, call),
         )
         permissions = frozenset(rng.sample([*Permission], rng.randint(0, len(Permission))))

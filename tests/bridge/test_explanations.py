@@ -80,13 +80,29 @@ def test_a_method_of_the_node_is_explained_as_it_is_decided(method: str, permiss
     if isinstance(outcome, Allow):
         assert (told.decision, told.rule, told.reason) == ("allow", outcome.rule, "the node may call it")
     else:
-        assert told.decision == "deny"
+        assert (told.decision, told.rule) == ("deny", outcome.rule)
 
 
 def test_node_invoke_alone_asks_about_the_nodes_own_invokes() -> None:
-    assert explain_call(Policy(), subject(PROFILES["voice+screen"]), "node.invoke", None).decision == "deny"
-    told = explain_call(Policy(), subject(PROFILES["full"]), "node.invoke", None)
-    assert told.reason in {"the node may call it", "it may not invoke that there"}
+    """Red when it is asked about one command only, which the owner may not have listed."""
+    nodes = subject(PROFILES["full"])
+    assert explain_call(Policy(), subject(PROFILES["voice+screen"]), "node.invoke", None).reason == "needs `nodes`"
+    for commands in (Policy().invoke_commands, ("device.*",), ("camera.snap",)):
+        policy = Policy(invoke_commands=commands)
+        assert explain_call(policy, nodes, "node.invoke", None).reason == "the node may call it"
+    told = explain_call(Policy(invoke_commands=()), nodes, "node.invoke", None)
+    assert (told.reason, told.fix) == (
+        "it may not invoke that there",
+        "Change nodes.targets or nodes.commands in policy.toml, then: clawdis-bridge policy reload",
+    )
+
+
+def test_node_invoke_alone_with_a_target_asks_whether_that_one_may_be_addressed() -> None:
+    """Red when the method's own name is taken for the command."""
+    nodes, other = subject(PROFILES["full"]), "cd" * 32
+    assert explain_call(Policy(), nodes, "node.invoke", None, About(other)).decision == "deny"
+    open_to = Policy(invoke_targets=frozenset({other}))
+    assert explain_call(open_to, nodes, "node.invoke", None, About(other)).decision == "allow"
 
 
 # The owner's policy.
@@ -148,3 +164,23 @@ def test_where_a_screen_would_be_sent_is_followed() -> None:
     policy, caller = Policy(invoke_targets=frozenset({"bb" * 32})), subject(frozenset({Permission.NODES}))
     told = explain_call(policy, caller, "screen.navigate", None, to_other)
     assert (told.decision, told.rule) == ("deny", "node-invoke")
+
+
+@pytest.mark.parametrize("target", [None, NODE])
+@pytest.mark.parametrize(
+    ("command", "url", "decision"),
+    [
+        ("canvas.navigate", "/", "allow"),
+        ("canvas.present", "", "allow"),
+        ("canvas.navigate", "https://127.1/", "deny"),
+        ("screen.navigate", "/", "deny"),
+        ("device.info", "https://127.1/", "allow"),
+    ],
+)
+def test_an_address_is_decided_about_as_it_is_for_a_call(
+    target: str | None, command: str, url: str, decision: str
+) -> None:
+    """Red when any address is asked about: an older app's own page needs no leave, and other commands go nowhere."""
+    policy = Policy(invoke_commands=("screen.*", "canvas.*", "device.*"))
+    told = explain_call(policy, subject(PROFILES["full"]), "node.invoke", command, About(target, url=url))
+    assert told.decision == decision

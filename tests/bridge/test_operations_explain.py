@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from acl.permissions import Permission
 from bridge.control.requests import ExplainBody
 from bridge.operations import BridgeOperations
+from bridge.policy_file import POLICY_NAME
 from tests.bridge.house import House
-from tests.bridge.lan.phones import IPHONE
+from tests.bridge.lan.phones import ANDROID, IPHONE
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,23 @@ async def test_a_revoked_node_may_do_nothing(bridge: House, operations: BridgeOp
     await bridge.pair(IPHONE, revoked_at=datetime.now(UTC))
     explained = await operations.explain(ExplainBody(node=IPHONE.node_id, method="health"))
     assert (explained.decision, explained.rule) == ("deny", "revoked")
+
+
+async def test_what_a_node_may_have_another_one_do_is_decided_about_that_one_as_well(bridge: House) -> None:
+    """Red when the caller alone is asked about: the call would end at the other node all the same."""
+    await bridge.pair(IPHONE, frozenset({Permission.NODES}))
+    await bridge.pair(ANDROID, frozenset({Permission.DEVICE}))
+    policy = bridge.home / POLICY_NAME
+    policy.write_text(f'[nodes]\ntargets = ["{ANDROID.node_id}"]\n')
+    policy.chmod(0o600)
+    asked = {"node": IPHONE.node_id, "method": "node.invoke", "target": ANDROID.node_id}
+    device = ExplainBody(**asked, command="device.info")
+    assert (await bridge.operations.explain(device)).rule == "node-invoke"
+    await bridge.policy.reload()
+    assert (await bridge.operations.explain(device)).decision == "allow"
+    told = await bridge.operations.explain(ExplainBody(**asked, command="screen.show"))
+    assert (told.decision, told.rule) == ("deny", "command-screen")
+    assert told.reason == f"of the node that would do it: needs `{Permission.SCREEN}`"
+    assert told.fix == f"clawdis-bridge nodes permissions {ANDROID.node_id[:12]} screen,device"
+    await bridge.hub.reception.revoke(ANDROID.node_id)
+    assert (await bridge.operations.explain(device)).rule == "revoked"

@@ -10,7 +10,9 @@ import pytest
 
 from acl.model import Direction, Policy
 from acl.permissions import Permission
+from bridge.config_file import CONFIG_NAME
 from bridge.errors import RefusedError
+from bridge.policy_desk import PolicyDesk
 from bridge.policy_file import POLICY_NAME
 from tests.bridge.house import House, house
 from tests.bridge.lan.phones import ANDROID, IPHONE, Phone
@@ -86,6 +88,12 @@ async def test_a_link_that_offers_what_is_denied_now_ends_with_its_phone_and_doe
         await eventually(lambda: switchboard.link(IPHONE.node_id) is None, what="its link ends")
         await stack.aclose()
         await eventually(lambda: switchboard.lingers(ANDROID.node_id), what="another's lingers")
+        write(bridge, deny(Direction.TO_NODE, "command", "location.get", ANDROID.node_id))
+        await bridge.policy.reload()
+        assert switchboard.lingers(ANDROID.node_id), "it is not granted that anyway"
+        write(bridge, deny(Direction.TO_NODE, "command", "screen.hide", ANDROID.node_id))
+        await bridge.policy.reload()
+        assert switchboard.link(ANDROID.node_id) is None, "at once, when its phone is away"
 
 
 BAD = {
@@ -119,6 +127,31 @@ async def test_a_bad_file_keeps_the_old_policy_and_says_why(bridge: House, text:
         assert (await node.read())["error"]["code"] == "FORBIDDEN"
     await bridge.policy.reload_on_signal()  # says it to the log, and to nobody else
     assert bridge.hub.policy is before
+
+
+async def test_a_policy_without_the_default_profile_is_refused_and_says_where_that_is_named(bridge: House) -> None:
+    """Red when `acl check` is advised whatever file is at fault: it would call a good bridge.toml a wrong policy."""
+    desk = PolicyDesk(bridge.home, "kiosk", bridge.in_force, bridge.hub, bridge.stage.log)
+    path = write(bridge, '[profiles.kiosk]\npermissions = ["screen"]\n')
+    await desk.reload()
+    path.write_text("")
+    with pytest.raises(RefusedError, match="'kiosk' is no profile") as refused:
+        await desk.reload()
+    config = bridge.home / CONFIG_NAME
+    assert refused.value.fix == (
+        f"Put that profile into {path}, or name another one in {config} and start the bridge again."
+    )
+    assert bridge.hub.default_permissions == {Permission.SCREEN}
+
+
+async def test_a_file_that_others_could_have_written_is_refused_with_the_command_that_closes_it(bridge: House) -> None:
+    """Red when `acl check` is advised, which reads any file and would find nothing wrong with this one."""
+    path = write(bridge, deny(Direction.FROM_NODE, "method", "agent"))
+    path.chmod(0o666)
+    with pytest.raises(RefusedError, match="other users can write it") as refused:
+        await bridge.policy.reload()
+    assert (refused.value.fix or "").endswith(f"chmod 600 {path}")
+    assert not bridge.hub.policy.rules
 
 
 async def test_a_file_that_has_gone_is_not_taken_for_an_empty_one(bridge: House) -> None:

@@ -1,5 +1,6 @@
 """The policy of a home: read when nobody else can have written it, else refused with what mends it."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,6 +62,9 @@ def test_a_link_a_folder_and_a_pipe_are_refused(home: Path) -> None:
     assert "symbolic link" in refused(home)
     path.unlink()
     path.mkdir()
+    assert "no regular file" in refused(home)
+    path.rmdir()
+    os.mkfifo(path, 0o600)
     assert "no regular file" in refused(home)
 
 

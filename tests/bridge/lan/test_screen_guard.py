@@ -13,6 +13,7 @@ from bridge.config import LimitsTable
 from bridge.lan.events import Answered, LinkLost
 from bridge.lan.screen_guard import Admitted, ScreenGuard
 from bridge.lan.screen_page import ScreenPage
+from bridge.lan.screen_results import MAX_RESULT_BYTES
 from bridge.upstream.dispatches import PLACES
 from bridge.upstream.outcomes import Invoke
 from gateway_client.frames import ErrorShape
@@ -136,6 +137,14 @@ def test_good_results_come_back_in_the_form_in_which_they_were_sent() -> None:
     picture = snapshot(png(390, 844), "png", 390, 844)
     sent = upstream(answered(command(talk, "screen.snapshot"), payload={**picture, "x": 1}))
     assert sent == {"id": "i1", "nodeId": GATEWAY, "ok": True, "payload": picture}
+
+
+@pytest.mark.parametrize("name", ["canvas.eval", "canvas.snapshot"])
+def test_what_an_older_app_reads_is_passed_on_as_it_is(name: str) -> None:
+    """Red when the results of untyped commands are held to a shape and to the size of an address."""
+    for odd in ("{", json.dumps({"base64": "x" * 2 * MAX_RESULT_BYTES})):
+        talk = answered(command(node_in(OLD), name, {"javaScript": "1"}), payloadJSON=odd)
+        assert (upstream(talk)["ok"], upstream(talk)["payloadJSON"]) == (True, odd)
 
 
 @pytest.mark.parametrize(
@@ -301,3 +310,23 @@ def test_what_waited_at_the_gateway_obeys_the_same_rules() -> None:
     ]
     assert upstream(talk) == {"ids": ["a1", "a3"]}
     assert "navigate again" in refusal(command(talk, "screen.eval", {"javaScript": "1"})).message
+
+
+@pytest.mark.parametrize("name", READS)
+def test_what_waited_behind_a_navigation_is_not_read_from_where_that_may_end(name: str) -> None:
+    """Red when all of an answer is decided before its navigations count: the script would run wherever they lead."""
+    read = {"id": "a2", "command": name, "paramsJSON": json.dumps(READS[name]), "enqueuedAtMs": 2}
+    sent = {"id": "a1", "command": "screen.navigate", "paramsJSON": json.dumps({"url": URL}), "enqueuedAtMs": 1}
+    talk = pulled(node_in(IPHONE), sent, read)
+    assert [action["id"] for action in talk.payload["actions"]] == ["a1"]
+    assert upstream(talk) == {"ids": ["a2"]}
+    before = pulled(node_in(IPHONE), read, sent)
+    assert [action["id"] for action in before.payload["actions"]] == ["a2", "a1"]  # positive control
+
+
+def test_an_action_without_parameters_has_none_at_the_phone_either() -> None:
+    """Neither has one whose parameters are no text: there is nothing that a phone could read in them."""
+    shown = {"id": "a1", "command": "screen.show", "enqueuedAtMs": 1}
+    asked = {"id": "a2", "command": "device.info", "enqueuedAtMs": 2}
+    talk = pulled(node_in(IPHONE), {**shown, "paramsJSON": '{"x":1}'}, {**asked, "paramsJSON": {"x": 1}})
+    assert talk.payload["actions"] == [shown, asked]

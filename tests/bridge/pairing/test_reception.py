@@ -148,7 +148,7 @@ class TestApproval:
         record = await front.reception.approve(front.filed(), PROFILES["voice"], "  Anna's\u202e phone ")
         assert record.granted == PROFILES["voice"]
         assert record.labels.display_name == "Anna's phone"
-        assert record.surface.commands == ()
+        assert record.declared.granted(record.granted).commands == ()
         other = await front.reception.approve(front.filed(1), frozenset(Permission), "\u200b")
         assert other.granted == frozenset(Permission)
         assert other.labels.display_name == "Anna's iPhone"
@@ -239,7 +239,7 @@ class TestApproval:
         wider = draft(why=Why.WIDER, declared=Surface(commands=(*SURFACE.commands, "screen.hide")))
         front.reception.file(socket, wider)
         record = await front.reception.approve(front.reception.desk.pending()[0], None, None)
-        assert "screen.hide" in record.surface.commands
+        assert "screen.hide" in record.declared.granted(record.granted).commands
         assert not record.token_due
         assert record.wants == ()
         assert record.granted == before.granted

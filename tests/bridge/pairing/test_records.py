@@ -161,9 +161,10 @@ class TestKind:
 
 class TestRecord:
     def test_the_surface_is_what_was_declared_and_is_permitted(self) -> None:
-        assert set(record().surface.commands) == {"screen.show", "screen.eval", "device.info"}
-        assert record().surface.caps == ("screen",)
-        assert dict(record().surface.permissions) == {"microphone": True}
+        surface = record().declared.granted(record().granted)
+        assert set(surface.commands) == {"screen.show", "screen.eval", "device.info"}
+        assert surface.caps == ("screen",)
+        assert dict(surface.permissions) == {"microphone": True}
 
     @pytest.mark.parametrize("profile", PROFILES)
     def test_an_operator_socket_gets_scopes_with_chat_only(self, profile: str) -> None:
