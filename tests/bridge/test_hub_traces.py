@@ -50,7 +50,8 @@ async def test_what_is_asked_of_a_phone_that_is_away_is_measured(tmp_path: Path)
         await bridge.pair(IPHONE)
         async with bridge.call(IPHONE) as caller:
             await caller.gets_in()
-        await eventually(lambda: switchboard.lingers(IPHONE.node_id))
+            await eventually(lambda: switchboard.link(IPHONE.node_id), what="its link")
+        await eventually(lambda: switchboard.lingers(IPHONE.node_id), what="the link lingers")
         link = switchboard.link(IPHONE.node_id)
         assert link is not None
         asked: Json = {"id": "i", "nodeId": link.record.gateway_node_id, "command": "device.info"}
