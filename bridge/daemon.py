@@ -123,7 +123,6 @@ class Daemon:
 
     async def _start(self, stack: AsyncExitStack, tasks: Tasks) -> None:
         parts = await build(self._home, self._config, tasks, self._log, self._trail)
-        parts.flow.metrics.audit_lines = lambda: self._trail.written
         hub, listen = parts.hub, self._config.listen
         await self._trail.record("policy-in-force", **traced(parts.policy))  # before anybody can come in by it
         stack.push_async_callback(hub.calls.flush)

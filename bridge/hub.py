@@ -6,7 +6,7 @@ A relay's command goes to the room it concerns; nothing is decided here but the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from acl.model import Policy
@@ -25,6 +25,7 @@ from bridge.lan.events import (
     Gap,
     Join,
     LinkLost,
+    Noted,
     NoteRevocationTold,
     NotFiled,
     Penalise,
@@ -53,7 +54,7 @@ from bridge.upstream.surface import SurfaceError
 from bridge.upstream.switchboard import Switchboard
 from certs.errors import IdentityError
 from gateway_client.errors import GatewayError
-from gateway_client.frames import Json, JsonObject
+from gateway_client.frames import JsonObject
 
 MAX_PENALTIES = 1024  # keys kept out at a time, 100 bytes each; the oldest are let in first
 RESTART = 1012  # WebSocket close code: come back
@@ -70,7 +71,7 @@ class Hub:
         policy: the policy in force.
         default_permissions: what a prompt proposes.
         limits: what a key may use up, and for how long it stays out when it was closed for that.
-        noted: is told what those note who stand in for phones, beside the log.
+        noted: is told what is noted of phones that are away, beside the log.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Hub:
         limits: LimitsTable,
         tasks: Tasks,
         log: Log,
-        noted: Callable[[str, Mapping[str, Json]], None] = lambda event, fields: None,
+        noted: Noted,
     ) -> None:
         self.reception = reception
         self.admissions = admissions
@@ -230,8 +231,7 @@ class Hub:
     def leave(self, relay: Relay) -> None:
         """The relay's socket has ended."""
         self.reception.forget(relay)
-        node_id = relay.node_id
-        if node_id is not None:
+        if (node_id := relay.node_id) is not None:
             if self.reception.desk.awaits(node_id) and self._retries.spend(node_id, relay.visit.came):
                 relay.visit.forgive()  # it comes again and again because it waits for a person
             self.roster.leave(node_id, relay)
@@ -309,10 +309,10 @@ class Hub:
             relay.post(event)
 
     def _on_gateway_change(self, is_open: bool) -> None:
-        if not is_open:
+        if is_open:
+            self.sweep_stale()
+        else:
             self._tell_operators(LinkLost())
-            return
-        self.sweep_stale()
 
     def sweep_stale(self) -> None:
         """Removes from the gateway what could not be removed at the time."""

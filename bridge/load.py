@@ -44,7 +44,7 @@ def levels(hub: Hub, flow: Flow) -> Levels:
         bytes_buffered=flow.outflow.total,
         refused=tally.of(REFUSED),
         limited=tally.of(LIMITED),
-        audit_lines=flow.metrics.audit_lines(),
+        audit_lines=hub.reception.trail.written,
     )
 
 

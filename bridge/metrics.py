@@ -41,7 +41,7 @@ class Levels:
         bytes_buffered: that wait for phones.
         refused: answers that refused something to a node since the start, by kind.
         limited: limits that were met since the start, by limit.
-        audit_lines: lines of the audit log.
+        audit_lines: the number of the audit log's last line.
     """
 
     nodes: int = 0
@@ -64,8 +64,6 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
         self._levels: Callable[[], Levels] = Levels
-        self.audit_lines: Callable[[], int] = int
-        """Tells how many lines the audit log has."""
         self._registry.register(_Now(self.levels))
         self._calls = self._counter("calls", "Calls of phones at the gateway.", "method", "outcome")
         self._invokes = self._counter("invokes", "Commands of the agent to nodes.", "family", "outcome")
@@ -177,6 +175,6 @@ def _now(levels: Levels) -> Iterator[Metric]:
         ("bytes_in_flight", "Bytes of large messages on their way to the gateway.", levels.bytes_in_flight),
         ("sockets_held", "Sockets that wait for room for a large message.", levels.sockets_held),
         ("bytes_buffered", "Bytes that wait for phones.", levels.bytes_buffered),
-        ("audit_lines", "Lines of the audit log.", levels.audit_lines),
+        ("audit_lines", "Lines of the audit log, those that were removed in time with them.", levels.audit_lines),
     ):
         yield GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)

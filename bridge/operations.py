@@ -273,18 +273,19 @@ class BridgeOperations:
     async def set_permissions(self, id: str, permissions: list[str]) -> documents.NodeRow:
         """Replaces what a node may do; it reconnects with it."""
         granted, record = read_permissions(permissions), self._record(id)
+        narrower, told = granted <= record.granted, {"permissions": sorted(granted), "before": sorted(record.granted)}
 
         def permitted(known: NodeRecord) -> NodeRecord:
-            """With these permissions and no others."""
+            """With these permissions and no others; what only takes away leaves its trace when it comes into force."""
+            if narrower and not granted <= known.granted:
+                raise NotAllowed("Its permissions were changed at the same moment.", "Look at them, and try again.")
+            if narrower:
+                self._hub.note("permissions-narrowed", node=record.node_id, **told)
             return known.model_copy(update={"permissions": tuple(sorted(granted))})
 
-        narrower, told = granted <= record.granted, {"permissions": sorted(granted), "before": sorted(record.granted)}
         if not narrower:
             await self._recorded("permissions-widened", node=record.node_id, **told)
-        row = await self._change(record, permitted, takes_away=narrower)
-        if narrower:
-            self._hub.note("permissions-narrowed", node=record.node_id, **told)
-        return row
+        return await self._change(record, permitted, takes_away=narrower)
 
     async def _recorded(self, event: str, **fields: object) -> None:
         try:

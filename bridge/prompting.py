@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from bridge.audit.errors import AuditError
 from bridge.certificates import Certificates
 from bridge.errors import AlreadyDecided, BridgeError, WrongCode
 from bridge.lan.events import Outcome as RequestOutcome
@@ -47,6 +48,7 @@ class Prompting:
     ) -> None:
         self._reception = reception
         self._certificates = certificates
+        self._log = log
         self._prompter = Prompter(approver, self._decide, rules, log)
         reception.on_change(self._on_desk)
 
@@ -88,6 +90,9 @@ class Prompting:
             return Settled()
         except BridgeError as exc:
             return NotDone(exc.message)
-        except (StoreError, IdentityError):
+        except AuditError as exc:
+            return NotDone(f"Nothing was approved, because {exc.why}. {exc.mend}")
+        except (StoreError, IdentityError) as exc:
+            self._log.error("store-failed", error=str(exc))
             return NotDone("The bridge could not write this down; the reason is in its log.")
         return Settled()

@@ -120,6 +120,7 @@ FROM_LOG: dict[str, Kept] = {
     "invoke": Kept("invoke", ("node", "command", "ok", "code", "bytes", "ms", "rule", "callers"), SOME),
     "order": Kept("invoke", ("node", "role", "what", "rule"), SOME),
     "invoke-asked": Kept("invoke", ("node", "command", "target"), SOME),
+    "pending-fetched": Kept("invoke", ("node", "command", "count"), SOME),
     "invoke-shared": Kept("invoke", ("node", "command"), SOME),
     "invoke-replayed": Kept("invoke", ("node", "command"), SOME),
     "invoke-ended": Kept("invoke", ("node", "command", "code"), SOME),

@@ -123,8 +123,8 @@ class Trail:
     async def _write_all(self, last: Draft | None) -> None:
         async with self._writing:
             try:
-                while batch := self._take():
-                    await self._append(batch)
+                while self._waits():
+                    await self._append(*self._take())
                 if last is not None:
                     await asyncio.to_thread(self._journal.append, [last])
             except AuditError as exc:
@@ -132,22 +132,33 @@ class Trail:
                 raise
             self._tell(None)
 
-    async def _append(self, batch: list[Draft]) -> None:
+    async def _append(self, batch: list[Draft], lost: int) -> None:
+        told = [Draft(_stamp(), "audit", "lost", {"count": lost})] if lost else []
         try:
-            await asyncio.to_thread(self._journal.append, batch)
+            await asyncio.to_thread(self._journal.append, [*batch, *told])
         except AuditError:
-            with self._guard:
-                self._waiting.extendleft(reversed(batch))
+            self._put_back(batch, lost)
             raise
 
-    def _take(self) -> list[Draft]:
+    def _waits(self) -> bool:
         with self._guard:
             self._put(self._coalescer.due(time.monotonic()))
+            return bool(self._waiting)
+
+    def _take(self) -> tuple[list[Draft], int]:
+        with self._guard:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH - 1))]
-            if self._lost and batch:
-                batch.append(Draft(_stamp(), "audit", "lost", {"count": self._lost}))
-                self._lost = 0
-            return batch
+            lost, self._lost = self._lost, 0
+            return batch, lost
+
+    def _put_back(self, batch: list[Draft], lost: int) -> None:
+        """What the disk refused is the first that waits; the newest of all find no room for it."""
+        with self._guard:
+            self._waiting.extendleft(reversed(batch))
+            self._lost += lost
+            while len(self._waiting) > MAX_WAITING:
+                self._waiting.pop()
+                self._lost += 1
 
     def _tell(self, problem: str | None) -> None:
         if problem is not None and self._problem is None and self._log is not None:

@@ -129,13 +129,19 @@ def _as_bridge_error(error: Exception) -> Exception:
 
 
 def _handler(route: Route[Any], operations: Operations, settled: Settled) -> Handler:
+    settle = nothing_to_settle if route.method == hdrs.METH_GET else settled
+
     async def handle(request: web.Request) -> web.Response:
         """Reads the path and the body, runs the operation, and writes what it returns."""
         id = require_id(request.match_info["id"]) if "id" in request.match_info else ""
         body = None if route.body is None else await _read(request, route.body)
-        answer = await route.run(operations, id, body)
-        if route.method != hdrs.METH_GET:
-            await settled()
+        try:
+            answer = await route.run(operations, id, body)
+        except BridgeError:
+            with suppress(AuditError):  # a part of it may be in force; what failed first is what is told
+                await settle()
+            raise
+        await settle()
         if isinstance(answer, Text):
             headers = {"Content-Type": answer.content_type, "Cache-Control": "no-store"}
             return web.Response(body=answer.content.encode(), headers=headers)

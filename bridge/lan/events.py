@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -341,5 +341,7 @@ class Note:
     quiet: bool = False
 
 
+Noted = Callable[[str, Mapping[str, Json]], None]
+"""Is told name and fields of each `Note`, beside the log."""
 _Placing = FileRequest | Redeem | Admit | NoteRevocationTold | Join
 Command = Send | Close | _Placing | Forward | Report | Recall | Penalise | Note

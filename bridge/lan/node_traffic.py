@@ -6,6 +6,7 @@ in `node_invokes`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -67,7 +68,8 @@ class NodeTraffic:
     _invokes: NodeInvokes = field(init=False)
     _lan_invokes: LanInvokes = field(init=False)
     _subscriptions: Subscriptions = field(default_factory=Subscriptions)
-    _refused_actions: list[str] = field(default_factory=list)
+    _fetched: Counter[str] = field(default_factory=Counter)  # commands in the answer to a pull, until they are told of
+    _refused_actions: dict[str, str] = field(default_factory=dict)  # id -> command
     _acknowledging: str | None = None
 
     def __post_init__(self) -> None:
@@ -176,11 +178,12 @@ class NodeTraffic:
         known: list[Json] = [node_calls.own_action(action) for action in granted]
         admitted = self._invokes.screen.actions(known, self.directory.policy)
         kept: list[Json] = [action for action in admitted if action is not None]
+        self._fetched.update(text_of(action, "command") or "" for action in kept)
         kept_ids = {text_of(action, "id") for action in kept}
-        refused_ids = [one for action in actions if (one := text_of(action, "id")) not in kept_ids]
-        room = node_calls.MAX_PENDING_IDS - len(self._refused_actions)
-        fresh = [name for name in refused_ids if name and name not in self._refused_actions]
-        self._refused_actions += fresh[:room]
+        for action in actions:
+            name, has_room = text_of(action, "id"), len(self._refused_actions) < node_calls.MAX_PENDING_IDS
+            if name and name not in kept_ids and has_room:
+                self._refused_actions.setdefault(name, text_of(action, "command") or "")
         return Response(response.id, True, {"nodeId": self.subject.node_id, "actions": kept})
 
     def _may_do(self, action: Json) -> bool:
@@ -240,7 +243,8 @@ class NodeTraffic:
                 return self._subscribe_again()
             case Answered():
                 told = self._forwarding.answered(event)
-                return [*told, *self._lan_invokes.settled(event, told, now), *self._acknowledge_refused()]
+                told += self._lan_invokes.settled(event, told, now)
+                return [*told, *self._note_fetched(), *self._acknowledge_refused()]
             case Unanswered():
                 told = self._forwarding.unanswered(event)
                 return [*told, *self._lan_invokes.settled(event, told, now)]
@@ -255,15 +259,19 @@ class NodeTraffic:
             case _:
                 return []
 
+    def _note_fetched(self) -> list[Command]:
+        fetched, self._fetched = self._fetched, Counter()
+        return [Note("pending-fetched", {"command": each, "count": count}) for each, count in fetched.items()]
+
     def _acknowledge_refused(self) -> list[Command]:
         if not self._refused_actions or self._acknowledging is not None:
             return []
-        ids: list[Json] = list[Json](self._refused_actions)
+        ids, commands = list[Json](self._refused_actions), list[Json](sorted(set(self._refused_actions.values())))
         self._refused_actions.clear()
+        noted = Note("pending-refused", {"count": len(ids), "commands": commands})
         decision = decide(self.directory.policy, self.subject, Call(Direction.FROM_NODE, "node.pending.ack"))
         if not isinstance(decision, Allow):
-            return []
-        noted = Note("pending-refused", {"count": len(ids)})
+            return [noted]
         self._acknowledging = f"a{self._forwarding.next_key()}"
         return [noted, Forward(Link.NODE, self._acknowledging, "node.pending.ack", {"ids": ids}, decision, owed=True)]
 

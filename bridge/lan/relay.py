@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, assert_never
 
 from aiohttp import WSMsgType
@@ -23,6 +23,7 @@ from bridge.lan.events import (
     Join,
     Lost,
     Note,
+    Noted,
     NoteRevocationTold,
     Oversized,
     Penalise,
@@ -42,7 +43,7 @@ from bridge.log import Log, marks
 from bridge.pairing.records import NodeRecord
 from bridge.tasks import Tasks
 from bridge.upstream.idempotency import Change
-from gateway_client.frames import Frame, Json, encode_frame
+from gateway_client.frames import Frame, encode_frame
 
 IOS_FRAME_BYTES = 16 * 1024 * 1024  # what the iOS app reads at most (mobile-clients §3.2)
 BUFFER_BYTES = 50 * 1024 * 1024  # bytes that may wait for one peer: two of the largest frames, as at the gateway
@@ -113,7 +114,7 @@ class Relay:
         tasks: Tasks,
         log: Log,
         outflow: Outflow[Relay] | None = None,
-        noted: Callable[[str, Mapping[str, Json]], None] = lambda event, fields: None,
+        noted: Noted = lambda event, fields: None,
     ) -> None:
         self.address = upgraded.address
         self.visit = upgraded.visit

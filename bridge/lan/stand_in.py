@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from acl.model import Subject
 from bridge import clock
 from bridge.lan.absence import Absence
 from bridge.lan.directory import Directory
-from bridge.lan.events import FromGateway, Note, Report, SessionEvent
+from bridge.lan.events import FromGateway, Note, Noted, Report, SessionEvent
 from bridge.lan.recall import Replay
 from bridge.log import Log, marks
 from bridge.pairing.records import NodeRecord, Surface
-from gateway_client.frames import Json
 
 
 class StandIn:
@@ -24,7 +23,7 @@ class StandIn:
         directory: what may be looked up.
         report: tells the gateway how an invoke ended.
         line: how many lines of the log of a node and an event were left out before this one; None: leave it out, too.
-        noted: is told what it notes, beside the log.
+        noted: is told what is noted, beside the log.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class StandIn:
         directory: Directory,
         report: Callable[[Report | Replay], None],
         line: Callable[[str, str], int | None],
-        noted: Callable[[str, Mapping[str, Json]], None],
+        noted: Noted,
         log: Log,
     ) -> None:
         subject = Subject(record.node_id, record.granted)
@@ -54,7 +53,7 @@ class StandIn:
                 case Report() | Replay():
                     self._report(command)
                 case Note(event=name, fields=fields):
-                    self._noted(name, fields)
                     self._log.info(name, **fields, **marks(self._line(self._node_id, name)))
+                    self._noted(name, fields)
                 case _:
                     raise TypeError(f"nobody is there for {type(command).__name__}")

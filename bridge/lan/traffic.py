@@ -61,8 +61,8 @@ class Refused:
     def note(self) -> Note:
         """What is worth a trace; what apps try on their own has a name of its own, so that it hides nothing else."""
         told: JsonObject = {"what": self.what, "code": self.code, "rule": self.rule}
-        name = "refused" if self.counts or self.kind != "scope" else "scope-refused"
-        return Note(name, {key: value for key, value in told.items() if value is not None})
+        known: JsonObject = {key: value for key, value in told.items() if value is not None}
+        return Note("refused" if self.counts or self.kind != "scope" else "scope-refused", known)
 
 
 Result = list[Command] | Refused

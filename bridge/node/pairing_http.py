@@ -34,6 +34,7 @@ class _Connector(aiohttp.TCPConnector):
         self._made: list[asyncio.BaseTransport] = []
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:  # Any: aiohttp's own signature, passed on
+        """Connects, and keeps hold of what has to be closed."""
         connection = await super().connect(*args, **kwargs)
         if connection.transport is not None:
             self._made.append(connection.transport)

@@ -148,9 +148,10 @@ class Registrar:
         now = datetime.now(UTC)
 
         def change(known: NodeRecord | None) -> NodeRecord:
-            """From what is stored at that moment."""
+            """From what is stored at that moment; in force whatever the disk says, so it leaves its trace here."""
             if known is None:
                 raise StoreError("there is no such node")
+            self._log.info("revoked", node=node_id)
             return tombstone(known, now)
 
         if self.store.get(node_id) is None:
@@ -160,9 +161,7 @@ class Registrar:
         except StoreError as exc:  # one of the two places is enough, and both are tried again
             self._unburied = True
             self._log.error("store-failed", error=str(exc))
-        record = await self.store.update(node_id, change, takes_away=True)
-        self._log.info("revoked", node=node_id)
-        return record
+        return await self.store.update(node_id, change, takes_away=True)
 
     async def catch_up(self) -> None:
         """Writes what the disk refused before; does nothing when there is nothing.

@@ -12,7 +12,10 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
+
 from bridge.cli import main
+from bridge.control.socket_file import SOCKET_NAME
 from tests.support.bridge_process import BridgeProcess
 
 STATUS = (
@@ -21,6 +24,7 @@ STATUS = (
     ("pending",),
     ("tokens", "list"),
     ("certs", "show"),
+    ("acl", "show"),
     ("audit", "tail", "-n", "1000"),
     ("audit", "verify"),
 )
@@ -86,16 +90,25 @@ def found(planted: dict[str, str], outputs: dict[str, str]) -> list[str]:
 
 
 async def told(bridge: BridgeProcess) -> dict[str, str]:
-    """What the bridge tells: its log, its audit log, the command line, the names of its files and of its processes."""
+    """What the bridge tells: its logs, its metrics, the command line, the names of its files and of its processes."""
     outputs = {"log": bridge.log_path.read_text()}
     for path in (bridge.home / "audit").iterdir():
         outputs[f"audit/{path.name}"] = path.read_text()
-    for words in STATUS:
+    nodes = await bridge.ask(bridge.client.nodes)
+    for words in (*STATUS, *(("nodes", "show", node.node_id) for node in nodes)):
         for extra in ((), ("--json",)):
             outputs[" ".join((*words, *extra))] = await bridge.ask(lambda w=(*words, *extra): said(bridge.home, *w))  # type: ignore[misc]  # mypy infers no lambda with a default
+    outputs["metrics"] = await metrics(bridge)
     outputs["file names"] = "\n".join(str(path) for path in bridge.home.rglob("*"))
     outputs["processes"] = processes()
     return outputs
+
+
+async def metrics(bridge: BridgeProcess) -> str:
+    """What the bridge measures."""
+    connector = aiohttp.UnixConnector(str(bridge.home / SOCKET_NAME))
+    async with aiohttp.ClientSession(connector=connector) as client, client.get("http://localhost/v1/metrics") as got:
+        return await got.text()
 
 
 def kept(bridge: BridgeProcess) -> dict[str, str]:

@@ -105,8 +105,9 @@ async def test_no_secret_is_in_any_output() -> None:
         await _wrong_credentials(stage, phone)
         await _pages(stage)
         await _lost_in_the_middle(stage, socket, detail.gateway_node_id)
+        outputs = {f"before: {place}": text for place, text in (await told(stage.bridge)).items()}
         await _refused_by_the_gateway(stage)
-        outputs, files = await told(stage.bridge), kept(stage.bridge)
+        outputs, files = {**outputs, **await told(stage.bridge)}, kept(stage.bridge)
         assert len(stage.planted.all) >= 20
         assert found(stage.planted.all, outputs) == []
         assert found(stage.planted.keys, files) == []
@@ -267,6 +268,9 @@ def _search_finds_what_is_no_secret(stage: Scene, outputs: dict[str, str], files
     places = {line.removeprefix("marker is in ") for line in found(marker, {**outputs, **files})}
     assert {"log", "audit/audit.jsonl", "nodes list", "nodes list --json", "paired-nodes.json"} <= places
     assert {"audit tail -n 1000", "audit tail -n 1000 --json"} <= places
+    assert {"before: status", "before: metrics"} <= set(outputs), "what a start forgets is asked for before it, too"
+    assert [place for place in places if place.startswith("before: nodes show")]
+    assert found({"family": 'invokes_total{family="screen"'}, {"metrics": outputs["before: metrics"]})
     assert found({"code": "openclaw"}, files), "the codes are in the database"
     assert found({"pin": stage.bridge.pin}, {"status": outputs["status"], "certs": outputs["certs show"]})
     assert found({"command": "bridge run --home"}, {"processes": outputs["processes"]})

@@ -66,9 +66,12 @@ async def test_metrics_tell_who_came_and_who_is_there(bridge: House, operations:
     await bridge.pair(IPHONE)
     async with bridge.call(IPHONE) as caller:
         await caller.gets_in()
+        await bridge.trail.record("key-change", what="something")
         text = await operations.metrics()
-    for line in ("nodes_connected 1.0", 'handshakes_total{outcome="made"} 1.0', 'gateway{state="connected"} 0.0'):
+    made, lines = 'handshakes_total{outcome="made"} 1.0', f"audit_lines {float(bridge.trail.written)}"
+    for line in ("nodes_connected 1.0", made, 'gateway{state="connected"} 0.0', lines):
         assert f"\nclawdis_bridge_{line}\n" in text
+    assert bridge.trail.written
 
 
 async def test_a_pending_request(bridge: House, operations: BridgeOperations) -> None:

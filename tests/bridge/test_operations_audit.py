@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import pytest
 
 from acl.permissions import PROFILES
+from bridge.control.documents import NodeRow
 from bridge.control.requests import RevokeBody
 from bridge.errors import BridgeError, RefusedError
 from bridge.operations import BridgeOperations
@@ -86,6 +88,22 @@ async def test_more_permissions_leave_a_trace_with_what_there_was(bridge: House,
     await operations.set_permissions(IPHONE.node_id, WIDEST)
     (widened,) = bridge.trail.named("permissions-widened")
     assert widened == {"node": IPHONE.node_id, "permissions": WIDEST, "before": ["voice"]}
+
+
+async def test_what_takes_away_at_the_first_look_and_gives_more_at_the_last_is_refused(
+    bridge: House, operations: BridgeOperations
+) -> None:
+    """Two changes at once, the second from what the first has ended; red when it gives the screen back unwritten."""
+    await bridge.pair(IPHONE, PROFILES["voice+screen"])
+    first, second = await asyncio.gather(
+        operations.set_permissions(IPHONE.node_id, ["voice"]),
+        operations.set_permissions(IPHONE.node_id, ["screen"]),
+        return_exceptions=True,
+    )
+    assert isinstance(first, NodeRow)
+    assert "at the same moment" in str(second)
+    assert (await operations.node(IPHONE.node_id)).permissions == ["voice"]
+    assert len(bridge.stage.events("permissions-narrowed")) == 1
 
 
 async def test_keys_do_not_change_without_a_trace(bridge: House, operations: BridgeOperations) -> None:

@@ -34,7 +34,10 @@ async def test_an_approval_that_cannot_be_written_leaves_the_request_waiting(bri
 async def test_on_a_disk_that_refuses_only_what_takes_away_is_in_force(
     bridge: House, operations: BridgeOperations
 ) -> None:
-    """Red without `takes_away` in `set_permissions`, and likewise in `Registrar.revoke`: the node keeps it all."""
+    """Red without `takes_away` in `set_permissions`, and likewise in `Registrar.revoke`: the node keeps it all.
+
+    And what is in force leaves its trace: red when it is said only after the disk has taken the change.
+    """
     await bridge.pair(IPHONE)
     assert refuses(bridge.home / "paired-nodes.json")
     for change in (operations.rename(IPHONE.node_id, "Kitchen"), operations.set_permissions(IPHONE.node_id, WIDEST)):
@@ -48,6 +51,9 @@ async def test_on_a_disk_that_refuses_only_what_takes_away_is_in_force(
             await less
     node = await operations.node(IPHONE.node_id)
     assert (node.permissions, node.state) == (["voice"], "revoked")
+    (narrowed,), (revoked,) = bridge.stage.events("permissions-narrowed"), bridge.stage.events("revoked")
+    assert (narrowed["permissions"], narrowed["before"]) == (["voice"], sorted(PHONE))
+    assert IPHONE.node_id.startswith(revoked["node"])
 
 
 def refuses(file: Path) -> bool:

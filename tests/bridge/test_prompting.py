@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,14 @@ import pytest
 from acl.permissions import PROFILES
 from bridge.certificates import Certificates
 from bridge.lan.events import Decided, Outcome
-from bridge.log import silent_log
+from bridge.log import Log, make_log, silent_log
 from bridge.pairing.approvers.approver import Answer, Approve, Deny, NoAnswer, Prompt
 from bridge.pairing.prompt_rules import PromptRules
 from bridge.pairing.transcript import short_code
 from bridge.prompting import Prompting
 from bridge.tasks import Tasks
 from certs.store import KeyFolder
-from tests.bridge.audit.remembered import Remembered
+from tests.bridge.audit.remembered import FULL, Remembered
 from tests.bridge.pairing.desks import Front, Socket
 from tests.bridge.pairing.native import NativePhone
 from tests.bridge.pairing.samples import identity
@@ -59,15 +60,15 @@ def front(tmp_path: Path) -> Front:
 
 
 @asynccontextmanager
-async def asked(front: Front) -> AsyncIterator[Person]:
-    """Run the prompts beside the block."""
+async def asked(front: Front, log: Log | None = None) -> AsyncIterator[Person]:
+    """Run the prompts beside the block; `log` is that of their own."""
     keys, now = KeyFolder(front.home / "keys"), datetime.now(UTC)
     made = keys.load_or_create(HOST, now=now)
     certificates = Certificates(keys, made, keys.client_authority(now=now), HOST, silent_log(), Remembered())
     person = Person()
     async with Tasks(silent_log()) as tasks:
         rules = PromptRules(pause_s=0.0)
-        tasks.spawn("prompts", Prompting(front.reception, certificates, person, rules, silent_log()).run())
+        tasks.spawn("prompts", Prompting(front.reception, certificates, person, rules, log or silent_log()).run())
         yield person
 
 
@@ -132,14 +133,21 @@ async def test_who_decides_elsewhere_closes_the_prompt(front: Front) -> None:
 
 
 async def test_an_answer_that_cannot_be_written_down_is_asked_again(front: Front) -> None:
-    async with asked(front) as person:
+    """Red when the log, to which the prompt points, says nothing of it, or a prompt hides why there is no trace."""
+    out = StringIO()
+    async with asked(front, make_log("info", "json", out)) as person:
         request = front.filed()
         await person.sees()
         front.home.chmod(0o777)
         await person.answers.put(Approve(None))
         assert "could not write" in (await person.sees(2)).notice
+        assert [line for line in out.getvalue().splitlines() if "store-failed" in line and "chmod" in line]
         front.home.chmod(0o700)
         assert front.reception.desk.get(request.id) is not None
+        front.trail.refuses = FULL
+        await person.answers.put(Approve(None))
+        assert (await person.sees(3)).notice == f"Nothing was approved, because {FULL}"
+        front.trail.refuses = None
         await person.answers.put(Approve(None))
         await eventually(lambda: identity().device_id in front.reception.store.nodes)
 

@@ -158,6 +158,26 @@ async def test_what_finds_no_room_is_counted_and_told(log: Log) -> None:
     assert log.verify().broken is None
 
 
+async def test_a_disk_that_refuses_again_and_again_fills_no_memory_and_loses_no_count(log: Log) -> None:
+    """Every try that fails while there is no room; red when a try leaves its line `lost` in what waits."""
+    async with running(log) as (trail, _, _):
+        log.sql("ALTER TABLE audit_head RENAME TO aside")
+        said, tries = 5 * MAX_WAITING, 40
+        for number in range(said):
+            trail.note("revoked", {"node": str(number)})
+        for number in range(tries):
+            with pytest.raises(AuditError):
+                await trail.record("approved", node="refused")
+            trail.note("revoked", {"node": str(said + number)})
+        assert len(trail._waiting) <= MAX_WAITING
+        log.sql("ALTER TABLE aside RENAME TO audit_head")
+        await trail.flush()
+    (lost,) = found(log, "lost")
+    assert int(str(lost["count"])) + len(found(log, "revoked")) == said + tries
+    assert [line["node"] for line in found(log, "revoked")][:3] == ["0", "1", "2"], "the oldest are kept"
+    assert log.verify().broken is None
+
+
 async def test_a_loop_is_a_line_and_a_count(log: Log) -> None:
     async with running(log) as (trail, _, _):
         for _ in range(20_000):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bridge.audit.errors import AuditError
+from bridge.control.api import ControlServer
 from bridge.control.routes import ROUTES
+from bridge.control.socket_file import SOCKET_NAME
 from bridge.errors import NotAllowed
-from tests.bridge.control.test_api import JSON, served
+from tests.bridge.control.test_api import JSON, served, session
 from tests.doubles.control_daemon import short_home
 from tests.doubles.operations import FakeOperations
 
@@ -26,7 +30,7 @@ VALUES: st.SearchStrategy[object] = st.recursive(
 class Particular(FakeOperations):
     """Refuses new permissions, and nothing else."""
 
-    async def set_permissions(self, id: str, permissions: list[str]) -> None:  # type: ignore[override] # it never returns
+    async def set_permissions(self, id: str, permissions: list[str]) -> NoReturn:
         raise NotAllowed("Not these.")
 
 
@@ -47,6 +51,27 @@ async def test_only_what_was_given_is_changed(
         assert response.status == 200
         assert (await response.json())["nodeId"] == node.node_id
     assert operations.calls == calls
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_the_traces_of_what_failed_in_part_are_on_disk_before_the_answer(home: Path, full: bool) -> None:
+    """A revocation in force that the store refused, say; red when only what ended well is settled."""
+    operations, settled = Particular(), list[str]()
+    node = operations.phone_is_paired()
+
+    async def settle() -> None:
+        settled.append("now")
+        if full:
+            raise AuditError("the audit log cannot be written", "Make room")
+
+    path = f"/v1/nodes/{node.node_id}"
+    async with ControlServer(home / SOCKET_NAME, operations, settled=settle), session(home) as client:
+        async with client.patch(path, json={"permissions": ["system"]}) as response:
+            assert (response.status, (await response.json())["error"]["message"]) == (403, "Not these.")
+        assert settled == ["now"]
+        async with client.get(path) as response:
+            assert response.status == 200
+        assert settled == ["now"], "a question changes nothing"
 
 
 async def test_when_the_permissions_are_refused_the_name_stays(home: Path) -> None:

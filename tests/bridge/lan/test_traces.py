@@ -6,11 +6,11 @@ import pytest
 
 from acl.model import Direction, OwnerRule, Policy
 from acl.permissions import PROFILES, Permission
-from bridge.lan.events import Oversized
+from bridge.lan.events import Answered, Oversized
 from gateway_client.frames import Event
 from tests.bridge.lan.invokes import LAN, answered, invoked, keyed
 from tests.bridge.lan.phones import ANDROID, IPHONE, Json
-from tests.bridge.lan.playbook import Talk, node_in, operator_in
+from tests.bridge.lan.playbook import Talk, good, node_in, operator_in
 
 EVERYTHING = frozenset(Permission)
 CHAT = {"sessionKey": "main", "message": "hello", "idempotencyKey": "k"}
@@ -92,6 +92,24 @@ def test_a_node_that_has_another_one_do_something_is_named() -> None:
     talk.asks("node.invoke", {"nodeId": ANDROID.node_id, "command": "screen.show", "idempotencyKey": "k"})
     assert traced(talk, "invoke-asked") == [{"command": "screen.show", "target": ANDROID.node_id}]
     assert talk.session.node_id == LAN
+
+
+def test_what_waited_at_the_gateway_leaves_a_trace_when_it_is_fetched_and_when_it_is_refused() -> None:
+    """Red when only answers to invokes do: a queued command would reach the phone and leave none."""
+    actions: list[Json] = [
+        {"id": "a1", "command": "device.info", "paramsJSON": '{"planted":1}'},
+        {"id": "a2", "command": "device.info"},
+        {"id": "a3", "command": "system.run"},
+        {"id": "a4", "command": "camera.snap"},
+    ]
+    talk = node_in(IPHONE).asks("node.pending.pull", {})
+    talk.gets(Answered(talk.forward.key, good({"actions": [*actions]})))
+    assert traced(talk, "pending-fetched") == [{"command": "device.info", "count": 2}]
+    assert traced(talk, "pending-refused") == [{"count": 2, "commands": ["camera.snap", "system.run"]}]
+    talk.asks("voicewake.get", {}, "r2")
+    talk.gets(Answered(talk.forward.key, good({})))
+    assert len(traced(talk, "pending-fetched")) == 1, "once for each time it is fetched"
+    assert "planted" not in str([note.fields for note in talk.notes])
 
 
 def test_notes_hold_names_only() -> None:
