@@ -106,7 +106,7 @@ def read_leaf(der: bytes) -> NodeCertificate:
         certificate = x509.load_der_x509_certificate(der)
         key = require_node_key(certificate.public_key())
         _require_node_certificate(certificate.extensions, key)
-        serial = certificate.serial_number
+        serial = _positive(certificate.serial_number)
     except LeafRefused:
         raise
     except x509.ExtensionNotFound as error:
@@ -120,6 +120,13 @@ def read_leaf(der: bytes) -> NodeCertificate:
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc,
     )
+
+
+def _positive(serial: int) -> int:
+    """The number, if it is one that RFC 5280 section 4.1.2.2 allows: an entry of a log names a certificate by it."""
+    if serial <= 0:
+        raise LeafRefused("its serial number is not positive")
+    return serial
 
 
 def _extensions(key: NodeKey, authority: ec.EllipticCurvePublicKey) -> list[Extension]:

@@ -39,6 +39,8 @@ def leaf_of(key: NodePrivateKey) -> x509.Certificate:
 
 LEAF = leaf_of(KEYS[0])
 DER = LEAF.public_bytes(Encoding.DER)
+SERIAL_AT = 15  # after two headers of a sequence, the version and the header of the number
+negative = pytest.mark.filterwarnings("ignore:Parsed a serial number")  # `cryptography` reads it, and says so
 
 
 def names_of(key: NodePrivateKey) -> x509.SubjectAlternativeName:
@@ -239,6 +241,13 @@ class TestReading:
         with pytest.raises(LeafRefused, match="cannot be used"):
             read_leaf(DER[:at] + bytes([tag]) + DER[at + 1 :])
 
+    @negative
+    @pytest.mark.parametrize("first", [b"\x80", b"\xff"])
+    def test_a_negative_serial_number_is_refused(self, first: bytes) -> None:
+        with pytest.raises(LeafRefused, match="serial number"):
+            read_leaf(DER[:SERIAL_AT] + first + DER[SERIAL_AT + 1 :])
+
+    @negative
     @given(st.lists(st.tuples(st.integers(0, len(DER) - 1), st.integers(0, 255)), min_size=1, max_size=3))
     def test_a_damaged_certificate_is_refused_or_names_the_same_node(self, edits: list[tuple[int, int]]) -> None:
         damaged = bytearray(DER)

@@ -8,13 +8,11 @@ with parameters of another type do.
 
 from __future__ import annotations
 
-import gc
 import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -136,25 +134,14 @@ def fits(method: str, params: Json) -> None:
 def fuzzed(name: str, make: Any, frames: tuple[Json, ...], count: int) -> Play:
     rng, run = random.Random(f"{seed()}-{name}"), Play()  # noqa: S311 - repeatable, not secret
     talk = make()
-    with only_new_garbage():
-        for data in itertools.chain(BROKEN_ONCE.values(), itertools.islice(mutants(rng, frames), count)):
-            forwarded = run.frame(talk, data)
-            if talk.closed is not None:
-                talk = make()
-            elif "node.invoke.result" in forwarded:
-                ask_the_node(talk)
+    for data in itertools.chain(BROKEN_ONCE.values(), itertools.islice(mutants(rng, frames), count)):
+        forwarded = run.frame(talk, data)
+        if talk.closed is not None:
+            talk = make()
+        elif "node.invoke.result" in forwarded:
+            ask_the_node(talk)
     run.tell(name)
     return run
-
-
-@contextmanager
-def only_new_garbage() -> Iterator[None]:
-    """What thousands of tests have left is not looked through while frames are timed: a daemon has none of it."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 @pytest.mark.real
