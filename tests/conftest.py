@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import threading
@@ -75,6 +76,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in long)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Look no more through thousands of tests for garbage: that takes long, whatever is timed meanwhile."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs a gateway that is not there; in CI that is a failure."""
     if item.get_closest_marker("real") and install.installed() is None:
@@ -117,6 +125,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     # `keyring` keeps the one that an earlier test has chosen.
     keyring.set_keyring(fail.Keyring())  # type: ignore[no-untyped-call]  # the library has no types for it
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_garbage() -> Iterator[None]:
+    """Collect what a file has left, so that a socket among it fails that file and not whichever comes later."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
