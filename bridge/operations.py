@@ -214,6 +214,7 @@ class BridgeOperations:
             switchboard.link_error(node_id) if state != "revoked" else None,
             next(asks, None),
             state == "offline" and link is not None and link.is_open,
+            switchboard.is_linking(node_id),
         )
 
     def _state(self, record: NodeRecord) -> NodeState:

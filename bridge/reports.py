@@ -30,6 +30,7 @@ class Presence:
         link_error: why it is not linked, in words.
         request: the id of its request that waits for a decision.
         at_gateway: whether the gateway counts it as connected although it is away.
+        linking: whether the connection that stands for it there is being made.
         limits: how much of its limits it has used up.
     """
 
@@ -39,6 +40,7 @@ class Presence:
     link_error: str | None = None
     request: str | None = None
     at_gateway: bool = False
+    linking: bool = False
     limits: NodeLimits = _NO_LIMITS
 
 
@@ -90,6 +92,7 @@ def node_row(record: NodeRecord, presence: Presence) -> documents.NodeRow:
         permissions=sorted(record.permissions),
         state=presence.state,
         at_gateway=True if presence.at_gateway else None,
+        linking=True if presence.linking else None,
         connected_at=presence.connected_at,
         last_seen_at=record.last_seen_at,
         gateway_node_id=record.gateway_node_id,

@@ -190,10 +190,10 @@ def _seen(row: NodeRow, now: datetime) -> str:
 
 def _state(row: NodeRow, now: datetime) -> Text:
     state = safe(row.state, _COLOURS[row.state])
-    if row.state == "connected":
-        return state
     kept = ", still connected for the gateway" if row.at_gateway else ""
-    return Text.assemble(state, f", seen {_seen(row, now)}{kept}")
+    linking = ", its connection to the gateway is being made" if row.linking else ""
+    seen = "" if row.state == "connected" else f", seen {_seen(row, now)}{kept}"
+    return Text.assemble(state, seen, linking)
 
 
 def _limits(node: NodeDetail) -> list[tuple[str, Text | str]]:

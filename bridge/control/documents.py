@@ -156,6 +156,8 @@ class NodeRow(Document):
     state: Literal["connected", "background", "offline", "revoked"]
     at_gateway: Literal[True] | None = None
     """The gateway counts it as connected although it is away (`gateway.linger_s`); None: it does not, or it is here."""
+    linking: Literal[True] | None = None
+    """The connection that stands for it at the gateway is being made: it cannot be asked there yet; None: it is not."""
     connected_at: Instant | None = None
     last_seen_at: Instant | None = None
     gateway_node_id: str

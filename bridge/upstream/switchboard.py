@@ -132,6 +132,11 @@ class Switchboard:
                 return None
             self._opening[record.node_id] = peer
 
+    def is_linking(self, node_id: str) -> bool:
+        """Whether a node's link is being made, its surface not settled yet."""
+        link = self.link(node_id)
+        return node_id in self._opening if link is None else link.coming and not link.ready.is_set()
+
     def rename(self, record: NodeRecord) -> None:
         """Has the gateway call a linked node what it is called here; others are renamed when they are linked."""
         link = self.link(record.node_id)

@@ -7,7 +7,6 @@ nothing leaks, nothing was logged that is a fault or a secret, and the gateway h
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -105,14 +104,8 @@ class Fortress:
         return self.descriptors() - sum(bool(row.at_gateway) for row in rows)
 
     async def links_rest(self) -> bool:
-        """Whether each link of a node that is away has its surface approved: until then it goes on by itself."""
-        for row in await self.bridge.ask(self.bridge.client.nodes):
-            if row.at_gateway:
-                detail = await self.bridge.ask(functools.partial(self.bridge.client.node, row.node_id))
-                offered = set(detail.declared_commands).difference(*detail.not_granted.values())
-                if offered and not (detail.effective_commands or detail.withheld):
-                    return False
-        return True
+        """Whether no node's link is being made: that goes on by itself, also when the node has gone."""
+        return not any(row.linking for row in await self.bridge.ask(self.bridge.client.nodes))
 
     def resident_kib(self) -> int:
         """Its resident memory."""
@@ -163,7 +156,7 @@ class Fortress:
             heard: methods that the bridge may have called at the gateway meanwhile.
             growth_kib: of resident memory that is borne.
         """
-        await eventually(self.links_rest, timeout_s=20, what="the links of nodes that are away have settled")
+        await eventually(self.links_rest, timeout_s=20, what="no link is being made")
         before, frames = self.store(), len(self.tap.seen)
         descriptors, resident = await self.held(), self.resident_kib()
         yield

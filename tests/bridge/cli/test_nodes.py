@@ -204,3 +204,11 @@ def test_a_node_that_is_away_says_since_when(daemon: ControlDaemon, program: Pro
     seen = datetime.now(UTC) - timedelta(days=2, minutes=1)
     node = daemon.operations.phone_is_paired(state="offline", last_seen_at=seen)
     assert "offline, seen 2 days ago" in program("nodes", "show", node.node_id).out
+
+
+@pytest.mark.parametrize("state", ["connected", "offline"])
+def test_a_node_whose_link_is_being_made_says_so(daemon: ControlDaemon, program: Program, state: str) -> None:
+    node = daemon.operations.phone_is_paired(state=state, linking=True)
+    assert "its connection to the gateway is being made" in program("nodes", "show", node.node_id).out.replace(
+        "\n", " "
+    )

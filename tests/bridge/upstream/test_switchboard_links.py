@@ -34,6 +34,25 @@ class TestJoin:
         assert isinstance(told, Answered)
         assert told.response.ok
 
+    async def test_it_is_being_made_until_what_it_offers_is_settled(
+        self, gateway: EmbeddedGateway, stage: Stage
+    ) -> None:
+        """Also while it is made anew after its approval; not when it has failed to be, whatever comes then."""
+        await eventually(lambda: stage.operator.is_open)
+        node = stage.node()
+        assert not stage.switchboard.is_linking(node.node_id)
+        stage.join(node)
+        while stage.switchboard.is_linking(node.node_id):
+            link = stage.switchboard.link(node.node_id)
+            assert link is None or link.surface is None
+            await asyncio.sleep(0)
+        made = stage.switchboard.link(node.node_id)
+        assert made is not None
+        assert made.surface is not None
+        await gateway.kill()
+        await eventually(lambda: not stage.operator.is_open)
+        assert not stage.switchboard.is_linking(node.node_id)
+
     async def test_the_same_offer_takes_the_link_over(self, gateway: EmbeddedGateway, stage: Stage) -> None:
         node, first = await stage.linked()
         link = stage.switchboard.link(node.node_id)
