@@ -209,6 +209,5 @@ def test_a_node_that_is_away_says_since_when(daemon: ControlDaemon, program: Pro
 @pytest.mark.parametrize("state", ["connected", "offline"])
 def test_a_node_whose_link_is_being_made_says_so(daemon: ControlDaemon, program: Program, state: str) -> None:
     node = daemon.operations.phone_is_paired(state=state, linking=True)
-    assert "its connection to the gateway is being made" in program("nodes", "show", node.node_id).out.replace(
-        "\n", " "
-    )
+    shown = " ".join(program("nodes", "show", node.node_id).out.split())
+    assert "its connection to the gateway is being made" in shown
