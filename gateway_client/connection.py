@@ -333,8 +333,12 @@ class GatewayConnection(AbstractAsyncContextManager["GatewayConnection"]):
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes the connection, within `CLOSE_S` seconds; harmless when it is closed. Waiting requests fail."""
         self._fail_waiting(GatewayGoneError(code, reason or "closed by this side"))
-        with suppress(AttributeError):  # websockets 17 aborts a transport that the peer has already taken away
-            await self._socket.close(code, reason)
+        try:
+            with suppress(AttributeError):  # websockets 17 aborts a transport that the peer has already taken away
+                await self._socket.close(code, reason)
+        except asyncio.CancelledError:
+            self._socket.transport.abort()  # whoever is cancelled does not wait for the peer's goodbye
+            raise
 
 
 def _new_id() -> str:

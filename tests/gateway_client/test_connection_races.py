@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from websockets import State
 
 from gateway_client.connection import GatewayConnection
 from gateway_client.errors import GatewayGoneError
 from gateway_client.frames import Event
 from tests.gateway_client.gateway_double import Peer, connection, gateway
+from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize("readable", [True, False])
@@ -51,6 +53,27 @@ async def test_closing_fails_what_waits_even_when_nobody_reads() -> None:
         async with asyncio.timeout(5):
             gone = await waiting
     assert (gone.code, gone.reason) == (1001, "going away")
+
+
+async def test_a_goodbye_that_nobody_waits_for_any_more_leaves_no_socket() -> None:
+    """Red when the peer, which may keep its own goodbye to itself, is what closes the socket."""
+    over = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.greet()
+        peer.socket.transport.pause_reading()
+        await over.wait()
+        peer.socket.transport.resume_reading()
+
+    async with gateway(script) as double, connection(double.url) as made, asyncio.TaskGroup() as group:
+        closing = group.create_task(made.close())
+        await eventually(lambda: made._socket.state is not State.OPEN)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        is_gone = made._socket.transport.is_closing()
+        over.set()
+    assert is_gone
+    assert closing.cancelled()
 
 
 async def _ending(made: GatewayConnection) -> GatewayGoneError:
