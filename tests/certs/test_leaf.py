@@ -242,10 +242,9 @@ class TestReading:
             read_leaf(DER[:at] + bytes([tag]) + DER[at + 1 :])
 
     @negative
-    @pytest.mark.parametrize("first", [b"\x80", b"\xff"])
-    def test_a_negative_serial_number_is_refused(self, first: bytes) -> None:
+    def test_a_negative_serial_number_is_refused(self) -> None:
         with pytest.raises(LeafRefused, match="serial number"):
-            read_leaf(DER[:SERIAL_AT] + first + DER[SERIAL_AT + 1 :])
+            read_leaf(DER[:SERIAL_AT] + b"\x80" + DER[SERIAL_AT + 1 :])
 
     @negative
     @given(st.lists(st.tuples(st.integers(0, len(DER) - 1), st.integers(0, 255)), min_size=1, max_size=3))
